@@ -1,0 +1,5 @@
+//! Transaction identifiers as sets: MySQL's GTID sets and MariaDB's positions.
+
+/// All transactions a server has, in its own form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Gtids {}

@@ -1,0 +1,16 @@
+//! Primacy: embeddable MySQL and MariaDB failover.
+
+pub mod config;
+pub mod engine;
+pub mod error;
+mod ffi;
+pub mod gtid;
+pub mod instance;
+mod io;
+pub mod policy;
+pub mod pool;
+pub mod probe;
+pub mod store;
+pub mod wire;
+
+pub use error::{Error, ErrorCode, Result};

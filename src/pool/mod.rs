@@ -1,0 +1,7 @@
+//! Pools: nodes, their health and role.
+
+pub mod address;
+pub mod state;
+
+pub use address::{Address, Host};
+pub use state::{NodeType, PolicyName, PoolKind, PoolStatus, State, Status};
