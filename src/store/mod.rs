@@ -1,1 +1,5 @@
+//! What outlives the process.
 
+pub mod cache;
+
+pub use cache::{Cache, StoredNode, StoredPool};

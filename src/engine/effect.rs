@@ -1,0 +1,28 @@
+//! What the engine asks of the outside.
+
+use super::event::Event;
+use super::input::NodeRef;
+use crate::store::Cache;
+
+/// One request. After every input the driver takes effects until there is none: the one drain rule.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Probe a node now; the answer is [`super::Input::Probed`] with the same number, exactly once.
+    Probe {
+        /// The node.
+        node: NodeRef,
+        /// Number of the probe.
+        probe: u64,
+        /// Make a fresh login even if a connection is kept.
+        fresh: bool,
+    },
+    /// Write the state to the cache; the answer is [`super::Input::Persisted`].
+    Persist {
+        /// Number of the write. A later one replaces an earlier one that has not begun.
+        sequence: u64,
+        /// What to write.
+        cache: Cache,
+    },
+    /// Tell the subscribers.
+    Emit(Event),
+}

@@ -1,0 +1,83 @@
+//! What the outside tells the engine.
+
+use crate::pool::PoolStatus;
+use crate::probe::Observation;
+
+/// A node by its place: index of the pool, index of the node in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeRef {
+    /// Index of the pool in configuration order.
+    pub pool: usize,
+    /// Index of the node in configuration order.
+    pub node: usize,
+}
+
+/// Everything that can happen to an engine, apart from commands.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// Probing begins: the driver runs and will carry out effects.
+    Start,
+    /// Probing ends: no more probes are asked for.
+    Stop,
+    /// The time that `poll_timeout` named has come.
+    Timer,
+    /// A probe that the engine asked for has ended.
+    Probed {
+        /// The node that was probed.
+        node: NodeRef,
+        /// The number from [`super::Effect::Probe`]; an old one is ignored.
+        probe: u64,
+        /// What it brought.
+        observation: Observation,
+    },
+    /// The host measured a node's health itself (`probe = "external"`).
+    Observed {
+        /// The node.
+        node: NodeRef,
+        /// What the host found.
+        observation: Observation,
+    },
+    /// A kept connection ended between probes: a hint to look early, never proof.
+    ConnectionLost {
+        /// The node.
+        node: NodeRef,
+    },
+    /// The host closes a cycle of an externally observed pool.
+    Cycle {
+        /// Index of the pool.
+        pool: usize,
+        /// What the host's own checkpoints found, for this cycle only (`mpp`).
+        pool_status: Option<PoolStatus>,
+    },
+    /// The outcome of [`super::Effect::Persist`].
+    Persisted {
+        /// The number from the effect.
+        sequence: u64,
+        /// `Err` holds the operating system's words.
+        outcome: Result<(), String>,
+    },
+}
+
+/// What operators ask for. Each is answered at once, by the same rules that judge observations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Takes a failed node back into the pool.
+    RecoverNode(NodeRef),
+    /// Takes back a pool whose status is FAIL.
+    RecoverPool(usize),
+    /// Gives the role to the pool's PRIMARY.
+    ActivatePrimary(usize),
+    /// Takes a node out of the pool until the configuration is read again.
+    RemoveNode(NodeRef),
+}
+
+/// The answer to a command that was not refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// One sentence: what was done, or what has begun.
+    pub message: String,
+    /// The rule that allowed it.
+    pub rule: u16,
+    /// The state as it is persisted is complete once this number is confirmed; 0 if nothing changed.
+    pub sequence: u64,
+}

@@ -1,0 +1,69 @@
+//! The state of all pools at one moment, detached from the engine.
+
+use crate::pool::{NodeType, PolicyName, PoolKind, PoolStatus, State, Status};
+use crate::probe::{Cause, Facts};
+
+/// One node in a snapshot.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeSnapshot {
+    /// Canonical address.
+    pub name: String,
+    /// PRIMARY or SECONDARY.
+    pub node_type: NodeType,
+    /// Role and health as decided.
+    pub state: State,
+    /// The ladder.
+    pub status: Status,
+    /// Bad observations in a row; `None` before the first probe.
+    pub count: Option<u32>,
+    /// Cause of the last observation; `None` before the first.
+    pub cause: Option<Cause>,
+    /// Error number of the last observation.
+    pub errno: u32,
+    /// The last observation's text, or the last rule's sentence if that was empty.
+    pub message: String,
+    /// The rule that last judged the node, 0 for none.
+    pub rule: u16,
+    /// Whether the node failed as ACTIVE and waits for `recover`.
+    pub waits_for_recover: bool,
+    /// Wall-clock time of the last observation, milliseconds since the Unix epoch; 0 before the first.
+    pub observed_ms: u64,
+    /// Wall-clock time of the last change of state; 0 if it never changed.
+    pub changed_ms: u64,
+    /// Share of clients.
+    pub weight: u32,
+    /// Site, may be empty.
+    pub site: String,
+    /// What the last successful probe learnt.
+    pub facts: Facts,
+}
+
+/// One pool in a snapshot.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PoolSnapshot {
+    /// The name.
+    pub name: String,
+    /// How members relate.
+    pub kind: PoolKind,
+    /// The rule table.
+    pub policy: PolicyName,
+    /// The pool as a whole.
+    pub status: PoolStatus,
+    /// Raised at every change of the ACTIVE node.
+    pub epoch: u64,
+    /// Index of the node that takes the clients, also while routing pauses.
+    pub active: Option<usize>,
+    /// Routing pauses for a hand-over: no new client should be sent to the ACTIVE node.
+    pub paused: bool,
+    /// In configuration order.
+    pub nodes: Vec<NodeSnapshot>,
+}
+
+/// All pools of an instance.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// Wall-clock time, milliseconds since the Unix epoch.
+    pub wall_ms: u64,
+    /// In configuration order.
+    pub pools: Vec<PoolSnapshot>,
+}

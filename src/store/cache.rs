@@ -1,0 +1,56 @@
+//! The cache document: the state of all pools as text, with a checksum.
+
+use crate::pool::{NodeType, PoolStatus, State, Status};
+
+/// One node as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredNode {
+    /// Canonical address.
+    pub name: String,
+    /// PRIMARY or SECONDARY.
+    pub node_type: NodeType,
+    /// State at the time of writing.
+    pub state: State,
+    /// Status at the time of writing.
+    pub status: Status,
+    /// Bad observations in a row; `None` before the first probe.
+    pub count: Option<u32>,
+    /// The node failed as ACTIVE and waits for `recover`.
+    pub waits_for_recover: bool,
+    /// Rule that last judged the node.
+    pub rule: u16,
+    /// Wall-clock time of the last observation, milliseconds since the Unix epoch.
+    pub observed_ms: u64,
+    /// Wall-clock time of the last change of state.
+    pub changed_ms: u64,
+    /// The last observation's text.
+    pub message: String,
+}
+
+/// One pool as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredPool {
+    /// The name.
+    pub name: String,
+    /// The pool's epoch.
+    pub epoch: u64,
+    /// No epoch above this one may be used before a higher mark is on disk.
+    pub epoch_reserved: u64,
+    /// Status of the pool; FAIL stays until recovered.
+    pub status: PoolStatus,
+    /// Nodes that an operator removed, by canonical address.
+    pub removed: Vec<String>,
+    /// In configuration order.
+    pub nodes: Vec<StoredNode>,
+}
+
+/// The whole document.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cache {
+    /// Counts the writes of this cache.
+    pub sequence: u64,
+    /// Wall-clock time of writing, milliseconds since the Unix epoch.
+    pub written_ms: u64,
+    /// In configuration order.
+    pub pools: Vec<StoredPool>,
+}
