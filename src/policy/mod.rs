@@ -1,1 +1,3 @@
 //! The rule tables.
+
+pub mod budget;
