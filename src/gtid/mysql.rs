@@ -52,11 +52,10 @@ pub struct MySqlGtidSet {
 impl MySqlGtidSet {
     /// Reads the text of a set.
     ///
-    /// Accepts what the server accepts: white space around every element, any letter case, intervals in any order,
-    /// overlapping or twice, UUIDs and tags twice or without intervals, empty parts between commas, and intervals
-    /// whose end is below their beginning, which hold nothing. UUIDs have their dashes, as the server demands here.
-    /// It refuses what the server reads in ways nobody means: octal and hexadecimal numbers (`010`, `0x10`), signs,
-    /// a dash without a number behind, and an empty element after a colon.
+    /// Accepts what MySQL 9.7 accepts: white space around every element, any letter case, intervals in any order,
+    /// overlapping or twice, UUIDs and tags twice or without intervals, empty parts between commas, intervals whose
+    /// end is below their beginning, which hold nothing, and UUIDs with dashes, without, or in braces. One thing it
+    /// refuses: leading zeros, as older servers read `010` as octal 8 and newer ones as 10.
     ///
     /// # Errors
     /// `Invalid`: the text names the byte and what was expected there. Numbers outside 1 to [`MAX_NUMBER`] are
@@ -217,25 +216,25 @@ fn write_uuid(f: &mut fmt::Formatter<'_>, uuid: u128) -> fmt::Result {
     write!(f, "{a:08x}-{b:04x}-{c:04x}-{d:04x}-{low:012x}")
 }
 
-/// 8, 4, 4, 4 and 12 hexadecimal digits with dashes between.
+/// 32 hexadecimal digits, with dashes before the 9th, 13th, 17th and 21st or with none; with dashes also in braces.
 fn parse_uuid(cursor: &mut Cursor<'_>) -> Result<u128> {
     let start = cursor.at();
+    let braces = cursor.eat(b'{');
+    let mut dashes = braces;
     let mut uuid = 0_u128;
-    for at in 0..36 {
-        let fits = if matches!(at, 8 | 13 | 18 | 23) {
-            cursor.eat(b'-')
-        } else if let Some(digit) = cursor.eat_if(|b| b.is_ascii_hexdigit()) {
-            uuid = uuid << 4 | u128::from((digit as char).to_digit(16).unwrap_or(0));
-            true
-        } else {
-            false
-        };
-        if !fits {
-            let expected = format!("a UUID (36 characters, dashes included) from byte {start}");
-            return Err(cursor.error(cursor.at(), &expected));
+    let mut fits = true;
+    for place in 0..32 {
+        if place == 8 && !braces {
+            dashes = cursor.eat(b'-');
+        } else if dashes && matches!(place, 8 | 12 | 16 | 20) {
+            fits = fits && cursor.eat(b'-');
+        }
+        match cursor.eat_if(|b| b.is_ascii_hexdigit()) {
+            Some(digit) if fits => uuid = uuid << 4 | u128::from((digit as char).to_digit(16).unwrap_or(0)),
+            _ => fits = false,
         }
     }
-    Ok(uuid)
+    if fits && (!braces || cursor.eat(b'}')) { Ok(uuid) } else { Err(cursor.error(start, "a UUID")) }
 }
 
 /// A tag, if a letter or underscore comes next: then up to 32 letters, digits and underscores.
@@ -283,7 +282,7 @@ fn parse_number(cursor: &mut Cursor<'_>, expected: &str) -> Result<u64> {
     let value = cursor.number(expected, MAX_NUMBER)?;
     if zero && cursor.at() - start > 1 {
         return Err(
-            cursor.error(start, "a decimal number without leading zeros (the server reads those as octal)")
+            cursor.error(start, "a decimal number without leading zeros (to some servers they mean octal)")
         );
     }
     Ok(value)
