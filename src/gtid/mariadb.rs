@@ -28,6 +28,10 @@ pub enum Basis {
 /// the transactions 101 to 105 of server 1 exist nowhere else. A [`Basis::State`] also says where each server's
 /// transactions end, and finds them: the successor's state is `0-1-100,0-2-110`. Read `@@gtid_binlog_state` (with
 /// `log_slave_updates`) wherever a decision hangs on it.
+///
+/// Under strict numbering, "not contained" is certain from either basis. "Contained" is certain from a state as
+/// long as no server wrote again, under its old server id and domain, after it had lost transactions (rebuilt from a
+/// copy that lacked them, or crashed without `sync_binlog=1`): its later numbers then seem to cover the lost ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MariaDbPosition {
     basis: Basis,

@@ -152,6 +152,12 @@ proptest! {
         prop_assert_eq!(x.subtract(&y).is_empty(), y.contains(&x));
         let both = x.union(&y);
         prop_assert!(both.contains(&x) && both.contains(&y), "{} with {} is {}", x, y, both);
+        if !x.is_empty() && !y.is_empty() {
+            let states = x.basis() == Basis::State && y.basis() == Basis::State;
+            prop_assert_eq!(both.basis() == Basis::State, states);
+        }
+        let empty = MariaDbPosition::default();
+        prop_assert!(x.is_empty() || (x.union(&empty) == x && empty.union(&x) == x));
         for gap in x.subtract(&y) {
             prop_assert!(1 <= gap.first && gap.first <= gap.last && gap.count() >= 1);
         }
@@ -177,6 +183,11 @@ fn a_fork_shows_in_states_and_not_in_positions() {
     assert_eq!(gaps(&a, &b), "0: 101-105");
     assert_eq!(gaps(&b, &a), "0: 101-110");
     assert_eq!(gaps(&position(crashed), &b), "0: 101-105");
+    // The gap begins behind the latest shared transaction, whoever wrote it.
+    assert_eq!(gaps(&state("0-1-90,0-2-100,0-3-103"), &state("0-1-90,0-2-100")), "0: 101-103");
+    assert_eq!(gaps(&state("0-1-90,0-2-100,0-3-103"), &state("0-1-90,0-2-97,0-4-120")), "0: 98-103");
+    // Not strict: server 2 is behind although something later is shared.
+    assert_eq!(gaps(&state("0-1-100,0-2-60"), &state("0-1-100,0-2-50")), "0: 51-60");
     // The same number by two servers is a fork that positions do show.
     assert!(!position("0-2-101").contains(&position("0-1-101")));
     assert_eq!(gaps(&position("0-2-101"), &position("0-1-101")), "0: 101");
