@@ -3,3 +3,5 @@
 pub mod model;
 
 pub use model::{Config, Failback, NodeConfig, OnLocked, PoolConfig, ProbeConfig, ProbeMode, RsaPublicKey};
+mod builder;
+pub use builder::ConfigBuilder;

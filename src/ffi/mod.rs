@@ -4,7 +4,6 @@
 //! The header is generated from this folder, so documentation here is written for C programmers.
 #![allow(non_camel_case_types, clippy::missing_safety_doc)]
 
-mod abandon;
 mod commands;
 mod config;
 mod enums;
@@ -23,6 +22,4 @@ mod status;
 mod structs;
 #[cfg(feature = "testing")]
 mod testing;
-#[cfg(test)]
-mod tests;
 mod version;

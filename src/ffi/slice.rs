@@ -218,11 +218,8 @@ pub(super) unsafe fn optional_struct_in<T: Border>(from: *const T, name: &str) -
     unsafe { struct_in(from, name) }.map(Some)
 }
 
-/// A pointer to write a handle to.
-///
-/// # Safety
-/// `out` is NULL or points to a writable pointer.
-pub(super) unsafe fn handle_out<T>(out: *mut *mut T, name: &str) -> Result<()> {
+/// A pointer to write a handle to, checked before any work is done for it.
+pub(super) fn handle_out<T>(out: *mut *mut T, name: &str) -> Result<()> {
     if out.is_null() || !out.is_aligned() {
         return invalid(format!("`{name}` is NULL or not aligned; give the address of a pointer"));
     }

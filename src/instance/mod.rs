@@ -67,6 +67,7 @@ impl Instance {
     pub fn new(config: Config) -> Result<Instance> {
         not_built()
     }
+    pub(crate) fn abandon(self) { core::mem::forget(self) }
     /// Runs the driver in a thread of its own. Idempotent.
     pub fn start(&self) -> Result<()> {
         not_built()
@@ -130,6 +131,7 @@ impl Instance {
 }
 
 impl Subscription {
+    pub(crate) fn abandon(self) { core::mem::forget(self) }
     /// Readable while the queue is not empty.
     pub fn fd(&self) -> RawFd {
         -1
