@@ -9,7 +9,6 @@ use core::ffi::c_char;
 use std::io::Read;
 
 /// A configuration while it is being put together.
-#[repr(C)]
 pub struct primacy_config {
     _private: [u8; 0],
 }

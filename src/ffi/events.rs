@@ -12,7 +12,6 @@ use crate::instance::{EventFilter, Subscription};
 use std::ffi::CString;
 
 /// A queue of events for one consumer.
-#[repr(C)]
 pub struct primacy_events {
     _private: [u8; 0],
 }

@@ -12,7 +12,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// One engine with its pools, cache file and driver.
-#[repr(C)]
 pub struct primacy_instance {
     _private: [u8; 0],
 }

@@ -16,7 +16,6 @@ use std::ffi::CString;
 use std::sync::Arc;
 
 /// The state of all pools at one moment, detached from the instance.
-#[repr(C)]
 pub struct primacy_snapshot {
     _private: [u8; 0],
 }

@@ -5,7 +5,7 @@ use core::ffi::c_char;
 /// Return before the outcome of a command is on disk.
 pub const PRIMACY_NOWAIT: u32 = 1;
 
-/// `pool_status` of [`primacy_cycle_options`] is given.
+/// `pool_status` of primacy_cycle_options is given.
 pub const PRIMACY_CYCLE_POOL_STATUS: u32 = 1;
 
 /// The family of the server is known.
