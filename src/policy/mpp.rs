@@ -39,6 +39,8 @@ pub struct Member {
     pub status: Status,
     /// Bad cycles in a row; `None` before the first.
     pub count: Option<u32>,
+    /// An operator took it out of the pool: nobody looks at it.
+    pub removed: bool,
 }
 
 /// Settings of the table.
@@ -178,9 +180,8 @@ pub fn cycle(
     settings: Settings,
     pool_status: PoolStatus,
 ) -> Vec<Verdict> {
-    let primaries = (0..members.len()).filter(|&i| members[i].node_type == NodeType::Primary);
-    let secondaries = (0..members.len()).filter(|&i| members[i].node_type == NodeType::Secondary);
-    let order: Vec<usize> = primaries.chain(secondaries).collect();
+    let mut order: Vec<usize> = (0..members.len()).filter(|&i| !members[i].removed).collect();
+    order.sort_by_key(|&i| members[i].node_type);
     let mut verdicts = Vec::with_capacity(order.len());
     for (place, &i) in order.iter().enumerate() {
         let Some(finding) = findings.get(i).copied().flatten() else { continue };
@@ -205,7 +206,7 @@ pub fn cycle(
             primary_state,
             lower_active: members
                 .iter()
-                .any(|m| m.node_type == NodeType::Secondary && m.state == State::Active),
+                .any(|m| m.node_type == NodeType::Secondary && m.state == State::Active && !m.removed),
             above_ok: order[..place]
                 .iter()
                 .any(|&a| matches!(members[a].status, Status::Ok | Status::OkWarn)),

@@ -80,6 +80,7 @@ impl Bar {
     /// Why the node may not take over, for people.
     pub fn sentence(self) -> String {
         match self {
+            Bar::NotSeen => "it has not been observed yet".into(),
             Bar::NotStandby(State::Active) => "it has the role".into(),
             Bar::NotStandby(state) => format!("it is {state}, not STANDBY"),
             Bar::WaitsForRecover => "it failed as ACTIVE and waits for `recover`".into(),

@@ -51,6 +51,8 @@ impl Evidence {
 /// Why a node may not take over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Bar {
+    /// Not observed since the start.
+    NotSeen,
     /// Not STANDBY: never seen healthy, or failed and not yet healed.
     NotStandby(State),
     /// It failed as ACTIVE and waits for `recover`.
@@ -176,7 +178,7 @@ impl Model {
     /// Why a node may not take over, or `None` if it may (rule 7 of the design).
     pub fn bar(&self, node: usize) -> Option<Bar> {
         let m = &self.members[node];
-        let Some(seen) = m.seen else { return Some(Bar::NotStandby(m.state)) };
+        let Some(seen) = m.seen else { return Some(Bar::NotSeen) };
         if m.removed {
             Some(Bar::Removed)
         } else if m.held {
