@@ -46,6 +46,25 @@ pub struct Draft {
     pub count: u64,
 }
 
+impl Draft {
+    /// A draft that is about no pool.
+    pub fn about_instance(kind: EventKind, severity: Severity, message: String) -> Draft {
+        Draft {
+            kind,
+            severity,
+            pool: String::new(),
+            node: String::new(),
+            epoch: 0,
+            rule: 0,
+            state: (State::Unknown, State::Unknown),
+            status: (Status::Ok, Status::Ok),
+            cause: Cause::Ok,
+            message,
+            count: 0,
+        }
+    }
+}
+
 impl Outbox {
     /// An empty outbox; `seed` feeds the jitter.
     pub fn new(seed: u64) -> Outbox {

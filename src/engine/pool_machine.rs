@@ -140,7 +140,7 @@ impl PoolMachine {
             Judge::Safe { .. } => {
                 let evidence = self.surroundings().evidence(node, class, &observation, now.mono);
                 self.count(node, class);
-                self.evaluate(now, safe::Occasion::Observed(node, evidence), Some(observation.cause), out);
+                self.evaluate(now, safe::Occasion::Observed(node, evidence), out);
                 self.report_stranded(now, node, out);
                 self.try_proof(now, out);
             }
@@ -168,12 +168,11 @@ impl PoolMachine {
     }
 
     /// Runs the tables of `safe` on an occasion and carries out what they decide.
-    pub fn evaluate(&mut self, now: Now, occasion: safe::Occasion, cause: Option<Cause>, out: &mut Outbox) {
+    pub fn evaluate(&mut self, now: Now, occasion: safe::Occasion, out: &mut Outbox) {
         let before = self.before();
         let due = self.gate.is_due(now.mono);
         let Judge::Safe { model, settings, .. } = &mut self.judge else { return };
-        let tables = safe::Tables::in_force();
-        let verdict = safe::evaluate(model, tables, settings, due, occasion);
+        let verdict = safe::evaluate(model, &safe::table::IN_FORCE, settings, due, occasion);
         let in_doubt = model.in_doubt();
         if let safe::Occasion::Observed(node, _) = occasion {
             let kept = before.nodes[node].0 == self.judge.state(node);
@@ -186,23 +185,46 @@ impl PoolMachine {
         match (self.doubt_since, in_doubt) {
             (None, true) => {
                 self.doubt_since = Some(now.mono);
-                let text = "first bad observation of the ACTIVE node: it and the stand-ins are looked at closely";
-                self.emit_about(now, EventKind::Doubt, Severity::Warning, active, verdict.charge, text.into(), out);
+                let text =
+                    "first bad observation of the ACTIVE node: it and the stand-ins are looked at closely";
+                self.emit_about(
+                    now,
+                    EventKind::Doubt,
+                    Severity::Warning,
+                    active,
+                    verdict.charge,
+                    text.into(),
+                    out,
+                );
             }
             (Some(_), false) => {
                 self.doubt_since = None;
                 if before.active == active {
                     let text = "the ACTIVE node answers again".to_string();
-                    self.emit_about(now, EventKind::Relief, Severity::Info, active, verdict.charge, text, out);
+                    self.emit_about(
+                        now,
+                        EventKind::Relief,
+                        Severity::Info,
+                        active,
+                        verdict.charge,
+                        text,
+                        out,
+                    );
                 }
             }
             _ => {}
         }
-        let _ = cause;
         self.tell(now, &before, out);
     }
 
-    fn carry_out(&mut self, now: Now, rule: u16, action: safe::RoleAction, before: &Before, out: &mut Outbox) {
+    fn carry_out(
+        &mut self,
+        now: Now,
+        rule: u16,
+        action: safe::RoleAction,
+        before: &Before,
+        out: &mut Outbox,
+    ) {
         let active = self.judge.active();
         match action {
             safe::RoleAction::Keep => self.alarmed &= self.active_failed(),
@@ -254,7 +276,7 @@ impl PoolMachine {
         let (Some(active), Some(heir)) = (self.judge.active(), self.heir()) else { return };
         let view = GateView { active: &self.nodes[active], heir: &self.nodes[heir] };
         if self.gate.is_proven(&view) {
-            self.evaluate(now, safe::Occasion::Proven, None, out);
+            self.evaluate(now, safe::Occasion::Proven, out);
         }
     }
 
@@ -285,7 +307,10 @@ impl PoolMachine {
         let text = if missing.count() == 0 {
             format!("the failed node answers; everything it holds is on {name} too")
         } else {
-            format!("the failed node answers and holds {} transactions that {name} lacks: {missing}", missing.count())
+            format!(
+                "the failed node answers and holds {} transactions that {name} lacks: {missing}",
+                missing.count()
+            )
         };
         let severity = if missing.count() == 0 { Severity::Info } else { Severity::Warning };
         let mut draft = self.draft(EventKind::Stranded, severity, Some(node), self.nodes[node].rule, text);

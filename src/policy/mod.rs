@@ -4,6 +4,15 @@ pub mod budget;
 pub mod mpp;
 pub mod safe;
 
+/// A command's refusal: the rule, and what stands in the way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The rule that refuses.
+    pub rule: u16,
+    /// What stands in the way, in words.
+    pub reason: String,
+}
+
 /// The sentence of a rule of either policy.
 pub fn rule_sentence(number: u16) -> Option<&'static str> {
     let in_steps = |steps: &[(u16, &'static str)]| steps.iter().find(|s| s.0 == number).map(|s| s.1);

@@ -4,6 +4,7 @@
 //! once. The first row of [`RULES`] whose condition holds decides. `n` is the count before the cycle, `M` the
 //! number of levels, `H` hostile takeover.
 
+use super::Refusal;
 use crate::pool::{NodeType, PoolStatus, State, Status};
 
 /// What a cycle found out about a node.
@@ -100,13 +101,23 @@ pub const ACTIVATE_PRIMARY: u16 = 123;
 /// Number of the operator's `recover` of a pool.
 pub const RECOVER_POOL: u16 = 124;
 
+/// Number of the refusal of `activate-primary`.
+pub const ACTIVATE_PRIMARY_REFUSED: u16 = 125;
+/// Number of the operator's `remove`.
+pub const REMOVE: u16 = 126;
+/// Number of the refusal of `remove`.
+pub const REMOVE_REFUSED: u16 = 127;
+
 /// The rows that stand outside the table, with their sentences.
-pub const STEPS: [(u16, &str); 5] = [
+pub const STEPS: [(u16, &str); 8] = [
     (TWO_ACTIVE, "PRIMARY and SECONDARY are both ACTIVE: the SECONDARY is judged as a STANDBY"),
     (POOL_FAILED, "the pool's status is FAIL: no node may be ACTIVE until the pool is recovered"),
     (RECOVER, "an operator recovered the node: it starts again as UNKNOWN"),
     (ACTIVATE_PRIMARY, "an operator made the PRIMARY ACTIVE; the SECONDARY gives way in the next cycle"),
     (RECOVER_POOL, "an operator recovered the pool: its status is OK again"),
+    (ACTIVATE_PRIMARY_REFUSED, "only a PRIMARY that is STANDBY can be made ACTIVE"),
+    (REMOVE, "an operator took the node out of the pool"),
+    (REMOVE_REFUSED, "only a member of the pool can be removed"),
 ];
 
 macro_rules! rules {
@@ -246,4 +257,38 @@ pub fn label(count: Option<u32>, levels: u32) -> Status {
 pub fn selected(members: &[Member]) -> Option<usize> {
     let active = |t: NodeType| members.iter().position(|m| m.state == Active && m.node_type == t);
     active(NodeType::Primary).or_else(|| active(NodeType::Secondary))
+}
+
+/// Operator's `recover`: UNKNOWN, OK_WARN, count 0, whatever the node was.
+pub fn recover(member: &mut Member) -> u16 {
+    member.state = Unknown;
+    member.status = Status::OkWarn;
+    member.count = Some(0);
+    RECOVER
+}
+
+/// Operator's `activate-primary`: refused unless the PRIMARY is STANDBY.
+pub fn activate_primary(members: &mut [Member]) -> Result<(u16, Option<usize>), Refusal> {
+    let primary = members.iter().position(|m| m.node_type == NodeType::Primary && !m.removed);
+    match primary.map(|p| (p, members[p].state)) {
+        Some((p, Standby)) => {
+            members[p].state = Active;
+            Ok((ACTIVATE_PRIMARY, Some(p)))
+        }
+        Some((_, state)) => Err(Refusal {
+            rule: ACTIVATE_PRIMARY_REFUSED,
+            reason: format!("the PRIMARY is {state}, not STANDBY"),
+        }),
+        None => Err(Refusal { rule: ACTIVATE_PRIMARY_REFUSED, reason: "the pool has no PRIMARY".into() }),
+    }
+}
+
+/// Operator's `remove`: nobody looks at the node any more.
+pub fn remove(members: &mut [Member], node: usize) -> Result<(u16, Option<usize>), Refusal> {
+    if members[node].removed {
+        return Err(Refusal { rule: REMOVE_REFUSED, reason: "the node is removed already".into() });
+    }
+    members[node].removed = true;
+    members[node].state = Unknown;
+    Ok((REMOVE, Some(node)))
 }

@@ -3,16 +3,8 @@
 use super::ladder::Ladder;
 use super::model::{Bar, Model, Settings};
 use super::table;
+use crate::policy::Refusal;
 use crate::pool::{NodeType, State, Status};
-
-/// A refusal: the rule, and what stands in the way.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// The rule that refuses.
-    pub rule: u16,
-    /// What stands in the way, in words.
-    pub reason: String,
-}
 
 fn refuse(rule: u16, reason: impl Into<String>) -> Refusal {
     Refusal { rule, reason: reason.into() }

@@ -38,7 +38,7 @@ fn first<'a, V, T>(rules: &'a [Rule<V, T>], view: &V) -> Option<&'a Rule<V, T>> 
 /// Evaluates one occasion. `hand_back_due` says that no waiting time forbids a planned hand-over.
 pub fn evaluate(
     model: &mut Model,
-    tables: &Tables,
+    tables: &Tables<'_>,
     settings: &Settings,
     hand_back_due: bool,
     occasion: Occasion,
@@ -63,7 +63,7 @@ pub fn evaluate(
     // Giving up a hand-over leaves the pool to the rules after it; two rounds always suffice.
     for _ in 0..2 {
         let view = role_view(model, settings, hand_back_due, once);
-        let Some(rule) = first(&tables.role, &view) else { break };
+        let Some(rule) = first(tables.role, &view) else { break };
         verdict.roles.push((rule.number, rule.then));
         apply(model, settings, rule.then);
         if rule.then != RoleAction::AbandonHandOver || view.expired {
@@ -76,7 +76,7 @@ pub fn evaluate(
 
 fn observe(
     model: &mut Model,
-    tables: &Tables,
+    tables: &Tables<'_>,
     settings: &Settings,
     node: usize,
     evidence: Evidence,
@@ -85,7 +85,7 @@ fn observe(
     let (fall, rise) = (settings.fall, settings.rise);
     let member = &mut model.members[node];
     let view = ChargeView { evidence, active: member.state == State::Active };
-    if let Some(rule) = first(&tables.charge, &view) {
+    if let Some(rule) = first(tables.charge, &view) {
         verdict.charge = rule.number;
         member.ladder.step(rule.then, fall, rise);
     }
@@ -102,7 +102,7 @@ fn observe(
         failed: member.ladder.is_failed(fall, rise),
         healed: member.ladder.status(fall, rise) == Status::Ok,
     };
-    if let Some(rule) = first(&tables.state, &view) {
+    if let Some(rule) = first(tables.state, &view) {
         verdict.state = rule.number;
         if let Some(next) = rule.then {
             member.state = next;

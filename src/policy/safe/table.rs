@@ -99,22 +99,18 @@ impl<V, T: Copy> Clone for Rule<V, T> {
 }
 
 /// The three tables together; the exploration runs on altered copies.
-#[derive(Clone)]
-pub struct Tables {
+#[derive(Clone, Copy)]
+pub struct Tables<'a> {
     /// What an observation counts.
-    pub charge: Vec<Rule<ChargeView, Step>>,
+    pub charge: &'a [Rule<ChargeView, Step>],
     /// What the observed node becomes; `None` leaves it.
-    pub state: Vec<Rule<StateView, Option<State>>>,
+    pub state: &'a [Rule<StateView, Option<State>>],
     /// Who is ACTIVE.
-    pub role: Vec<Rule<RoleView, RoleAction>>,
+    pub role: &'a [Rule<RoleView, RoleAction>],
 }
 
-impl Tables {
-    /// The tables as they are in force.
-    pub fn standard() -> Tables {
-        Tables { charge: CHARGE.to_vec(), state: STATE.to_vec(), role: ROLE.to_vec() }
-    }
-}
+/// The tables as they are in force.
+pub static IN_FORCE: Tables<'static> = Tables { charge: CHARGE, state: STATE, role: ROLE };
 
 macro_rules! table {
     ($(#[$meta:meta])* $name:ident: $view:ty => $then:ty { $( $number:literal, $condition:literal, $when:expr, $next:expr, $sentence:literal; )+ }) => {
