@@ -6,7 +6,7 @@ pub mod judge;
 pub mod node;
 pub mod state;
 
-pub use address::{Address, Host};
+pub use address::{Address, DEFAULT_PORT, Host};
 pub use judge::Judge;
 pub use node::Node;
 pub use state::{NodeType, PolicyName, PoolKind, PoolStatus, State, Status};
