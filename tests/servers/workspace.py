@@ -209,6 +209,13 @@ def output(command, timeout=60):
 # --- network namespaces -------------------------------------------------------------------------------------------------------
 
 CLONE_NEWNET = 0x40000000
+_OURS = "PRIMACY_TEST_NETNS"
+
+
+def _checked(call, *args):
+    if getattr(ctypes.CDLL(None, use_errno=True), call)(*args) != 0:
+        error = ctypes.get_errno()
+        raise OSError(error, f"{call} of a network namespace: {os.strerror(error)} (it needs root)")
 
 
 class NetNs:
@@ -224,18 +231,25 @@ class NetNs:
         """The namespace of the calling thread."""
         return cls("/proc/thread-self/ns/net")
 
+    @staticmethod
+    def unshare():
+        """Move the calling thread into a fresh namespace, and return that."""
+        _checked("unshare", CLONE_NEWNET)
+        made = NetNs.current()
+        # Processes started later inherit the list and so may do there what they may not do on the machine's own network.
+        os.environ[_OURS] = f"{os.environ.get(_OURS, '')} {made.identity}".strip()
+        return made
+
     def is_current(self):
         return os.stat("/proc/thread-self/ns/net").st_ino == self.identity
 
-    def is_host(self):
-        return os.stat("/proc/1/ns/net").st_ino == self.identity
+    def is_ours(self):
+        """Whether this test, or the one that started this process, has made it."""
+        return str(self.identity) in os.environ.get(_OURS, "").split()
 
     def enter(self):
         """Move the calling thread into this namespace; threads and processes it starts later follow."""
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.setns(self._fd, CLONE_NEWNET) != 0:
-            error = ctypes.get_errno()
-            raise OSError(error, f"entering a network namespace: {os.strerror(error)}")
+        _checked("setns", self._fd, CLONE_NEWNET)
 
     def run(self, *command, timeout=60):
         """Run a command in it and return what it printed."""
