@@ -102,12 +102,12 @@ class Peer:
         self.send(packet(OK, 2))
 
     def query(self):
-        """Wait for a query; pings get their OK, a farewell ends the connection."""
+        """Wait for a query that asks for something; SET statements and other commands get their OK, a farewell ends it all."""
         while True:
             command = self.receive()
             if command[:1] == b"\x01":
                 raise Gone
-            if command[:1] == b"\x03":
+            if command[:1] == b"\x03" and not command[1:5].upper() == b"SET ":
                 return command[1:]
             self.send(packet(OK, 1))
 
