@@ -62,7 +62,12 @@ if [ -d "$root" ]; then verify "$root"; echo "$root"; exit 0; fi
 rm -rf "$cache"/.mysql-$want.*
 part=$(mktemp -d "$cache/.mysql-$want.XXXXXX")
 chmod 755 "$part"
-trap 'rm -rf "$part"' EXIT
+child=
+give_up() {
+    [ -z "$child" ] || kill -TERM -- "-$child" 2>/dev/null || true
+    rm -rf "$part"
+}
+trap give_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
@@ -74,11 +79,16 @@ log=$cache/mysql-$want.log
 try=1
 while :; do
     say "fetching MySQL $want from $from (about 670 MB unpacked), try $try of 3, log in $log"
-    # File descriptor 9 is closed: a daemon that a package might start must not keep the lock.
-    if debootstrap --variant=minbase --include=mysql-server-core,mysql-client-core,mysql-router sid "$part" "$from" \
-        >"$log" 2>&1 9>&-; then
+    # In the background, where a signal to this script ends it at once, and in a session of its own, so that it goes with all its
+    # children. Descriptor 9 is closed: nothing it leaves behind may keep the lock.
+    setsid debootstrap --variant=minbase --include=mysql-server-core,mysql-client-core,mysql-router sid "$part" "$from" \
+        >"$log" 2>&1 9>&- &
+    child=$!
+    if wait $child; then
+        child=
         break
     fi
+    child=
     [ $try -lt 3 ] || { tail -n 5 "$log" >&2; die "debootstrap failed three times, see $log"; }
     try=$((try + 1))
     rm -rf "$part"
