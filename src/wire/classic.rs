@@ -153,9 +153,14 @@ impl Client {
         self.phase = Phase::Closed;
     }
 
+    /// Whether `poll_transmit` has bytes.
+    pub fn has_output(&self) -> bool {
+        !self.out_taken && !self.out.is_empty()
+    }
+
     /// Bytes to send, once.
     pub fn poll_transmit(&mut self) -> Option<&[u8]> {
-        if self.out_taken || self.out.is_empty() {
+        if !self.has_output() {
             return None;
         }
         self.out_taken = true;

@@ -4,9 +4,13 @@ pub mod auth;
 pub mod classic;
 pub mod handshake;
 mod packet;
+#[cfg(test)]
+pub(crate) mod recording;
 mod rsa;
 pub mod secret;
 pub mod server_error;
+#[cfg(test)]
+mod tests;
 pub mod text_result;
 
 pub use auth::{RsaPolicy, Transport};
