@@ -3,7 +3,10 @@
 pub mod cause;
 pub mod exchange;
 pub mod observation;
+mod replica_status;
 pub mod session;
+pub mod statements;
+mod verdict;
 
 pub use cause::{Cause, Class};
 pub use exchange::{Action, PeerSign, ProbeRequest, SessionConfig};
