@@ -6,7 +6,9 @@ use super::input::{Answer, Command, NodeRef};
 use super::pool_machine::PoolMachine;
 use super::time::Now;
 use crate::error::{Error, ErrorCode, Result};
-use crate::policy::safe::{Occasion, command, model::Model};
+use crate::policy::safe::command;
+use crate::policy::safe::evaluate::Occasion;
+use crate::policy::safe::model::Model;
 use crate::policy::{mpp, rule_sentence};
 use crate::pool::{Judge, NodeType, PoolStatus};
 
@@ -39,14 +41,9 @@ impl Engine {
             pool.nodes[node].rule = done.rule;
         }
         out.dirty = true;
-        pool.emit_about(
+        out.emit(
             now,
-            EventKind::Command,
-            Severity::Info,
-            done.node,
-            done.rule,
-            done.message.clone(),
-            out,
+            pool.draft(EventKind::Command, Severity::Info, done.node, done.rule, done.message.clone()),
         );
         pool.evaluate(now, Occasion::Look, out);
         self.settle(now);
