@@ -69,7 +69,7 @@
 #define PRIMACY_NOWAIT 1
 
 /**
- * `pool_status` of [`primacy_cycle_options`] is given.
+ * `pool_status` of primacy_cycle_options is given.
  */
 #define PRIMACY_CYCLE_POOL_STATUS 1
 
@@ -710,16 +710,22 @@ typedef int32_t primacy_severity;
 /**
  * A configuration while it is being put together.
  */
-typedef struct primacy_config {
-    uint8_t _private[0];
-} primacy_config;
+typedef struct primacy_config primacy_config;
+
+/**
+ * A queue of events for one consumer.
+ */
+typedef struct primacy_events primacy_events;
 
 /**
  * One engine with its pools, cache file and driver.
  */
-typedef struct primacy_instance {
-    uint8_t _private[0];
-} primacy_instance;
+typedef struct primacy_instance primacy_instance;
+
+/**
+ * The state of all pools at one moment, detached from the instance.
+ */
+typedef struct primacy_snapshot primacy_snapshot;
 
 /**
  * One replication channel of a node, as a row of SHOW REPLICA STATUS tells it. Both in and out.
@@ -874,13 +880,6 @@ typedef struct primacy_cycle_options {
      */
     uint32_t reserved;
 } primacy_cycle_options;
-
-/**
- * The state of all pools at one moment, detached from the instance.
- */
-typedef struct primacy_snapshot {
-    uint8_t _private[0];
-} primacy_snapshot;
 
 /**
  * What a snapshot holds. Out.
@@ -1085,13 +1084,6 @@ typedef struct primacy_event_filter {
      */
     const char *pool;
 } primacy_event_filter;
-
-/**
- * A queue of events for one consumer.
- */
-typedef struct primacy_events {
-    uint8_t _private[0];
-} primacy_events;
 
 /**
  * One event. Out. Events are hints; the snapshot is the truth.
@@ -1714,7 +1706,10 @@ int32_t primacy_budget(struct primacy_instance *p,
                        size_t len);
 
 /**
- * The same figures as JSON: {"connections_per_node": N, "lines": [{"class", "fault", "worst_ms" (or null), "formula"}]}.
+ * The same figures as JSON: {"pool", "connections_per_node", "lines": [{"class", "fault", "worst", "worst_ms", "formula"}]}.
+ *
+ * "worst" is "within", and then "worst_ms" is the time; or "never", if this class never fails an ACTIVE node; or "hosts_pace", if
+ * the host observes in its own time. In the latter two "worst_ms" is null.
  *
  * @param p     the instance
  * @param pool  the pool's name

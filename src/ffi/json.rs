@@ -3,9 +3,8 @@
 use crate::engine::Snapshot;
 use crate::engine::snapshot::{NodeSnapshot, PoolSnapshot};
 use crate::gtid::Gtids;
-use crate::policy::budget::Budget;
+use crate::policy::budget::{Budget, Worst};
 use crate::probe::{Channel, Facts};
-use core::fmt::Write;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -89,36 +88,24 @@ pub(super) fn budget(budget: &Budget) -> String {
         .lines
         .iter()
         .map(|line| {
+            let (kind, worst) = match line.worst {
+                Worst::Within(time) => ("within", Some(millis(time))),
+                Worst::Never => ("never", None),
+                Worst::HostsPace => ("hosts_pace", None),
+            };
             json!({
                 "class": line.class.name(),
                 "fault": line.fault,
-                "worst_ms": line.worst.map(millis),
+                "worst": kind,
+                "worst_ms": worst,
                 "formula": line.formula,
             })
         })
         .collect();
-    json!({ "connections_per_node": budget.connections_per_node, "lines": lines }).to_string()
-}
-
-/// A budget for people: class, fault, longest time, how it comes about.
-pub(super) fn budget_text(budget: &Budget) -> String {
-    let worst = |time: Option<Duration>| match time {
-        Some(time) => format!("{:.0} ms", millis(time).ceil()),
-        None => "never".to_owned(),
-    };
-    let width = budget.lines.iter().map(|line| line.fault.chars().count()).max().unwrap_or(0);
-    let mut out = String::new();
-    for line in &budget.lines {
-        // Writing to a String does not fail.
-        let _ = writeln!(
-            out,
-            "{:<12} {:<width$}  {:>9}  {}",
-            line.class.name(),
-            line.fault,
-            worst(line.worst),
-            line.formula
-        );
-    }
-    let _ = writeln!(out, "{} connections kept at each node", budget.connections_per_node);
-    out
+    json!({
+        "pool": budget.pool,
+        "connections_per_node": budget.connections_per_node,
+        "lines": lines,
+    })
+    .to_string()
 }

@@ -102,10 +102,13 @@ pub unsafe extern "C" fn primacy_budget(
     len: usize,
 ) -> i32 {
     // SAFETY: the contract of handles and strings.
-    unsafe { pool_text(p, pool, buf, len, |instance, pool| Ok(json::budget_text(&instance.budget(pool)?))) }
+    unsafe { pool_text(p, pool, buf, len, |instance, pool| Ok(instance.budget(pool)?.to_string())) }
 }
 
-/// The same figures as JSON: {"connections_per_node": N, "lines": [{"class", "fault", "worst_ms" (or null), "formula"}]}.
+/// The same figures as JSON: {"pool", "connections_per_node", "lines": [{"class", "fault", "worst", "worst_ms", "formula"}]}.
+///
+/// "worst" is "within", and then "worst_ms" is the time; or "never", if this class never fails an ACTIVE node; or "hosts_pace", if
+/// the host observes in its own time. In the latter two "worst_ms" is null.
 ///
 /// @param p     the instance
 /// @param pool  the pool's name
