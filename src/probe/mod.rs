@@ -1,10 +1,12 @@
 //! Probes: what to ask a node, reading the answer, typing the cause.
 
+pub mod addresses;
 pub mod cause;
 pub mod exchange;
 pub mod observation;
 pub mod session;
 
+pub use addresses::AddressBook;
 pub use cause::{Cause, Class};
 pub use exchange::{Action, PeerSign, ProbeRequest, SessionConfig};
 pub use observation::{Channel, Facts, Flavour, Observation, ServerVersion, ThreadState};
