@@ -6,11 +6,12 @@
 use super::thread;
 use super::wake::Wake;
 use super::writer::{Outcome, Writer};
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 /// The resolver may load modules of the host's C library (NSS) that are free with their stack.
 const STACK: usize = 1 << 20;
@@ -39,7 +40,7 @@ pub(crate) enum JobResult {
 pub(crate) struct Helper {
     jobs: Sender<Job>,
     results: Receiver<JobResult>,
-    _thread: JoinHandle<()>,
+    thread: JoinHandle<()>,
 }
 
 impl Helper {
@@ -62,7 +63,7 @@ impl Helper {
                 wake.raise();
             }
         })?;
-        Ok(Helper { jobs, results, _thread: thread })
+        Ok(Helper { jobs, results, thread })
     }
 
     /// Resolves a name.
@@ -74,6 +75,23 @@ impl Helper {
     /// Writes what is pending at the writer.
     pub(crate) fn write(&self, writer: Arc<Writer>) {
         let _ = self.jobs.send(Job::Write(writer));
+    }
+
+    /// Ends the thread after the jobs at hand; waits for at most `timeout`.
+    pub(crate) fn end(self, timeout: Duration) {
+        drop(self.jobs);
+        let until = Instant::now() + timeout;
+        loop {
+            match self.results.recv_deadline(until) {
+                Ok(_) => {}
+                // The thread has dropped its end: it is on its last lines.
+                Err(RecvTimeoutError::Disconnected) => {
+                    let _ = self.thread.join();
+                    return;
+                }
+                Err(RecvTimeoutError::Timeout) => return,
+            }
+        }
     }
 
     /// The next result; `None` if there is none now.

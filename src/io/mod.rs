@@ -1,15 +1,17 @@
 //! The outside: clock, sockets, threads, files. The only room that makes system calls.
 //!
-//! [`driver`] carries out what the engine asks for; [`thread`] and the host's own loop are the two ways to run it.
+//! The driver carries out what the engine asks for; a thread of its own or the host's loop turns it.
 
 pub(crate) mod clock;
 pub(crate) mod descriptor;
 pub(crate) mod driver;
 pub(crate) mod entropy;
+pub mod file;
+mod folder;
 pub(crate) mod helper;
 mod link;
+pub mod lock;
 pub(crate) mod poller;
-pub(crate) mod secrets;
 mod socket;
 pub(crate) mod thread;
 pub(crate) mod wake;

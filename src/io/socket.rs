@@ -112,7 +112,10 @@ impl Socket {
             return Ok(());
         }
         let own = self.name(libc::getsockname)?;
-        let peer = self.name(libc::getpeername)?;
+        // The peer may have reset the connection meanwhile; then it has no name any more.
+        let peer = self
+            .name(libc::getpeername)
+            .map_err(|_| io::Error::from_raw_os_error(libc::ECONNRESET))?;
         if own == peer { Err(io::Error::from_raw_os_error(libc::ECONNREFUSED)) } else { Ok(()) }
     }
 

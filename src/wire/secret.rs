@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-/// Bytes that never appear in logs, errors or debug output.
+/// Bytes that never appear in logs, errors or debug output, and are zeroed when dropped.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Secret(Vec<u8>);
 
@@ -18,8 +18,16 @@ impl Secret {
     }
 }
 
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.0.fill(0);
+        // Without a reader the compiler may leave the zeros out.
+        core::hint::black_box(&self.0);
+    }
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(..)")
+        f.write_str("[secret]")
     }
 }
