@@ -1,5 +1,22 @@
 //! Configuration: its model and the texts it is read from.
+//!
+//! [`ConfigBuilder`] gathers TOML texts, single keys and pool strings; [`ConfigBuilder::build`] checks them and
+//! gives the [`Config`] that engine and driver read. The room opens no file: whoever reads one hands its text in.
+//! Every key is in `docs/configuration.md`, which a test holds against the table in the code.
 
+mod builder;
+mod check;
+mod document;
+mod draft;
+mod dump;
+mod keys;
 pub mod model;
+mod mpp;
+mod value;
 
+#[cfg(test)]
+mod tests;
+
+pub use builder::ConfigBuilder;
 pub use model::{Config, Failback, NodeConfig, OnLocked, PoolConfig, ProbeConfig, ProbeMode, RsaPublicKey};
+pub use value::{parse_duration, print_duration};

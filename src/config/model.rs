@@ -41,6 +41,9 @@ pub struct ProbeConfig {
     pub user: String,
     /// The file that holds the account's password; read at instance creation.
     pub password_file: Option<PathBuf>,
+    /// An open descriptor to read the account's password from at instance creation; never set together with
+    /// `password_file`.
+    pub password_fd: Option<i32>,
     /// Allow a password by RSA key from the server over a plain connection.
     pub rsa_public_key: RsaPublicKey,
     /// From the start of one probe to the start of the next while all is well.
@@ -125,4 +128,18 @@ pub struct Config {
     pub on_locked: OnLocked,
     /// In configuration order; at least one.
     pub pools: Vec<PoolConfig>,
+}
+
+impl Config {
+    /// The pool of that name.
+    pub fn pool(&self, name: &str) -> Option<&PoolConfig> {
+        self.pools.iter().find(|pool| pool.name == name)
+    }
+}
+
+impl PoolConfig {
+    /// The node at that address.
+    pub fn node(&self, address: &Address) -> Option<&NodeConfig> {
+        self.nodes.iter().find(|node| node.address == *address)
+    }
 }

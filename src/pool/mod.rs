@@ -3,5 +3,5 @@
 pub mod address;
 pub mod state;
 
-pub use address::{Address, Host};
+pub use address::{Address, DEFAULT_PORT, Host};
 pub use state::{NodeType, PolicyName, PoolKind, PoolStatus, State, Status};

@@ -1,0 +1,156 @@
+//! The canonical text of a configuration, and its fingerprint.
+
+use super::draft::pool_key;
+use super::model::{
+    Config, Failback, NodeConfig, OnLocked, PoolConfig, ProbeConfig, ProbeMode, RsaPublicKey,
+};
+use super::value::print_duration;
+use core::fmt::Write;
+
+/// Initial value and prime of FNV-1a, 64 bits (draft-eastlake-fnv, section 5).
+const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
+
+type Entry = (&'static str, String);
+
+impl Config {
+    /// The configuration as a TOML text that reads back to an equal one: every key with its value, defaults too,
+    /// in a fixed order. It holds no secret, only the names of files.
+    pub fn dump(&self) -> String {
+        let mut out = String::new();
+        let mut top = Vec::new();
+        if let Some(path) = &self.cache_file {
+            top.push(("cache_file", string(&path.to_string_lossy())));
+        }
+        let on_locked = match self.on_locked {
+            OnLocked::Error => "error",
+            OnLocked::Wait => "wait",
+        };
+        top.push(("on_locked", string(on_locked)));
+        lines(&mut out, &top);
+        for pool in &self.pools {
+            dump_pool(&mut out, pool);
+        }
+        out
+    }
+
+    /// A number that two configurations share if and (nearly) only if they mean the same: FNV-1a of
+    /// [`Config::dump`]. It is the same in every process of one version.
+    pub fn fingerprint(&self) -> u64 {
+        self.dump().bytes().fold(FNV_OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(FNV_PRIME))
+    }
+}
+
+fn dump_pool(out: &mut String, pool: &PoolConfig) {
+    let header = pool_key(&pool.name);
+    let fail_on: Vec<String> = pool.fail_on.iter().map(|cause| string(cause.name())).collect();
+    let failback = match pool.failback {
+        Failback::AfterRecover => "after-recover",
+        Failback::Manual => "manual",
+        Failback::Auto => "auto",
+    };
+    let mode = match pool.probe_mode {
+        ProbeMode::Builtin => "builtin",
+        ProbeMode::External => "external",
+    };
+    out.push_str(&format!("\n[{header}]\n"));
+    lines(
+        out,
+        &[
+            ("kind", string(pool.kind.name())),
+            ("policy", string(pool.policy.name())),
+            ("max_lag", string(&print_duration(pool.max_lag))),
+            ("fall", pool.fall.to_string()),
+            ("rise", pool.rise.to_string()),
+            ("max_takeover_lag", string(&print_duration(pool.max_takeover_lag))),
+            ("fail_on", format!("[{}]", fail_on.join(", "))),
+            ("failback", string(failback)),
+            ("handback_deadline", string(&print_duration(pool.handback_deadline))),
+            ("levels", pool.levels.to_string()),
+            ("hostile_takeover", pool.hostile_takeover.to_string()),
+        ],
+    );
+    // What all nodes share stands once, in the pool's table.
+    let probes: Vec<Vec<Entry>> = pool.nodes.iter().map(|node| probe_entries(&node.probe)).collect();
+    let shared: Vec<Entry> = probes
+        .first()
+        .into_iter()
+        .flatten()
+        .filter(|entry| probes.iter().all(|probe| probe.contains(entry)))
+        .cloned()
+        .collect();
+    out.push_str("nodes = [\n");
+    for (node, probe) in pool.nodes.iter().zip(&probes) {
+        let own: Vec<&Entry> = probe.iter().filter(|entry| !shared.contains(entry)).collect();
+        out.push_str(&format!("  {{ {} }},\n", node_entries(node, &own).join(", ")));
+    }
+    out.push_str("]\n");
+    out.push_str(&format!("\n[{header}.probe]\n"));
+    lines(out, &[("mode", string(mode))]);
+    lines(out, &shared);
+}
+
+fn node_entries(node: &NodeConfig, own: &[&Entry]) -> Vec<String> {
+    let mut entries = vec![
+        format!("address = {}", string(&node.address.to_string())),
+        format!("type = {}", string(&node.node_type.name().to_ascii_lowercase())),
+        format!("weight = {}", node.weight),
+        format!("site = {}", string(&node.site)),
+    ];
+    if !own.is_empty() {
+        let own: Vec<String> = own.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+        entries.push(format!("probe = {{ {} }}", own.join(", ")));
+    }
+    entries
+}
+
+fn probe_entries(probe: &ProbeConfig) -> Vec<Entry> {
+    let mut entries = vec![("user", string(&probe.user))];
+    if let Some(path) = &probe.password_file {
+        entries.push(("password_file", string(&path.to_string_lossy())));
+    }
+    if let Some(fd) = probe.password_fd {
+        entries.push(("password_fd", fd.to_string()));
+    }
+    let key = match &probe.rsa_public_key {
+        RsaPublicKey::Refuse => string("refuse"),
+        RsaPublicKey::FromServer => string("from-server"),
+        RsaPublicKey::File(path) => string(&path.to_string_lossy()),
+    };
+    entries.push(("rsa_public_key", key));
+    for (name, span) in [
+        ("interval", probe.interval),
+        ("confirm_interval", probe.confirm_interval),
+        ("timeout", probe.timeout),
+        ("probe_timeout", probe.probe_timeout),
+        ("silence", probe.silence),
+        ("login_interval", probe.login_interval),
+    ] {
+        entries.push((name, string(&print_duration(span))));
+    }
+    entries
+}
+
+fn lines(out: &mut String, entries: &[Entry]) {
+    for (key, value) in entries {
+        out.push_str(&format!("{key} = {value}\n"));
+    }
+}
+
+/// A basic string of TOML 1.0: quotes, backslashes and control characters are escaped.
+fn string(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            c if c.is_control() => {
+                // Writing to a String cannot fail.
+                let _ = write!(out, "\\u{:04X}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}

@@ -1,0 +1,241 @@
+//! The table of keys: where each one may stand, its type, range and default.
+
+use crate::config::RsaPublicKey;
+use crate::engine::time::Duration;
+use crate::pool::PolicyName;
+
+/// Where a key may stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// Top level of the text.
+    Instance,
+    /// `[probe]`, `[pool.NAME.probe]` and the `probe` table of a node.
+    Probe,
+    /// `[pool.NAME]`.
+    Pool,
+    /// An element of a pool's `nodes`.
+    Node,
+}
+
+/// A key's type, with its range and default.
+#[derive(Clone, Debug)]
+pub(super) enum Kind {
+    /// Text of bounded length, in characters.
+    Text { min: usize, max: usize, default: &'static str },
+    /// A path.
+    Path,
+    /// One word of a few; `later` are words whose behaviour has not landed. The first one landed is the default.
+    Word { landed: &'static [&'static str], later: &'static [&'static str] },
+    /// `true` or `false`; false by default.
+    Flag,
+    /// A whole number.
+    Count { min: u32, max: u32, default: u32 },
+    /// A duration.
+    Span { min: Duration, max: Duration, default: Duration },
+    /// A list of causes; empty by default.
+    Causes,
+    /// Where an RSA key comes from.
+    PublicKey,
+    /// The number of an open file descriptor.
+    Descriptor,
+    /// A node's address.
+    Address,
+    /// The nodes of a pool.
+    Nodes,
+    /// A key that is known and never allowed; the text says what to write instead.
+    Refused(&'static str),
+    /// A key whose behaviour has not landed.
+    Later,
+}
+
+/// One key.
+#[derive(Clone, Debug)]
+pub(super) struct Key {
+    pub scope: Scope,
+    pub name: &'static str,
+    pub kind: Kind,
+    /// The policy that alone reads it, if only one does.
+    pub policy: Option<PolicyName>,
+}
+
+impl Key {
+    const fn new(scope: Scope, name: &'static str, kind: Kind) -> Key {
+        Key { scope, name, kind, policy: None }
+    }
+
+    const fn only(mut self, policy: PolicyName) -> Key {
+        self.policy = Some(policy);
+        self
+    }
+
+    /// Whether a configuration may hold the key today.
+    pub fn is_usable(&self) -> bool {
+        !matches!(self.kind, Kind::Later | Kind::Refused(_))
+    }
+}
+
+/// A checked value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Value {
+    Text(String),
+    Word(&'static str),
+    Flag(bool),
+    Count(u32),
+    Span(Duration),
+    Causes(Vec<crate::probe::Cause>),
+    PublicKey(RsaPublicKey),
+    Descriptor(i32),
+}
+
+impl Kind {
+    /// The value where the configuration gives none; absent where that means "unset".
+    pub fn default_value(&self) -> Option<Value> {
+        match self {
+            Kind::Text { default, .. } => Some(Value::Text((*default).into())),
+            Kind::Word { landed, .. } => landed.first().map(|word| Value::Word(word)),
+            Kind::Flag => Some(Value::Flag(false)),
+            Kind::Count { default, .. } => Some(Value::Count(*default)),
+            Kind::Span { default, .. } => Some(Value::Span(*default)),
+            Kind::Causes => Some(Value::Causes(Vec::new())),
+            Kind::PublicKey => Some(Value::PublicKey(RsaPublicKey::Refuse)),
+            Kind::Path | Kind::Descriptor | Kind::Address | Kind::Nodes | Kind::Refused(_) | Kind::Later => {
+                None
+            }
+        }
+    }
+}
+
+const fn us(n: u64) -> Duration {
+    Duration::from_micros(n)
+}
+const fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+const fn s(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+const HOUR: u64 = 3600;
+const DAY: u64 = 24 * HOUR;
+
+const NO_PASSWORD: &str = "a password does not stand in a configuration: put it into a file that only its owner can read \
+     and name that with password_file, or hand it over by password_fd";
+
+/// Every key, in the order of the reference page.
+pub(super) static KEYS: &[Key] = &[
+    Key::new(Scope::Instance, "cache_file", Kind::Path),
+    Key::new(Scope::Instance, "on_locked", Kind::Word { landed: &["error", "wait"], later: &["follow"] }),
+    Key::new(Scope::Instance, "control_socket", Kind::Later),
+    Key::new(Scope::Instance, "control_users", Kind::Later),
+    Key::new(Scope::Instance, "dispatch_budget", Kind::Later),
+    Key::new(Scope::Instance, "helper", Kind::Later),
+    Key::new(Scope::Instance, "stale", Kind::Later),
+    // Who logs in, and how.
+    Key::new(Scope::Probe, "user", Kind::Text { min: 1, max: 80, default: "primacy" }),
+    Key::new(Scope::Probe, "password_file", Kind::Path),
+    Key::new(Scope::Probe, "password_fd", Kind::Descriptor),
+    Key::new(Scope::Probe, "password", Kind::Refused(NO_PASSWORD)),
+    Key::new(Scope::Probe, "rsa_public_key", Kind::PublicKey),
+    Key::new(
+        Scope::Probe,
+        "tls",
+        Kind::Word {
+            landed: &["disabled"],
+            later: &["preferred", "required", "verify-ca", "verify-identity"],
+        },
+    ),
+    Key::new(Scope::Probe, "tls_ca", Kind::Later),
+    Key::new(Scope::Probe, "admin_port", Kind::Later),
+    Key::new(Scope::Probe, "extra_port", Kind::Later),
+    // How often and how long.
+    Key::new(Scope::Probe, "interval", Kind::Span { min: ms(10), max: s(HOUR), default: ms(500) }),
+    Key::new(Scope::Probe, "confirm_interval", Kind::Span { min: ms(1), max: s(60), default: ms(20) }),
+    Key::new(Scope::Probe, "timeout", Kind::Span { min: ms(1), max: s(60), default: ms(250) }),
+    Key::new(Scope::Probe, "probe_timeout", Kind::Span { min: ms(1), max: s(600), default: s(1) }),
+    Key::new(Scope::Probe, "silence", Kind::Span { min: ms(10), max: s(HOUR), default: s(3) }),
+    Key::new(Scope::Probe, "login_interval", Kind::Span { min: ms(100), max: s(DAY), default: s(10) }),
+    Key::new(Scope::Probe, "mode", Kind::Word { landed: &["builtin", "external"], later: &[] }),
+    // A pool's rules.
+    Key::new(
+        Scope::Pool,
+        "kind",
+        Kind::Word { landed: &["ring"], later: &["replicated", "group", "router"] },
+    ),
+    Key::new(Scope::Pool, "policy", Kind::Word { landed: &["safe", "mpp"], later: &[] }),
+    Key::new(Scope::Pool, "nodes", Kind::Nodes),
+    Key::new(Scope::Pool, "max_lag", Kind::Span { min: us(0), max: s(365 * DAY), default: s(10) }),
+    Key::new(Scope::Pool, "fall", Kind::Count { min: 1, max: 100, default: 4 }).only(PolicyName::Safe),
+    Key::new(Scope::Pool, "rise", Kind::Count { min: 1, max: 100, default: 4 }).only(PolicyName::Safe),
+    Key::new(Scope::Pool, "max_takeover_lag", Kind::Span { min: us(0), max: s(365 * DAY), default: s(30) })
+        .only(PolicyName::Safe),
+    Key::new(Scope::Pool, "fail_on", Kind::Causes).only(PolicyName::Safe),
+    Key::new(
+        Scope::Pool,
+        "failback",
+        Kind::Word { landed: &["after-recover", "manual", "auto"], later: &[] },
+    )
+    .only(PolicyName::Safe),
+    Key::new(Scope::Pool, "handback_deadline", Kind::Span { min: ms(10), max: s(300), default: s(2) })
+        .only(PolicyName::Safe),
+    Key::new(Scope::Pool, "levels", Kind::Count { min: 1, max: 100, default: 4 }).only(PolicyName::Mpp),
+    Key::new(Scope::Pool, "hostile_takeover", Kind::Flag).only(PolicyName::Mpp),
+    Key::new(Scope::Pool, "auto_recover", Kind::Later),
+    Key::new(Scope::Pool, "checkpoints", Kind::Later),
+    Key::new(Scope::Pool, "doubt_deadline", Kind::Later),
+    Key::new(Scope::Pool, "last_resort", Kind::Later),
+    Key::new(Scope::Pool, "on_doubt", Kind::Later),
+    Key::new(Scope::Pool, "service", Kind::Later),
+    // One node.
+    Key::new(Scope::Node, "address", Kind::Address),
+    Key::new(Scope::Node, "type", Kind::Word { landed: &["secondary", "primary"], later: &[] }),
+    Key::new(Scope::Node, "weight", Kind::Count { min: 0, max: 1000, default: 1 }),
+    Key::new(Scope::Node, "site", Kind::Text { min: 0, max: 64, default: "" }),
+];
+
+/// The key of that name in that scope.
+pub(super) fn find(scope: Scope, name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.scope == scope && key.name == name)
+}
+
+/// The default of a key.
+pub(super) fn default_value(scope: Scope, name: &str) -> Option<Value> {
+    find(scope, name)?.kind.default_value()
+}
+
+/// What to say about a key that is not in the table: the nearest one, or all that may stand there.
+pub(super) fn unknown(scope: Scope, name: &str) -> String {
+    let table = match scope {
+        Scope::Instance => &["probe", "pool"][..],
+        Scope::Pool | Scope::Node => &["probe"],
+        Scope::Probe => &[],
+    };
+    let mut known: Vec<&str> =
+        KEYS.iter().filter(|key| key.scope == scope && key.is_usable()).map(|key| key.name).collect();
+    known.extend(table);
+    // Long texts are no misspelling, and their distance would cost time.
+    let near = (name.len() <= 40)
+        .then(|| known.iter().map(|k| (distance(k, name), *k)).min())
+        .flatten()
+        .filter(|(d, k)| *d <= 2 && *d < k.len());
+    match near {
+        Some((_, near)) => format!("unknown key; did you mean {near}?"),
+        None => format!("unknown key; known here are {}", known.join(", ")),
+    }
+}
+
+/// How many characters must be put in, taken out or changed to get from one word to the other.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.chars().enumerate() {
+        let mut previous = i + 1;
+        let mut next = vec![previous];
+        for (cb, above) in b.iter().zip(row.windows(2)) {
+            if let [diagonal, up] = above {
+                previous = (diagonal + usize::from(ca != *cb)).min(up + 1).min(previous + 1);
+            }
+            next.push(previous);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or_default()
+}

@@ -1,0 +1,112 @@
+//! The reference page and the table of keys say the same.
+
+use crate::config::keys::{KEYS, Key, Kind, Scope, Value};
+use crate::config::print_duration;
+
+pub(super) const PAGE: &str = include_str!("../../../docs/configuration.md");
+
+/// The first four cells of a key's row: key, type, range, default.
+fn row(key: &Key) -> String {
+    let words = |list: &[&str]| list.iter().map(|w| format!("`{w}`")).collect::<Vec<_>>().join(", ");
+    let (kind, range) = match &key.kind {
+        Kind::Text { min, max, .. } => ("text", format!("{min} to {max} characters")),
+        Kind::Path => ("path", "up to 4095 bytes".into()),
+        Kind::Word { landed, .. } => ("word", words(landed)),
+        Kind::Flag => ("flag", "`true`, `false`".into()),
+        Kind::Count { min, max, .. } => ("number", format!("{min} to {max}")),
+        Kind::Span { min, max, .. } => {
+            ("duration", format!("{} to {}", print_duration(*min), print_duration(*max)))
+        }
+        Kind::Causes => ("list", "causes".into()),
+        Kind::PublicKey => ("text", "`refuse`, `from-server` or a path".into()),
+        Kind::Descriptor => ("number", "0 to 2147483647".into()),
+        Kind::Address => ("address", "see below".into()),
+        Kind::Nodes => ("list", "1 or more".into()),
+        Kind::Refused(_) | Kind::Later => panic!("{} has no row", key.name),
+    };
+    let default = match key.kind.default_value() {
+        None if matches!(key.kind, Kind::Address | Kind::Nodes) => "required".into(),
+        None => "none".into(),
+        Some(Value::Text(text)) if text.is_empty() => "empty".into(),
+        Some(Value::Text(text)) => format!("`{text}`"),
+        Some(Value::Word(word)) => format!("`{word}`"),
+        Some(Value::Flag(flag)) => format!("`{flag}`"),
+        Some(Value::Count(n)) => n.to_string(),
+        Some(Value::Span(span)) => format!("`{}`", print_duration(span)),
+        Some(Value::Causes(_)) => "empty".into(),
+        Some(Value::PublicKey(_)) => "`refuse`".into(),
+        Some(Value::Descriptor(n)) => n.to_string(),
+    };
+    format!("| `{}` | {kind} | {range} | {default} |", key.name)
+}
+
+fn section(scope: Scope) -> &'static str {
+    let title = match scope {
+        Scope::Instance => "## Top level",
+        Scope::Probe => "## Probe",
+        Scope::Pool => "## Pool",
+        Scope::Node => "## Node",
+    };
+    let (_, rest) = PAGE.split_once(&format!("\n{title}\n")).unwrap_or_else(|| panic!("no heading {title}"));
+    rest.split("\n## ").next().unwrap_or_default()
+}
+
+#[test]
+fn every_key_of_the_code_is_on_the_page_as_the_code_has_it() {
+    for key in KEYS.iter().filter(|key| key.is_usable()) {
+        let row = row(key);
+        assert!(section(key.scope).contains(&row), "the page lacks, or says otherwise:\n{row}");
+    }
+    let later = PAGE.split_once("\n## Not landed\n").expect("the heading").1;
+    for key in KEYS.iter().filter(|key| matches!(key.kind, Kind::Later)) {
+        assert!(
+            later.contains(&format!("`{}`", key.name)),
+            "the list of what has not landed lacks {}",
+            key.name
+        );
+    }
+}
+
+#[test]
+fn every_key_of_the_page_is_in_the_code() {
+    let mut rows = 0;
+    for scope in [Scope::Instance, Scope::Probe, Scope::Pool, Scope::Node] {
+        for line in section(scope).lines().filter(|line| line.starts_with("| `")) {
+            let name = line.split('`').nth(1).unwrap_or_default();
+            assert!(
+                KEYS.iter().any(|key| key.scope == scope && key.name == name && key.is_usable()),
+                "the page has {name}, the code has not"
+            );
+            assert_eq!(line.matches('|').count(), 6, "{line}");
+            rows += 1;
+        }
+    }
+    assert_eq!(rows, KEYS.iter().filter(|key| key.is_usable()).count());
+    let later = PAGE.split_once("\n## Not landed\n").expect("the heading").1;
+    for line in later.lines().filter(|line| line.starts_with("- `")) {
+        let name = line.split('`').nth(1).unwrap_or_default();
+        let known = KEYS.iter().any(|key| {
+            key.name == name
+                && match &key.kind {
+                    Kind::Later => true,
+                    Kind::Word { later, .. } => !later.is_empty(),
+                    _ => false,
+                }
+        });
+        assert!(known, "the page lists {name} as not landed, the code does not");
+    }
+}
+
+#[test]
+fn defaults_lie_in_their_ranges() {
+    for key in KEYS {
+        match &key.kind {
+            Kind::Span { min, max, default } => assert!(min <= default && default <= max, "{}", key.name),
+            Kind::Count { min, max, default } => assert!(min <= default && default <= max, "{}", key.name),
+            Kind::Text { min, max, default } => {
+                assert!((*min..=*max).contains(&default.len()), "{}", key.name)
+            }
+            _ => {}
+        }
+    }
+}

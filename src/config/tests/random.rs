@@ -1,0 +1,198 @@
+//! Random texts and configurations.
+
+use super::*;
+use crate::engine::time::Duration;
+use crate::pool::{Address, NodeType, PolicyName, PoolKind};
+use crate::probe::{Cause, Class};
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+
+/// Lines that are near to being a configuration, so that random texts get past the TOML parser.
+fn line() -> impl Strategy<Value = String> {
+    let key = prop_oneof![
+        prop::sample::select(crate::config::keys::KEYS.iter().map(|k| k.name.to_owned()).collect::<Vec<_>>()),
+        prop::sample::select(vec![
+            "probe.interval".to_owned(),
+            "pool.a.fall".into(),
+            "\"\"".into(),
+            "pool".into()
+        ]),
+        "[a-z_]{1,8}",
+    ];
+    let value = prop_oneof![
+        "[0-9]{1,20}",
+        "-?[0-9]{1,4}\\.[0-9]{1,4}",
+        "\"[0-9]{0,19}\\.?[0-9]{0,20}(us|ms|s|m|h|d|)\"",
+        "\"\\PC{0,20}\"",
+        Just("true".to_owned()),
+        Just("[]".to_owned()),
+        Just("{ a = 1 }".to_owned()),
+        Just("[ { address = \"h\" } ]".to_owned()),
+        Just(
+            "[ { address = \"h\", probe = { silence = \"1s\" } }, { address = \"[::1]\", weight = 0 } ]"
+                .to_owned()
+        ),
+        Just("\"mpp\"".to_owned()),
+    ];
+    let header = prop::sample::select(vec![
+        "[probe]",
+        "[pool.a]",
+        "[pool.\"a.b\"]",
+        "[[pool.a.nodes]]",
+        "[pool.a.probe]",
+    ]);
+    prop_oneof![
+        4 => (key, value).prop_map(|(k, v)| format!("{k} = {v}")),
+        2 => header.prop_map(str::to_owned),
+        1 => "\\PC{0,20}",
+    ]
+}
+
+fn any_span(min_us: u64, max_us: u64) -> impl Strategy<Value = Duration> {
+    (min_us..=max_us, prop::sample::select(vec![1u64, 1000, 1_000_000]))
+        .prop_map(move |(us, unit)| Duration::from_micros((us / unit * unit).clamp(min_us, max_us)))
+}
+
+fn any_text(pattern: &'static str) -> impl Strategy<Value = String> {
+    prop_oneof![Just("x".to_owned()), pattern, Just("a\"b\\c'#".to_owned())]
+}
+
+fn any_probe() -> impl Strategy<Value = ProbeConfig> {
+    let path = || any_text("/[^\\x00]{1,20}").prop_map(|t| std::path::PathBuf::from(format!("/{t}")));
+    let password = prop_oneof![
+        Just((None, None)),
+        path().prop_map(|p| (Some(p), None)),
+        (0..i32::MAX).prop_map(|fd| (None, Some(fd)))
+    ];
+    let rsa = prop_oneof![
+        Just(RsaPublicKey::Refuse),
+        Just(RsaPublicKey::FromServer),
+        path().prop_map(RsaPublicKey::File)
+    ];
+    let spans = (
+        any_span(60_000_000, 3_600_000_000),
+        any_span(1_000, 60_000_000),
+        any_span(1_000, 60_000_000),
+        any_span(60_000_000, 600_000_000),
+        any_span(60_000_000, 3_600_000_000),
+        any_span(100_000, 86_400_000_000),
+    );
+    (any_text("\\PC{1,20}"), password, rsa, spans).prop_map(|(user, password, rsa_public_key, spans)| {
+        ProbeConfig {
+            user,
+            password_file: password.0,
+            password_fd: password.1,
+            rsa_public_key,
+            interval: spans.0,
+            confirm_interval: spans.1,
+            timeout: spans.2,
+            probe_timeout: spans.3,
+            silence: spans.4,
+            login_interval: spans.5,
+        }
+    })
+}
+
+fn any_nodes() -> impl Strategy<Value = Vec<NodeConfig>> {
+    let node = (prop::option::weighted(0.3, any_probe()), 0..=1000u32, any_text("\\PC{0,20}"));
+    let hosts =
+        prop::sample::subsequence(vec!["h", "10.0.0.1:99", "[2001:db8::1]", "unix:/a b\"c.sock"], 1..=4);
+    (any_probe(), prop::collection::vec(node, 4), hosts, 0..6usize).prop_map(
+        |(shared, nodes, hosts, primary)| {
+            let mut out = Vec::new();
+            for (index, ((probe, weight, site), host)) in nodes.into_iter().zip(hosts).enumerate() {
+                out.push(NodeConfig {
+                    address: Address::parse(host).expect(host),
+                    node_type: if index == primary { NodeType::Primary } else { NodeType::Secondary },
+                    weight,
+                    site,
+                    probe: probe.unwrap_or_else(|| shared.clone()),
+                });
+            }
+            out
+        },
+    )
+}
+
+fn any_pool() -> impl Strategy<Value = PoolConfig> {
+    let causes: Vec<Cause> = Cause::ALL
+        .iter()
+        .copied()
+        .filter(|c| matches!(c.class(), Class::Refusing | Class::Replication))
+        .collect();
+    let count = causes.len();
+    let lag = || any_span(0, 365 * 86_400_000_000);
+    let own = (
+        1..=100u32,
+        1..=100u32,
+        lag(),
+        any_span(10_000, 300_000_000),
+        prop::sample::subsequence(causes, 0..=count),
+    );
+    let failback = prop::sample::select(vec![Failback::AfterRecover, Failback::Manual, Failback::Auto]);
+    (any::<[bool; 3]>(), own, failback, lag(), any_nodes()).prop_map(
+        |(flags, own, failback, max_lag, nodes)| {
+            let [mpp, external, hostile] = flags;
+            let pick = |ours: bool, a, b| if ours { a } else { b };
+            // Keys that the policy does not read have their defaults.
+            PoolConfig {
+                name: String::new(),
+                kind: PoolKind::Ring,
+                policy: if mpp { PolicyName::Mpp } else { PolicyName::Safe },
+                probe_mode: if external { ProbeMode::External } else { ProbeMode::Builtin },
+                levels: pick(mpp, own.0, 4),
+                hostile_takeover: mpp && hostile,
+                fall: pick(!mpp, own.0, 4),
+                rise: pick(!mpp, own.1, 4),
+                max_lag,
+                max_takeover_lag: if mpp { Duration::from_secs(30) } else { own.2 },
+                fail_on: if mpp { vec![] } else { own.4 },
+                failback: if mpp { Failback::AfterRecover } else { failback },
+                handback_deadline: if mpp { Duration::from_secs(2) } else { own.3 },
+                nodes,
+            }
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn near_texts_never_panic_and_errors_name_the_place(lines in prop::collection::vec(line(), 0..8)) {
+        let text = lines.join("\n");
+        let mut builder = ConfigBuilder::new();
+        match builder.load_text(&text, "n") {
+            Err(error) => prop_assert!(error.message().starts_with("n:"), "{}", error),
+            Ok(()) => if let Ok(config) = builder.build() {
+                prop_assert_eq!(read(&config.dump()), Ok(config));
+            },
+        }
+    }
+
+    #[test]
+    fn random_texts_never_panic(text in "\\PC{0,60}|[\\[\\]{}a.=\"'\\\\\n,0-9]{0,40}", key in "(pool\\.|probe\\.)?[a-c.\"]{0,6}(\\.fall|\\.probe|\\.nodes)?\\PC{0,3}") {
+        let mut builder = ConfigBuilder::new();
+        let _ = builder.load_text(&text, "n");
+        let _ = builder.set(&key, &text);
+        let _ = builder.add_pool(&text);
+        let _ = builder.add_pool(&format!("name:{key};primary:{text}"));
+        let _ = builder.build();
+        let _ = parse_duration(&text);
+    }
+
+    #[test]
+    fn the_dump_reads_back(
+        pools in prop::collection::vec(any_pool(), 1..3),
+        names in prop::collection::btree_set("[a-zA-Z0-9_.-]{1,10}", 3),
+        cache in prop::option::of(any_text("[^\\x00]{1,20}")),
+        wait in any::<bool>(),
+    ) {
+        let names: BTreeSet<String> = names;
+        let pools = pools.into_iter().zip(names).map(|(pool, name)| PoolConfig { name, ..pool }).collect();
+        let on_locked = if wait { OnLocked::Wait } else { OnLocked::Error };
+        let config = Config { cache_file: cache.map(Into::into), on_locked, pools };
+        let text = config.dump();
+        let again = read(&text);
+        prop_assert_eq!(again.as_ref(), Ok(&config), "{}", text);
+        prop_assert_eq!(again.map(|c| c.fingerprint()), Ok(config.fingerprint()));
+    }
+}

@@ -1,0 +1,331 @@
+//! What good configurations mean.
+
+use super::*;
+use crate::engine::time::Duration;
+use crate::pool::{Address, NodeType, PolicyName, PoolKind};
+use crate::probe::Cause;
+use std::path::PathBuf;
+
+const fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+#[test]
+fn defaults_are_those_of_the_design() {
+    let mut builder = ConfigBuilder::new();
+    builder.add_pool("name:orders;primary:10.0.1.11:3306;secondary:10.0.1.12:3306").expect("good");
+    let config = builder.build().expect("good");
+    let probe = ProbeConfig {
+        user: "primacy".into(),
+        password_file: None,
+        password_fd: None,
+        rsa_public_key: RsaPublicKey::Refuse,
+        interval: ms(500),
+        confirm_interval: ms(20),
+        timeout: ms(250),
+        probe_timeout: ms(1000),
+        silence: ms(3000),
+        login_interval: ms(10_000),
+    };
+    let node = |text: &str, node_type| NodeConfig {
+        address: Address::parse(text).expect("good"),
+        node_type,
+        weight: 1,
+        site: String::new(),
+        probe: probe.clone(),
+    };
+    let pool = PoolConfig {
+        name: "orders".into(),
+        kind: PoolKind::Ring,
+        policy: PolicyName::Safe,
+        probe_mode: ProbeMode::Builtin,
+        levels: 4,
+        hostile_takeover: false,
+        fall: 4,
+        rise: 4,
+        max_lag: ms(10_000),
+        max_takeover_lag: ms(30_000),
+        fail_on: vec![],
+        failback: Failback::AfterRecover,
+        handback_deadline: ms(2000),
+        nodes: vec![node("10.0.1.11", NodeType::Primary), node("10.0.1.12", NodeType::Secondary)],
+    };
+    assert_eq!(config, Config { cache_file: None, on_locked: OnLocked::Error, pools: vec![pool] });
+}
+
+/// The example of the reference page.
+const EXAMPLE: &str = r#"
+cache_file = "/var/lib/primacy/cache"
+on_locked  = "error"               # error | wait
+
+[probe]                            # defaults for every pool; each key may be set per pool or node
+user = "primacy"
+password_file = "/etc/primacy/probe.password"
+interval = "500ms"
+confirm_interval = "20ms"
+timeout = "250ms"                  # per phase
+probe_timeout = "1s"
+silence = "3s"
+login_interval = "10s"
+
+[pool.orders]
+kind = "ring"
+policy = "safe"                    # safe | mpp (levels, hostile_takeover)
+fall = 4
+rise = 4
+max_lag = "10s"
+failback = "after-recover"
+nodes = [
+  { address = "10.0.1.11:3306", type = "primary" },
+  { address = "[2001:db8::12]:3306", type = "secondary", weight = 2, site = "ams" },
+]
+"#;
+
+#[test]
+fn the_example_of_the_page_is_read() {
+    assert!(
+        super::page::PAGE.contains(EXAMPLE.trim()),
+        "the page shows another example than this test reads"
+    );
+    let config = read(EXAMPLE).expect("the example");
+    assert_eq!(config.cache_file, Some(PathBuf::from("/var/lib/primacy/cache")));
+    let pool = config.pool("orders").expect("the pool");
+    let second = pool.node(&Address::parse("[2001:DB8::12]").expect("good")).expect("the node");
+    assert_eq!((second.node_type, second.weight, second.site.as_str()), (NodeType::Secondary, 2, "ams"));
+    assert_eq!(second.probe.password_file, Some(PathBuf::from("/etc/primacy/probe.password")));
+}
+
+#[test]
+fn the_nearest_setting_wins() {
+    let config = read(
+        r#"
+        [probe]
+        user = "all"
+        password_file = "/all"
+        interval = "1s"
+        mode = "external"
+        [pool.b]
+        probe = "builtin"
+        nodes = [ { address = "b1" } ]
+        [pool.a]
+        nodes = [
+            { address = "a1", probe = { interval = "3s", password_fd = 7, rsa_public_key = "from-server" } },
+            { address = "a2" },
+        ]
+        [pool.a.probe]
+        interval = "2s"
+        user = "mine"
+        rsa_public_key = "/etc/key.pem"
+        "#,
+    )
+    .expect("good");
+    // Pools keep the order of the text.
+    assert_eq!(
+        config.pools.iter().map(|p| (p.name.as_str(), p.probe_mode)).collect::<Vec<_>>(),
+        [("b", ProbeMode::Builtin), ("a", ProbeMode::External)]
+    );
+    let probes: Vec<_> = config.pools.iter().flat_map(|p| &p.nodes).map(|n| &n.probe).collect();
+    assert_eq!(probes.iter().map(|p| p.interval).collect::<Vec<_>>(), [ms(1000), ms(3000), ms(2000)]);
+    assert_eq!(probes.iter().map(|p| p.user.as_str()).collect::<Vec<_>>(), ["all", "mine", "mine"]);
+    assert_eq!(probes.iter().map(|p| p.password_fd).collect::<Vec<_>>(), [None, Some(7), None]);
+    let file = Some(PathBuf::from("/all"));
+    assert_eq!(
+        probes.iter().map(|p| p.password_file.clone()).collect::<Vec<_>>(),
+        [file.clone(), None, file]
+    );
+    assert_eq!(
+        probes.iter().map(|p| p.rsa_public_key.clone()).collect::<Vec<_>>(),
+        [RsaPublicKey::Refuse, RsaPublicKey::FromServer, RsaPublicKey::File("/etc/key.pem".into())]
+    );
+}
+
+#[test]
+fn what_comes_later_wins() {
+    let mut builder = ConfigBuilder::new();
+    builder.set("pool.a.policy", "mpp").expect("before the pool is there");
+    builder.set("probe.password_file", "/p").expect("good");
+    builder
+        .add_pool(" name:a ; primary:[2001:db8::1]:3307 ; secondary:h ; secondary:unix:/run/x.sock; ")
+        .expect("good");
+    builder.load_text("[pool.a]\nlevels = 3\nfall = 2\n", "x").expect("good");
+    builder.set("pool.a.levels", "7").expect("good");
+    builder.set("pool.a.fall", "4").expect("the default is allowed anywhere");
+    builder.set("pool.a.hostile_takeover", "true").expect("good");
+    builder.set("pool.a.probe", "external").expect("good");
+    builder.set("pool.a.probe.interval", "1.5s").expect("good");
+    builder.set("probe.password_fd", "0").expect("good");
+    builder.set("cache_file", "c").expect("good");
+    builder.set("on_locked", "wait").expect("good");
+    let config = builder.build().expect("good");
+    assert_eq!((config.cache_file.clone(), config.on_locked), (Some("c".into()), OnLocked::Wait));
+    let pool = config.pool("a").expect("the pool");
+    assert_eq!((pool.policy, pool.levels, pool.hostile_takeover), (PolicyName::Mpp, 7, true));
+    assert_eq!(pool.probe_mode, ProbeMode::External);
+    let addresses: Vec<String> = pool.nodes.iter().map(|n| n.address.to_string()).collect();
+    assert_eq!(addresses, ["[2001:db8::1]:3307", "h:3306", "unix:/run/x.sock"]);
+    let probe = &pool.nodes[0].probe;
+    assert_eq!((probe.interval, &probe.password_file, probe.password_fd), (ms(1500), &None, Some(0)));
+    // A text replaces nodes as a whole; a set does, too.
+    builder.load_text("[pool.a]\nnodes = [ { address = \"z\" } ]", "x").expect("good");
+    assert_eq!(builder.build().expect("good").pools[0].nodes.len(), 1);
+    builder
+        .set("pool.a.nodes", "[ { address = \"y\" }, { address = \"x\", type = \"PRIMARY\" } ]")
+        .expect("good");
+    let nodes = builder.build().expect("good").pools.remove(0).nodes;
+    assert_eq!(
+        nodes.iter().map(|n| n.node_type).collect::<Vec<_>>(),
+        [NodeType::Secondary, NodeType::Primary]
+    );
+    // A text with an error anywhere changes nothing.
+    let before = builder.build().expect("good");
+    builder
+        .load_text("on_locked = \"error\"\n[pool.b]\nnodes = [ { address = \"b\" } ]\nx = 1", "x")
+        .expect_err("x");
+    assert_eq!(builder.build().expect("good"), before);
+}
+
+#[test]
+fn pool_names_with_dots() {
+    let mut builder = ConfigBuilder::new();
+    for name in ["a", "a.b", "a.probe", "x.policy"] {
+        builder.add_pool(&format!("name:{name};primary:h")).expect("good");
+    }
+    let mut check = |key: &str, pool: &str| {
+        let before = builder.build().expect("good");
+        let value = if key.ends_with("interval") { "7s" } else { "9" };
+        builder.set(key, value).unwrap_or_else(|e| panic!("{key}: {e}"));
+        let after = builder.build().expect("good");
+        let changed: Vec<&str> =
+            after.pools.iter().filter(|p| before.pool(&p.name) != Some(p)).map(|p| p.name.as_str()).collect();
+        assert_eq!(changed, [pool], "{key}");
+        builder
+            .load_text("[pool.a]\nfall=4\n[pool.\"a.b\"]\nfall=4\n[pool.\"x.policy\"]\nfall=4", "x")
+            .expect("good");
+    };
+    check("pool.a.fall", "a");
+    check("pool.a.b.fall", "a.b");
+    check("pool.a.b.probe.interval", "a.b");
+    check("pool.a.probe.interval", "a");
+    check("pool.a.probe.fall", "a.probe");
+    check("pool.a.probe.probe.interval", "a.probe");
+    check("pool.x.policy.fall", "x.policy");
+    check("pool.\"a.b\".fall", "a.b");
+    // A pool that does not exist: the key is found from its end.
+    builder.set("pool.new.pool.probe.interval", "1s").expect("good");
+    let error = builder.build().expect_err("no nodes");
+    assert_eq!(
+        error.message(),
+        "key pool.new.pool.probe.interval: pool new.pool has no nodes; pools with nodes are a, a.b, a.probe, x.policy"
+    );
+}
+
+#[test]
+fn lists_and_causes() {
+    for (text, expected) in [
+        ("", vec![]),
+        ("[]", vec![]),
+        ("auth_denied", vec![Cause::AuthDenied]),
+        (
+            "query_failed, too_many_connections,query_failed",
+            vec![Cause::TooManyConnections, Cause::QueryFailed],
+        ),
+        ("[\"auth_denied\"]", vec![Cause::AuthDenied]),
+    ] {
+        let mut builder = ConfigBuilder::new();
+        builder.add_pool("name:a;primary:h").expect("good");
+        builder.set("pool.a.fail_on", text).expect(text);
+        assert_eq!(builder.build().expect("good").pools[0].fail_on, expected, "{text}");
+    }
+    let config =
+        read(&format!("[pool.a]\nfail_on = [\"auth_denied\", \"replication_lag\"]\n{PAIR}")).expect("good");
+    assert_eq!(config.pools[0].fail_on, [Cause::AuthDenied, Cause::ReplicationLag]);
+}
+
+#[test]
+fn one_node_in_two_pools_is_fine() {
+    let config =
+        read("[pool.a]\nnodes = [{address = \"h\"}]\n[pool.b]\nnodes = [{address = \"h\"}]").expect("good");
+    assert_eq!(config.pools.len(), 2);
+}
+
+#[test]
+fn durations() {
+    for (text, micros, printed) in [
+        ("500ms", 500_000, "500ms"),
+        ("1s", 1_000_000, "1s"),
+        ("1.5s", 1_500_000, "1500ms"),
+        ("1.50000000s", 1_500_000, "1500ms"),
+        ("0.25ms", 250, "250us"),
+        ("0s", 0, "0s"),
+        ("0.0ms", 0, "0s"),
+        ("90s", 90_000_000, "90s"),
+        ("120s", 120_000_000, "2m"),
+        ("2m", 120_000_000, "2m"),
+        ("1.5h", 5_400_000_000, "90m"),
+        ("48h", 172_800_000_000, "2d"),
+        ("0.00000005m", 3, "3us"),
+        ("213503982d", 18_446_744_044_800_000_000, "213503982d"),
+    ] {
+        assert_eq!(parse_duration(text), Ok(Duration::from_micros(micros)), "{text}");
+        assert_eq!(print_duration(Duration::from_micros(micros)), printed);
+        assert_eq!(parse_duration(printed), Ok(Duration::from_micros(micros)));
+    }
+    for (text, problem) in [
+        ("", "is not a duration"),
+        ("ms", "is not a duration"),
+        (".5s", "is not a duration"),
+        ("5.s", "is not a duration"),
+        ("1.2.3s", "is not a duration"),
+        ("-1s", "is not a duration"),
+        ("1 s", "is not a duration"),
+        ("1S", "is not a duration"),
+        ("1m30s", "is not a duration"),
+        ("1e3ms", "is not a duration"),
+        ("1µs", "is not a duration"),
+        ("100", "100 has no unit"),
+        ("1.5", "1.5 has no unit"),
+        ("0.5us", "is finer than a microsecond"),
+        ("0.000000001m", "is finer than a microsecond"),
+        ("213503983d", "is too long"),
+        ("9999999999999999999s", "has too many digits"),
+        ("999999999999999999d", "is too long"),
+    ] {
+        let error = parse_duration(text).expect_err(text);
+        assert!(error.contains(problem), "{text}: {error}");
+    }
+}
+
+#[test]
+fn the_fingerprint_follows_the_meaning() {
+    let base = read(EXAMPLE).expect("good");
+    // Written differently, with defaults left out: the same meaning.
+    let same = read(
+        r#"
+        cache_file = "/var/lib/primacy/cache"
+        [pool.orders]
+        nodes = [
+          { type = "PRIMARY", address = "10.0.1.11" },
+          { address = "[2001:db8:0::12]", weight = 2, site = "ams", probe = { interval = "0.5s" } },
+        ]
+        [pool.orders.probe]
+        password_file = "/etc/primacy/probe.password"
+        "#,
+    )
+    .expect("good");
+    assert_eq!(same, base);
+    assert_eq!(same.fingerprint(), base.fingerprint());
+    // Fixed: a changed canonical text must be noticed, for it makes every cache look like another configuration's.
+    assert_eq!(format!("{:016x}", base.fingerprint()), "ab6c7673e2ffba02");
+    for (from, to) in [
+        ("fall = 4", "fall = 5"),
+        ("silence = \"3s\"", "silence = \"4s\""),
+        ("weight = 2", "weight = 3"),
+        ("orders", "order"),
+        ("cache_file = \"/var", "cache_file = \"/usr"),
+        ("probe.password", "probe.passwd"),
+        ("10.0.1.11:3306", "10.0.1.11:3307"),
+    ] {
+        let other = read(&EXAMPLE.replace(from, to)).expect(to);
+        assert_ne!(other.fingerprint(), base.fingerprint(), "{to}");
+    }
+}

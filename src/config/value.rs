@@ -1,0 +1,300 @@
+//! Reading one value by its key's type, and printing it again.
+
+use super::keys::{Kind, Value};
+use super::model::RsaPublicKey;
+use crate::engine::time::Duration;
+use crate::probe::{Cause, Class};
+use std::path::PathBuf;
+use toml::de::DeValue;
+
+/// A value as it came in.
+#[derive(Clone, Copy)]
+pub(super) enum Raw<'a> {
+    /// From `set`: plain text, which the key's type reads.
+    Plain(&'a str),
+    /// From a TOML text: it has a type of its own.
+    Toml(&'a DeValue<'a>),
+}
+
+/// Longest path in bytes that the system takes (PATH_MAX of Linux, less the final NUL).
+const PATH_MAX: usize = 4095;
+
+/// Reads a value; the error is a sentence without place.
+pub(super) fn read(kind: &Kind, raw: Raw<'_>) -> Result<Value, String> {
+    match kind {
+        Kind::Text { min, max, .. } => {
+            let text = text_of(raw, "text")?;
+            let count = text.chars().count();
+            if text.chars().any(char::is_control) {
+                return Err(format!("{} holds a control character", quote(text)));
+            }
+            if count < *min || count > *max {
+                return Err(format!("{} has {count} characters, {min} to {max} are allowed", quote(text)));
+            }
+            Ok(Value::Text(text.into()))
+        }
+        Kind::Path => {
+            let text = text_of(raw, "a path")?;
+            check_path(text)?;
+            Ok(Value::Text(text.into()))
+        }
+        Kind::Word { landed, later } => word(text_of(raw, "one word")?, landed, later),
+        Kind::Flag => match raw {
+            Raw::Toml(DeValue::Boolean(flag)) => Ok(Value::Flag(*flag)),
+            Raw::Toml(other) => {
+                Err(format!("expected true or false without quotes, found {}", describe(other)))
+            }
+            Raw::Plain("true") => Ok(Value::Flag(true)),
+            Raw::Plain("false") => Ok(Value::Flag(false)),
+            Raw::Plain(text) => Err(format!("{} is neither true nor false", quote(text))),
+        },
+        Kind::Count { min, max, .. } => {
+            let (number, shown) = integer(raw)?;
+            match number.and_then(|n| u32::try_from(n).ok()).filter(|n| (min..=max).contains(&n)) {
+                Some(n) => Ok(Value::Count(n)),
+                None => Err(format!("{shown} is out of range: {min} to {max}")),
+            }
+        }
+        Kind::Span { min, max, .. } => {
+            let text = match raw {
+                Raw::Toml(DeValue::Integer(n)) => return Err(no_unit(&n.to_string())),
+                Raw::Toml(DeValue::Float(n)) => return Err(no_unit(&n.to_string())),
+                raw => text_of(raw, "a duration such as \"500ms\"")?,
+            };
+            let span = parse_duration(text)?;
+            if span < *min || span > *max {
+                return Err(format!(
+                    "{} is out of range: {} to {}",
+                    quote(text),
+                    print_duration(*min),
+                    print_duration(*max)
+                ));
+            }
+            Ok(Value::Span(span))
+        }
+        Kind::Causes => causes(raw),
+        Kind::PublicKey => public_key(text_of(raw, "refuse, from-server or a path")?),
+        Kind::Descriptor => match integer(raw) {
+            // The text is not repeated: it may be a password that was put here by mistake.
+            Ok((Some(n), _)) => match i32::try_from(n).ok().filter(|n| *n >= 0) {
+                Some(n) => Ok(Value::Descriptor(n)),
+                None => Err("a file descriptor is a number from 0 to 2147483647".into()),
+            },
+            _ => Err("a file descriptor is a number from 0 to 2147483647".into()),
+        },
+        Kind::Refused(instead) => Err((*instead).into()),
+        Kind::Later => Err(not_landed("this key", "leave it out")),
+        // Lists of nodes are read by the document, element by element.
+        Kind::Address | Kind::Nodes => Err("expected a list of nodes".into()),
+    }
+}
+
+fn not_landed(what: &str, instead: &str) -> String {
+    format!("{what} has not landed in version {}: {instead}", env!("CARGO_PKG_VERSION"))
+}
+
+/// Quotes a value for an error: escaped, and cut where it is long.
+pub(super) fn quote(text: &str) -> String {
+    const LONGEST: usize = 60;
+    let cut: String = text.chars().take(LONGEST).flat_map(char::escape_debug).collect();
+    let more = if text.chars().nth(LONGEST).is_some() { "…" } else { "" };
+    format!("\"{cut}{more}\"")
+}
+
+/// A TOML value in words. Text is not repeated: the place is named, and it may be a secret.
+pub(super) fn describe(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(_) => "text in quotes".into(),
+        DeValue::Integer(n) => format!("the number {}", cut(&n.to_string())),
+        DeValue::Float(n) => format!("the number {}", cut(&n.to_string())),
+        DeValue::Boolean(flag) => format!("{flag}"),
+        DeValue::Datetime(_) => "a date or time".into(),
+        DeValue::Array(_) => "a list".into(),
+        DeValue::Table(_) => "a table".into(),
+    }
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(40).collect()
+}
+
+fn text_of<'a>(raw: Raw<'a>, expected: &str) -> Result<&'a str, String> {
+    match raw {
+        Raw::Plain(text) => Ok(text),
+        Raw::Toml(DeValue::String(text)) => Ok(text),
+        Raw::Toml(other) => Err(format!("expected {expected} in quotes, found {}", describe(other))),
+    }
+}
+
+/// The number, absent where it does not fit 64 bits, and its spelling for errors.
+fn integer(raw: Raw<'_>) -> Result<(Option<i64>, String), String> {
+    match raw {
+        Raw::Toml(DeValue::Integer(n)) => {
+            Ok((i64::from_str_radix(n.as_str(), n.radix()).ok(), cut(&n.to_string())))
+        }
+        Raw::Toml(other) => Err(format!("expected a whole number without quotes, found {}", describe(other))),
+        Raw::Plain(text) => {
+            let digits = text.strip_prefix('-').unwrap_or(text);
+            if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+                return Err(format!("{} is not a whole number", quote(text)));
+            }
+            Ok((text.parse().ok(), cut(text)))
+        }
+    }
+}
+
+fn check_path(text: &str) -> Result<(), String> {
+    if text.is_empty() {
+        Err("the path is empty".into())
+    } else if text.len() > PATH_MAX {
+        Err(format!("the path has {} bytes, {PATH_MAX} are allowed", text.len()))
+    } else if text.contains('\0') {
+        Err("the path holds a NUL character".into())
+    } else {
+        Ok(())
+    }
+}
+
+fn word(text: &str, landed: &[&'static str], later: &[&'static str]) -> Result<Value, String> {
+    if let Some(word) = landed.iter().find(|w| w.eq_ignore_ascii_case(text)) {
+        return Ok(Value::Word(word));
+    }
+    let allowed = match landed {
+        [one] => format!("only \"{one}\" is allowed"),
+        many => format!("one of {} is allowed", many.join(", ")),
+    };
+    match later.iter().find(|w| w.eq_ignore_ascii_case(text)) {
+        Some(word) => Err(not_landed(&quote(word), &allowed)),
+        None => Err(format!("{} is not known here: {allowed}", quote(text))),
+    }
+}
+
+fn causes(raw: Raw<'_>) -> Result<Value, String> {
+    let mut out = Vec::new();
+    let mut add = |text: &str| {
+        let Some(cause) = Cause::from_name(text) else {
+            return Err(format!("{} is not a cause: {}", quote(text), allowed_causes()));
+        };
+        if !matches!(cause.class(), Class::Refusing | Class::Replication) {
+            let why = match cause.class() {
+                Class::Gone | Class::Hung | Class::Silent => "fails an ACTIVE node anyway",
+                _ => "never fails a node",
+            };
+            return Err(format!("{} {why}: {}", quote(text), allowed_causes()));
+        }
+        if !out.contains(&cause) {
+            out.push(cause);
+        }
+        Ok(())
+    };
+    match raw {
+        Raw::Plain(text) => {
+            let list = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
+            for item in
+                list.split(',').map(|item| item.trim().trim_matches('"')).filter(|item| !item.is_empty())
+            {
+                add(item)?;
+            }
+        }
+        Raw::Toml(DeValue::Array(list)) => {
+            for item in list.iter() {
+                match item.get_ref() {
+                    DeValue::String(text) => add(text)?,
+                    other => {
+                        return Err(format!("expected names of causes in quotes, found {}", describe(other)));
+                    }
+                }
+            }
+        }
+        Raw::Toml(other) => return Err(format!("expected a list of causes, found {}", describe(other))),
+    }
+    out.sort();
+    Ok(Value::Causes(out))
+}
+
+fn allowed_causes() -> String {
+    let names: Vec<&str> = Cause::ALL
+        .iter()
+        .filter(|cause| matches!(cause.class(), Class::Refusing | Class::Replication))
+        .map(|cause| cause.name())
+        .collect();
+    format!("allowed are {}", names.join(", "))
+}
+
+fn public_key(text: &str) -> Result<Value, String> {
+    match text {
+        "refuse" => Ok(Value::PublicKey(RsaPublicKey::Refuse)),
+        "from-server" => Ok(Value::PublicKey(RsaPublicKey::FromServer)),
+        path if path.contains('/') => {
+            check_path(path)?;
+            Ok(Value::PublicKey(RsaPublicKey::File(PathBuf::from(path))))
+        }
+        other => Err(format!(
+            "{} is not known here: write refuse, from-server or the path of a PEM file, with a slash in it",
+            quote(other)
+        )),
+    }
+}
+
+/// Units and their length in microseconds, longest first.
+const UNITS: [(&str, u64); 6] = [
+    ("d", 86_400_000_000),
+    ("h", 3_600_000_000),
+    ("m", 60_000_000),
+    ("s", 1_000_000),
+    ("ms", 1_000),
+    ("us", 1),
+];
+
+fn no_unit(number: &str) -> String {
+    let number = cut(number);
+    format!("{number} has no unit: write \"{number}ms\" or \"{number}s\"")
+}
+
+/// Parses a duration: a decimal number and a unit (`us`, `ms`, `s`, `m`, `h`, `d`), whole microseconds.
+///
+/// # Errors
+/// A sentence that quotes the text and says what to write.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let malformed = || {
+        format!(
+            "{} is not a duration: write a number and a unit (us, ms, s, m, h, d), such as \"500ms\"",
+            quote(text)
+        )
+    };
+    let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(end).ok_or_else(malformed)?;
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    let digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
+    if !digits(whole) || !digits(fraction) {
+        return Err(malformed());
+    }
+    if unit.is_empty() {
+        return Err(no_unit(number));
+    }
+    let Some((_, length)) = UNITS.iter().find(|(name, _)| *name == unit) else { return Err(malformed()) };
+    let fraction = fraction.trim_end_matches('0');
+    if whole.len() > 18 || fraction.len() > 18 {
+        return Err(format!("{} has too many digits", quote(text)));
+    }
+    // Fixed point: at most 36 digits before the unit, which u128 holds; the unit may overflow it.
+    let scaled = format!("{whole}{fraction}").parse::<u128>().map_err(|_| malformed())?;
+    let scale = 10u128.pow(u32::try_from(fraction.len()).unwrap_or(u32::MAX));
+    let micros =
+        scaled.checked_mul(u128::from(*length)).ok_or_else(|| format!("{} is too long", quote(text)))?;
+    if micros % scale != 0 {
+        return Err(format!("{} is finer than a microsecond", quote(text)));
+    }
+    let micros = u64::try_from(micros / scale).map_err(|_| format!("{} is too long", quote(text)))?;
+    Ok(Duration::from_micros(micros))
+}
+
+/// Prints a duration as [`parse_duration`] reads it, in the longest unit that leaves no fraction.
+pub fn print_duration(span: Duration) -> String {
+    let micros = span.as_micros();
+    let fits = |length: u64| micros != 0 && micros % u128::from(length) == 0;
+    match UNITS.iter().find(|(_, length)| fits(*length)) {
+        Some((unit, length)) => format!("{}{unit}", micros / u128::from(*length)),
+        None => "0s".into(),
+    }
+}
