@@ -4,7 +4,10 @@ pub mod addresses;
 pub mod cause;
 pub mod exchange;
 pub mod observation;
+mod replica_status;
 pub mod session;
+pub mod statements;
+mod verdict;
 
 pub use addresses::AddressBook;
 pub use cause::{Cause, Class};
