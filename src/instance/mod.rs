@@ -16,11 +16,12 @@
 //! durability and the first use of an instance with a cache hold a short lock only.
 
 mod commands;
-mod core;
+
 mod events;
 mod names;
 mod open;
 mod run;
+mod shared;
 
 use crate::config::Config;
 use crate::engine::{Answer, Severity, Snapshot};
@@ -28,7 +29,7 @@ use crate::error::Result;
 use crate::policy::budget::Budget;
 use crate::pool::PoolStatus;
 use crate::probe::{Cause, Facts};
-use self::core::Handle;
+use self::shared::Handle;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;

@@ -9,7 +9,7 @@ pub(crate) mod entropy;
 pub mod file;
 mod folder;
 pub(crate) mod helper;
-mod link;
+pub(crate) mod link;
 pub mod lock;
 pub(crate) mod poller;
 mod socket;

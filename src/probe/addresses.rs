@@ -98,6 +98,11 @@ impl AddressBook {
         self.asked
     }
 
+    /// The resolver was let go before it answered.
+    pub fn forget_question(&mut self) {
+        self.asked = false;
+    }
+
     /// The resolver's answer. An address that is in use and still listed stays the first to try.
     pub fn resolved(&mut self, now: Time, answer: Result<Vec<SocketAddr>, String>) {
         self.asked = false;
