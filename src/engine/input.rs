@@ -19,6 +19,11 @@ pub enum Input {
     Start,
     /// Probing ends: no more probes are asked for.
     Stop,
+    /// One cycle of a pool, with its burst; [`super::Engine::is_settled`] tells when it is over.
+    RunOnce {
+        /// Index of the pool.
+        pool: usize,
+    },
     /// The time that `poll_timeout` named has come.
     Timer,
     /// A probe that the engine asked for has ended.

@@ -3,10 +3,18 @@
 //! Grammar: `handle` an input or give a `command`; then take effects from `poll_effect` until there is none;
 //! then sleep until `poll_timeout` at most. Time comes in with every call.
 
+pub mod commands;
 pub mod effect;
 pub mod event;
+mod explain;
+mod hand_over;
 pub mod input;
+mod outbox;
+mod pool_machine;
+mod schedule;
 pub mod snapshot;
+#[cfg(test)]
+mod tests;
 pub mod time;
 
 pub use effect::Effect;
@@ -15,14 +23,22 @@ pub use input::{Answer, Command, Input, NodeRef};
 pub use snapshot::{NodeSnapshot, PoolSnapshot, Snapshot};
 pub use time::{Now, Time};
 
-use crate::config::Config;
-use crate::error::Result;
+use crate::config::{Config, ProbeMode};
+use crate::policy::safe::Occasion;
+use crate::pool::Judge;
 use crate::store::Cache;
+use outbox::{Draft, Outbox};
+use pool_machine::{PoolMachine, Running};
 
 /// All pools of one instance.
 #[derive(Debug)]
 pub struct Engine {
     config: Config,
+    pools: Vec<PoolMachine>,
+    out: Outbox,
+    written: u64,
+    store_failed: bool,
+    now: Time,
 }
 
 impl Engine {
@@ -30,29 +46,117 @@ impl Engine {
     ///
     /// `seed` feeds the jitter of the schedule. A lost cache starts its epochs from `now.wall_ms`.
     pub fn new(config: Config, cache: Option<&Cache>, seed: u64, now: Now) -> Engine {
-        let _ = (cache, seed, now);
-        Engine { config }
+        let pools = config
+            .pools
+            .iter()
+            .enumerate()
+            .map(|(i, pool)| {
+                let stored = cache.and_then(|c| c.pools.iter().find(|s| s.name == pool.name));
+                PoolMachine::new(i, pool.clone(), stored, now)
+            })
+            .collect();
+        Engine {
+            config,
+            pools,
+            out: Outbox::new(seed),
+            written: cache.map_or(0, |c| c.sequence),
+            store_failed: false,
+            now: now.mono,
+        }
     }
 
     /// Takes one input.
     pub fn handle(&mut self, now: Now, input: Input) {
-        let _ = (now, input);
+        self.now = now.mono;
+        match input {
+            Input::Start => self.pools.iter_mut().for_each(|p| p.running = Running::Yes),
+            Input::Stop => self.pools.iter_mut().for_each(|p| {
+                p.running = Running::No;
+                p.nodes.iter_mut().for_each(|n| n.schedule.in_flight = None);
+                p.cycle_open = false;
+            }),
+            Input::RunOnce { pool } => {
+                if let Some(p) = self.pools.get_mut(pool) {
+                    p.running = Running::Once(now.mono);
+                }
+            }
+            Input::Timer => {}
+            Input::Probed { node, probe, observation } => self.probed(now, node, probe, observation),
+            Input::Observed { node, observation } => {
+                if let Some(p) = self.pools.get_mut(node.pool).filter(|p| node.node < p.nodes.len()) {
+                    p.observed(now, node.node, observation, &mut self.out);
+                }
+            }
+            Input::ConnectionLost { node } => {
+                let pool = self.pools.get_mut(node.pool);
+                if let Some(n) = pool.and_then(|p| p.nodes.get_mut(node.node)) {
+                    n.schedule.hint = true;
+                }
+            }
+            Input::Cycle { pool, pool_status } => {
+                if let Some(p) = self.pools.get_mut(pool) {
+                    p.close_cycle(now, pool_status, &mut self.out);
+                }
+            }
+            Input::Persisted { outcome, .. } => self.persisted(now, outcome),
+        }
+        self.settle(now);
     }
 
-    /// Carries out an operator's command, or refuses it by rule ([`crate::ErrorCode::Refused`]).
-    pub fn command(&mut self, now: Now, command: Command) -> Result<Answer> {
-        let _ = (now, command);
-        Err(crate::Error::new(crate::ErrorCode::Refused, ""))
+    fn probed(&mut self, now: Now, node: NodeRef, probe: u64, observation: crate::probe::Observation) {
+        let Some(p) = self.pools.get_mut(node.pool) else { return };
+        let Some(n) = p.nodes.get_mut(node.node) else { return };
+        if n.schedule.in_flight != Some(probe) {
+            return;
+        }
+        n.schedule.in_flight = None;
+        p.observed(now, node.node, observation, &mut self.out);
+        let in_flight = p.nodes.iter().any(|n| n.schedule.in_flight.is_some());
+        if p.cycle_open && !in_flight {
+            p.close_cycle(now, None, &mut self.out);
+        }
+    }
+
+    fn persisted(&mut self, now: Now, outcome: Result<(), String>) {
+        let failed = outcome.is_err();
+        if failed == self.store_failed {
+            return;
+        }
+        self.store_failed = failed;
+        let (severity, message) = match outcome {
+            Ok(()) => (Severity::Info, "the cache can be written again".to_string()),
+            Err(text) => {
+                (Severity::Alarm, format!("the cache was not written; decisions go on in memory: {text}"))
+            }
+        };
+        self.out.emit(now, Draft::about_instance(EventKind::Store, severity, message));
+        // What could not be written is written with the next change, and at the latest now that it can.
+        self.out.dirty |= !failed;
+    }
+
+    /// Carries what time and decisions have made due.
+    fn settle(&mut self, now: Now) {
+        for pool in &mut self.pools {
+            if pool.gate.deadline().is_some_and(|d| d <= now.mono) {
+                pool.evaluate(now, Occasion::Expired, &mut self.out);
+            }
+            pool.ask_for_probes(now.mono, &mut self.out);
+        }
+        if std::mem::take(&mut self.out.dirty) {
+            self.written += 1;
+            let cache = self.cache(now);
+            self.out.push(Effect::Persist { sequence: self.written, cache });
+        }
     }
 
     /// The next effect, until there is none.
     pub fn poll_effect(&mut self) -> Option<Effect> {
-        None
+        self.out.pop()
     }
 
     /// When the engine wants [`Input::Timer`] at the latest.
     pub fn poll_timeout(&self) -> Option<Time> {
-        None
+        self.pools.iter().filter_map(|p| p.next_timer(self.now)).min()
     }
 
     /// The configuration in force.
@@ -62,23 +166,35 @@ impl Engine {
 
     /// The state of all pools.
     pub fn snapshot(&self, now: Now) -> Snapshot {
-        Snapshot { wall_ms: now.wall_ms, pools: Vec::new() }
+        Snapshot { wall_ms: now.wall_ms, pools: self.pools.iter().map(PoolMachine::snapshot).collect() }
     }
 
     /// The state as the cache stores it.
     pub fn cache(&self, now: Now) -> Cache {
-        Cache { written_ms: now.wall_ms, ..Cache::default() }
+        Cache {
+            sequence: self.written,
+            written_ms: now.wall_ms,
+            pools: self.pools.iter().map(PoolMachine::stored).collect(),
+        }
     }
 
     /// Why the pool is as it is: rule, facts, and what would change the decision.
     pub fn explain(&self, now: Now, pool: usize) -> String {
-        let _ = (now, pool);
-        String::new()
+        self.pools.get(pool).map_or_else(String::new, |p| explain::explain(p, now))
     }
 
     /// Whether every node of the pool has been judged in the current cycle (`mpp`), or no doubt is open (`safe`).
     pub fn is_settled(&self, pool: usize) -> bool {
-        let _ = pool;
-        true
+        self.pools.get(pool).is_none_or(PoolMachine::is_settled)
+    }
+
+    /// Whether the library probes the pool itself.
+    pub fn is_probed(&self, pool: usize) -> bool {
+        self.pools.get(pool).is_some_and(|p| p.config.probe_mode == ProbeMode::Builtin)
+    }
+
+    /// Whether the pool is judged in cycles.
+    pub fn has_cycles(&self, pool: usize) -> bool {
+        self.pools.get(pool).is_some_and(|p| matches!(p.judge, Judge::Mpp { .. }))
     }
 }

@@ -1,3 +1,28 @@
 //! The rule tables.
 
 pub mod budget;
+pub mod mpp;
+pub mod safe;
+
+/// A command's refusal: the rule, and what stands in the way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The rule that refuses.
+    pub rule: u16,
+    /// What stands in the way, in words.
+    pub reason: String,
+}
+
+/// The sentence of a rule of either policy.
+pub fn rule_sentence(number: u16) -> Option<&'static str> {
+    let in_steps = |steps: &[(u16, &'static str)]| steps.iter().find(|s| s.0 == number).map(|s| s.1);
+    let mpp = mpp::RULES.iter().find(|r| r.number == number).map(|r| r.sentence);
+    let charge = || safe::table::CHARGE.iter().find(|r| r.number == number).map(|r| r.sentence);
+    let state = || safe::table::STATE.iter().find(|r| r.number == number).map(|r| r.sentence);
+    let role = || safe::table::ROLE.iter().find(|r| r.number == number).map(|r| r.sentence);
+    mpp.or_else(|| in_steps(&mpp::STEPS))
+        .or_else(charge)
+        .or_else(state)
+        .or_else(role)
+        .or_else(|| in_steps(&safe::table::COMMANDS))
+}

@@ -1,7 +1,12 @@
 //! Pools: nodes, their health and role.
 
 pub mod address;
+pub mod evidence;
+pub mod judge;
+pub mod node;
 pub mod state;
 
 pub use address::{Address, DEFAULT_PORT, Host};
+pub use judge::Judge;
+pub use node::Node;
 pub use state::{NodeType, PolicyName, PoolKind, PoolStatus, State, Status};

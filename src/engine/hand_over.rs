@@ -1,0 +1,90 @@
+//! The gate of a planned hand-over: the heir must have applied all that the ACTIVE node had when routing paused.
+
+use super::time::{Duration, Time};
+use crate::pool::Node;
+use crate::probe::{Class, ThreadState};
+
+/// The first waiting time after a hand-over that was given up; it doubles with each further one.
+const FIRST_RETRY: Duration = Duration::from_secs(10);
+/// The longest waiting time.
+const LAST_RETRY: Duration = Duration::from_secs(300);
+
+/// State of the gate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HandOverGate {
+    /// When routing paused, and until when it may.
+    open: Option<(Time, Time)>,
+    /// Not before this time may another one begin.
+    not_before: Time,
+    /// The present waiting time; zero before the first.
+    retry: Duration,
+}
+
+/// The two nodes of a hand-over.
+pub struct GateView<'a> {
+    /// Who has the role.
+    pub active: &'a Node,
+    /// Who is to get it.
+    pub heir: &'a Node,
+}
+
+impl HandOverGate {
+    /// Whether no waiting time forbids a hand-over.
+    pub fn is_due(&self, now: Time) -> bool {
+        now >= self.not_before
+    }
+
+    /// Routing pauses now, for at most `deadline`.
+    pub fn begin(&mut self, now: Time, deadline: Duration) {
+        self.open = Some((now, now + deadline));
+    }
+
+    /// The role has moved.
+    pub fn complete(&mut self) {
+        *self = HandOverGate::default();
+    }
+
+    /// Nothing moved; the next attempt waits.
+    pub fn abandon(&mut self, now: Time) {
+        self.open = None;
+        self.retry = if self.retry.is_zero() { FIRST_RETRY } else { (self.retry * 2).min(LAST_RETRY) };
+        self.not_before = now + self.retry;
+    }
+
+    /// An operator asks: no waiting time holds.
+    pub fn forget_waiting(&mut self) {
+        self.not_before = Time(0);
+        self.retry = Duration::ZERO;
+    }
+
+    /// When the pause must end.
+    pub fn deadline(&self) -> Option<Time> {
+        self.open.map(|(_, until)| until)
+    }
+
+    /// When a hand-over may begin that has to wait.
+    pub fn waits_until(&self, now: Time) -> Option<Time> {
+        Some(self.not_before).filter(|&t| t > now)
+    }
+
+    /// Whether what was seen since the pause began proves that the heir has everything.
+    ///
+    /// With transaction identifiers of both: the heir's set contains the ACTIVE node's. Without (a host that
+    /// observes health alone): both are good, and the heir reports no lag.
+    pub fn is_proven(&self, view: &GateView<'_>) -> bool {
+        let Some((since, _)) = self.open else { return false };
+        let (Some(active), Some(heir)) = (&view.active.last, &view.heir.last) else { return false };
+        if active.started < since || heir.started < since || heir.class() != Class::Ok {
+            return false;
+        }
+        match (&active.facts.gtids, &heir.facts.gtids) {
+            (Some(had), Some(has)) => heir.started >= active.ended && has.contains(had) == Some(true),
+            _ => heir.facts.channels.as_deref().unwrap_or_default().iter().all(|c| {
+                c.io == ThreadState::Running
+                    && c.sql == ThreadState::Running
+                    && c.lag.is_none_or(|l| l.is_zero())
+                    && c.applied_all != Some(false)
+            }),
+        }
+    }
+}

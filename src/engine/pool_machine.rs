@@ -1,0 +1,559 @@
+//! One pool in motion: observations and commands pass the policy, and what it decides becomes events,
+//! epochs and stored state.
+
+use super::event::{EventKind, Severity};
+use super::hand_over::{GateView, HandOverGate};
+use super::outbox::{Draft, Outbox};
+use super::snapshot::{NodeSnapshot, PoolSnapshot};
+use super::time::{Now, Time};
+use crate::config::{PoolConfig, ProbeMode};
+use crate::policy::{mpp, rule_sentence, safe};
+use crate::pool::evidence::Surroundings;
+use crate::pool::{Judge, Node, PoolStatus, State, Status};
+use crate::probe::{Cause, Class, Observation};
+use crate::store::{StoredNode, StoredPool};
+
+/// Whether and for how long the library probes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Running {
+    /// Not at all.
+    No,
+    /// One cycle with its burst, begun at this time.
+    Once(Time),
+    /// Until stopped.
+    Yes,
+}
+
+/// One pool.
+#[derive(Debug)]
+pub struct PoolMachine {
+    /// Index of the pool.
+    pub index: usize,
+    /// How it is configured.
+    pub config: PoolConfig,
+    /// Who is what.
+    pub judge: Judge,
+    /// Its nodes.
+    pub nodes: Vec<Node>,
+    /// Raised at every change of the ACTIVE node.
+    pub epoch: u64,
+    /// Epochs up to this one may be used; the mark is on disk or on its way.
+    pub epoch_reserved: u64,
+    /// The next epoch is above this one.
+    pub epoch_floor: u64,
+    /// The pool as a whole.
+    pub status: PoolStatus,
+    /// Who probes.
+    pub running: Running,
+    /// When the ACTIVE node's first bad observation came, while it is in doubt.
+    pub doubt_since: Option<Time>,
+    /// The alarm about a last node has been given.
+    pub alarmed: bool,
+    /// The gate of a planned hand-over.
+    pub gate: HandOverGate,
+    /// `mpp`: findings of the cycle under way, and when it began.
+    pub findings: Vec<Option<mpp::Finding>>,
+    /// `mpp`: when the cycle under way, or the last one, began.
+    pub cycle_started: Option<Time>,
+    /// `mpp`: probes of a cycle are under way.
+    pub cycle_open: bool,
+}
+
+/// Epochs reserved ahead, so that a switch never waits for the disk.
+pub const EPOCH_RESERVE: u64 = 1000;
+
+/// State, status and role of all nodes before a change, to tell afterwards what changed.
+struct Before {
+    nodes: Vec<(State, Status, Option<u32>)>,
+    active: Option<usize>,
+    status: PoolStatus,
+}
+
+impl PoolMachine {
+    /// Makes a pool, as it was stored or from nothing.
+    pub fn new(index: usize, config: PoolConfig, stored: Option<&StoredPool>, now: Now) -> PoolMachine {
+        let nodes: Vec<Node> = config.nodes.iter().cloned().map(Node::new).collect();
+        let found: Vec<Option<&StoredNode>> = nodes
+            .iter()
+            .map(|n| stored.and_then(|s| s.nodes.iter().find(|stored| stored.name == n.name)))
+            .collect();
+        let judge = Judge::new(&config, &found);
+        let epoch = stored.map_or(now.wall_ms, |s| s.epoch);
+        let mut pool = PoolMachine {
+            index,
+            judge,
+            epoch,
+            epoch_reserved: stored.map_or(epoch, |s| s.epoch_reserved),
+            epoch_floor: stored.map_or(epoch, |s| s.epoch_reserved),
+            status: stored.map_or(PoolStatus::Ok, |s| s.status),
+            running: Running::No,
+            doubt_since: None,
+            alarmed: false,
+            gate: HandOverGate::default(),
+            findings: vec![None; nodes.len()],
+            cycle_started: None,
+            cycle_open: false,
+            nodes,
+            config,
+        };
+        for (i, stored) in found.into_iter().enumerate() {
+            let Some(stored) = stored else { continue };
+            let node = &mut pool.nodes[i];
+            node.rule = stored.rule;
+            node.observed_ms = stored.observed_ms;
+            node.changed_ms = stored.changed_ms;
+            node.stored_message.clone_from(&stored.message);
+        }
+        if let Some(stored) = stored {
+            for (i, node) in config_nodes(&pool.nodes) {
+                if stored.removed.contains(&node) {
+                    pool.judge.mark_removed(i);
+                }
+            }
+        }
+        pool
+    }
+
+    /// Takes in an observation; under `mpp` it waits for the cycle to close.
+    pub fn observed(&mut self, now: Now, node: usize, mut observation: Observation, out: &mut Outbox) {
+        if self.judge.is_removed(node) {
+            return;
+        }
+        let around = self.surroundings();
+        let (class, note) = around.class(node, &observation);
+        if let Some(note) = note {
+            observation.message = note;
+        }
+        self.nodes[node].remember(&observation, now.wall_ms);
+        match &self.judge {
+            Judge::Mpp { .. } => {
+                self.findings[node] = match class {
+                    Class::Ok => Some(mpp::Finding::Healthy),
+                    Class::Replication => Some(mpp::Finding::ReplicationFailed),
+                    // The original knows no fault of its own: who cannot look has not looked.
+                    Class::Blind => None,
+                    Class::Gone | Class::Hung | Class::Silent | Class::Refusing => {
+                        Some(mpp::Finding::ConnectFailed)
+                    }
+                };
+            }
+            Judge::Safe { .. } => {
+                let evidence = self.surroundings().evidence(node, class, &observation, now.mono);
+                self.count(node, class);
+                self.evaluate(now, safe::Occasion::Observed(node, evidence), out);
+                self.report_stranded(now, node, out);
+                self.try_proof(now, out);
+            }
+        }
+    }
+
+    /// Closes a cycle of policy `mpp`; nodes without a finding stay as they are.
+    pub fn close_cycle(&mut self, now: Now, pool_status: Option<PoolStatus>, out: &mut Outbox) {
+        self.cycle_open = false;
+        let before = self.before();
+        let findings = std::mem::take(&mut self.findings);
+        self.findings = vec![None; self.nodes.len()];
+        let Judge::Mpp { members, settings } = &mut self.judge else { return };
+        // What the host's checkpoints found holds for this cycle; a FAIL of the pool's own stays.
+        let status = pool_status.unwrap_or(self.status);
+        let verdicts = mpp::cycle(members, &findings, *settings, status);
+        for verdict in verdicts {
+            self.nodes[verdict.node].rule = verdict.rule;
+        }
+        let shown = pool_status.unwrap_or(PoolStatus::Ok);
+        if pool_status.is_some() || self.config.probe_mode == ProbeMode::External {
+            self.status = shown;
+        }
+        self.tell(now, &before, out);
+    }
+
+    /// Runs the tables of `safe` on an occasion and carries out what they decide.
+    pub fn evaluate(&mut self, now: Now, occasion: safe::Occasion, out: &mut Outbox) {
+        let before = self.before();
+        let due = self.gate.is_due(now.mono);
+        let Judge::Safe { model, settings, .. } = &mut self.judge else { return };
+        let verdict = safe::evaluate(model, &safe::table::IN_FORCE, settings, due, occasion);
+        let in_doubt = model.in_doubt();
+        if let safe::Occasion::Observed(node, _) = occasion {
+            let kept = before.nodes[node].0 == self.judge.state(node);
+            self.nodes[node].rule = if kept { verdict.charge } else { verdict.state };
+        }
+        let active = self.judge.active();
+        for &(rule, action) in &verdict.roles {
+            self.carry_out(now, rule, action, &before, out);
+        }
+        match (self.doubt_since, in_doubt) {
+            (None, true) => {
+                self.doubt_since = Some(now.mono);
+                let text =
+                    "first bad observation of the ACTIVE node: it and the stand-ins are looked at closely";
+                self.emit_about(
+                    now,
+                    EventKind::Doubt,
+                    Severity::Warning,
+                    active,
+                    verdict.charge,
+                    text.into(),
+                    out,
+                );
+            }
+            (Some(_), false) => {
+                self.doubt_since = None;
+                if before.active == active {
+                    let text = "the ACTIVE node answers again".to_string();
+                    self.emit_about(
+                        now,
+                        EventKind::Relief,
+                        Severity::Info,
+                        active,
+                        verdict.charge,
+                        text,
+                        out,
+                    );
+                }
+            }
+            _ => {}
+        }
+        self.tell(now, &before, out);
+    }
+
+    fn carry_out(
+        &mut self,
+        now: Now,
+        rule: u16,
+        action: safe::RoleAction,
+        before: &Before,
+        out: &mut Outbox,
+    ) {
+        let active = self.judge.active();
+        match action {
+            safe::RoleAction::Keep => self.alarmed &= self.active_failed(),
+            safe::RoleAction::Elect => {
+                self.alarmed = false;
+                self.blame(active, rule);
+            }
+            safe::RoleAction::TakeOver => {
+                self.alarmed = false;
+                self.blame(before.active, rule);
+                self.blame(active, rule);
+            }
+            safe::RoleAction::KeepLast => {
+                if !std::mem::replace(&mut self.alarmed, true) {
+                    let mut text = rule_sentence(rule).unwrap_or_default().to_string();
+                    for (name, bar) in self.bars() {
+                        text.push_str(&format!("; {name}: {}", bar.sentence()));
+                    }
+                    self.emit_about(now, EventKind::LastNode, Severity::Alarm, active, rule, text, out);
+                }
+                self.blame(active, rule);
+            }
+            safe::RoleAction::BeginHandOver => {
+                let deadline = self.config.handback_deadline;
+                self.gate.begin(now.mono, deadline);
+                let heir = self.heir();
+                self.tell_hand_over(now, Severity::Info, heir, rule, out);
+            }
+            safe::RoleAction::CompleteHandOver => {
+                self.gate.complete();
+                self.blame(before.active, rule);
+                self.blame(active, rule);
+                self.tell_hand_over(now, Severity::Info, active, rule, out);
+            }
+            safe::RoleAction::AbandonHandOver => {
+                self.gate.abandon(now.mono);
+                self.tell_hand_over(now, Severity::Warning, active, rule, out);
+            }
+        }
+    }
+
+    fn tell_hand_over(&self, now: Now, severity: Severity, node: Option<usize>, rule: u16, out: &mut Outbox) {
+        let text = rule_sentence(rule).unwrap_or_default().to_string();
+        self.emit_about(now, EventKind::HandOver, severity, node, rule, text, out);
+    }
+
+    /// Whether the heir of a hand-over has proven itself; if so the role moves.
+    fn try_proof(&mut self, now: Now, out: &mut Outbox) {
+        let (Some(active), Some(heir)) = (self.judge.active(), self.heir()) else { return };
+        let view = GateView { active: &self.nodes[active], heir: &self.nodes[heir] };
+        if self.gate.is_proven(&view) {
+            self.evaluate(now, safe::Occasion::Proven, out);
+        }
+    }
+
+    /// Who is to get the role in a hand-over under way.
+    pub fn heir(&self) -> Option<usize> {
+        match &self.judge {
+            Judge::Safe { model, .. } => model.hand_over.map(|h| h.to),
+            Judge::Mpp { .. } => None,
+        }
+    }
+
+    /// Once a failed ACTIVE answers again: how much does it hold that the present ACTIVE lacks?
+    fn report_stranded(&mut self, now: Now, node: usize, out: &mut Outbox) {
+        let Some(active) = self.judge.active().filter(|&a| a != node) else { return };
+        let waits = self.judge.waits_for_recover(node);
+        let known = self.nodes[node].last.as_ref().and_then(|o| o.facts.gtids.as_ref());
+        if !waits {
+            self.nodes[node].stranded_reported = false;
+            return;
+        }
+        let (Some(mine), Some(theirs), false) =
+            (known, self.nodes[active].facts.gtids.as_ref(), self.nodes[node].stranded_reported)
+        else {
+            return;
+        };
+        let Some(missing) = mine.missing_from(theirs) else { return };
+        let name = &self.nodes[active].name;
+        let text = if missing.count() == 0 {
+            format!("the failed node answers; everything it holds is on {name} too")
+        } else {
+            format!(
+                "the failed node answers and holds {} transactions that {name} lacks: {missing}",
+                missing.count()
+            )
+        };
+        let severity = if missing.count() == 0 { Severity::Info } else { Severity::Warning };
+        let mut draft = self.draft(EventKind::Stranded, severity, Some(node), self.nodes[node].rule, text);
+        draft.count = missing.count();
+        out.emit(now, draft);
+        self.nodes[node].stranded_reported = true;
+    }
+
+    fn surroundings(&self) -> Surroundings<'_> {
+        Surroundings {
+            config: &self.config,
+            nodes: &self.nodes,
+            judge: &self.judge,
+            doubt_since: self.doubt_since,
+        }
+    }
+
+    fn count(&mut self, node: usize, class: Class) {
+        if let Judge::Safe { counts, .. } = &mut self.judge {
+            let n = counts[node].unwrap_or(0);
+            counts[node] = Some(match class {
+                Class::Ok => 0,
+                Class::Blind => n,
+                _ => n.saturating_add(1),
+            });
+        }
+    }
+
+    /// Why each node but the ACTIVE one may not take over.
+    pub fn bars(&self) -> Vec<(&str, safe::Bar)> {
+        let Judge::Safe { model, .. } = &self.judge else { return Vec::new() };
+        let others = (0..self.nodes.len()).filter(|&i| Some(i) != model.active());
+        others.filter_map(|i| model.bar(i).map(|bar| (self.nodes[i].name.as_str(), bar))).collect()
+    }
+
+    fn active_failed(&self) -> bool {
+        self.judge.active().is_some_and(|a| self.judge.status(a) == Status::Fail)
+    }
+
+    fn blame(&mut self, node: Option<usize>, rule: u16) {
+        if let Some(node) = node {
+            self.nodes[node].rule = rule;
+        }
+    }
+
+    fn before(&self) -> Before {
+        let judge = &self.judge;
+        Before {
+            nodes: (0..judge.len()).map(|i| (judge.state(i), judge.status(i), judge.count(i))).collect(),
+            active: judge.active(),
+            status: self.status,
+        }
+    }
+
+    /// Carries out a change that is not an observation and tells what became of it.
+    pub fn change<T>(&mut self, now: Now, out: &mut Outbox, change: impl FnOnce(&mut PoolMachine) -> T) -> T {
+        let before = self.before();
+        let answer = change(self);
+        self.tell(now, &before, out);
+        answer
+    }
+
+    /// Turns the difference to `before` into epoch, events and a stored state.
+    fn tell(&mut self, now: Now, before: &Before, out: &mut Outbox) {
+        let active = self.judge.active();
+        if active != before.active {
+            self.epoch = self.epoch.max(self.epoch_floor) + 1;
+            out.dirty = true;
+        }
+        if self.epoch + EPOCH_RESERVE / 2 > self.epoch_reserved {
+            self.epoch_reserved = self.epoch + EPOCH_RESERVE;
+            out.dirty = true;
+        }
+        self.settle_status();
+        for (i, &(state, status, count)) in before.nodes.iter().enumerate() {
+            let (new_state, new_status) = (self.judge.state(i), self.judge.status(i));
+            if new_state != state {
+                self.nodes[i].changed_ms = now.wall_ms;
+            }
+            let stored_count = matches!(self.judge, Judge::Mpp { .. }) && count != self.judge.count(i);
+            out.dirty |= new_state != state || new_status != status || stored_count;
+            let kind = match (new_state != state, new_status != status) {
+                (true, _) => EventKind::State,
+                (false, true) => EventKind::Status,
+                (false, false) => continue,
+            };
+            let severity = match (new_state.is_failed(), new_status) {
+                (true, _) if kind == EventKind::State => Severity::Alarm,
+                (_, Status::Fail) => Severity::Alarm,
+                (_, Status::Ok | Status::OkInfo) => Severity::Info,
+                _ => Severity::Warning,
+            };
+            let rule = self.nodes[i].rule;
+            let mut draft = self.draft(kind, severity, Some(i), rule, self.words(i));
+            draft.state = (state, new_state);
+            draft.status = (status, new_status);
+            out.emit(now, draft);
+        }
+        if self.status != before.status {
+            out.dirty = true;
+            let severity = if self.status == PoolStatus::Fail { Severity::Alarm } else { Severity::Info };
+            let text = format!("the pool's status is {}", self.status);
+            self.emit_about(now, EventKind::PoolStatus, severity, None, 0, text, out);
+        }
+        if active != before.active {
+            self.tell_switch(now, before.active, active, out);
+        }
+    }
+
+    fn tell_switch(&mut self, now: Now, old: Option<usize>, new: Option<usize>, out: &mut Outbox) {
+        let name = |i: Option<usize>| i.map_or("none", |i| self.nodes[i].name.as_str());
+        let rule = new.or(old).map_or(0, |i| self.nodes[i].rule);
+        let reason = rule_sentence(rule).unwrap_or("the ACTIVE node changed");
+        let text = format!("ACTIVE was {}, is {}: {reason}", name(old), name(new));
+        let severity = if old.is_none() { Severity::Info } else { Severity::Alarm };
+        let mut draft = self.draft(EventKind::Switch, severity, new, rule, text);
+        draft.cause = old.and_then(|i| self.nodes[i].last.as_ref()).map_or(Cause::Ok, |o| o.cause);
+        out.emit(now, draft);
+    }
+
+    /// Under `safe` the pool's status follows from its nodes.
+    fn settle_status(&mut self) {
+        if let Judge::Safe { model, settings, .. } = &self.judge {
+            let fail = match model.active() {
+                Some(a) => model.status(a, settings) == Status::Fail,
+                None => model.is_settled(settings),
+            };
+            self.status = if fail { PoolStatus::Fail } else { PoolStatus::Ok };
+        }
+    }
+
+    fn words(&self, node: usize) -> String {
+        let sentence = rule_sentence(self.nodes[node].rule).unwrap_or_default();
+        match self.nodes[node].last.as_ref().map(|o| o.message.as_str()) {
+            None | Some("") => sentence.to_string(),
+            Some(message) => format!("{sentence} ({message})"),
+        }
+    }
+
+    fn draft(
+        &self,
+        kind: EventKind,
+        severity: Severity,
+        node: Option<usize>,
+        rule: u16,
+        message: String,
+    ) -> Draft {
+        let state = node.map_or(State::Unknown, |i| self.judge.state(i));
+        let status = node.map_or(Status::Ok, |i| self.judge.status(i));
+        Draft {
+            kind,
+            severity,
+            pool: self.config.name.clone(),
+            node: node.map_or(String::new(), |i| self.nodes[i].name.clone()),
+            epoch: self.epoch,
+            rule,
+            state: (state, state),
+            status: (status, status),
+            cause: node.and_then(|i| self.nodes[i].last.as_ref()).map_or(Cause::Ok, |o| o.cause),
+            message,
+            count: 0,
+        }
+    }
+
+    /// Emits an event about a node, or about the pool.
+    #[allow(clippy::too_many_arguments)]
+    pub fn emit_about(
+        &self,
+        now: Now,
+        kind: EventKind,
+        severity: Severity,
+        node: Option<usize>,
+        rule: u16,
+        text: String,
+        out: &mut Outbox,
+    ) {
+        out.emit(now, self.draft(kind, severity, node, rule, text));
+    }
+
+    /// The pool as a snapshot shows it.
+    pub fn snapshot(&self) -> PoolSnapshot {
+        let node = |(i, n): (usize, &Node)| {
+            let judged = n.last.is_some() && self.judge.count(i).is_some();
+            NodeSnapshot {
+                name: n.name.clone(),
+                node_type: n.config.node_type,
+                state: self.judge.state(i),
+                status: self.judge.status(i),
+                count: self.judge.count(i),
+                cause: n.last.as_ref().map(|o| o.cause),
+                errno: n.last.as_ref().map_or(0, |o| o.errno),
+                message: if judged { self.words(i) } else { n.stored_message.clone() },
+                rule: n.rule,
+                waits_for_recover: self.judge.waits_for_recover(i),
+                observed_ms: n.observed_ms,
+                changed_ms: n.changed_ms,
+                weight: n.config.weight,
+                site: n.config.site.clone(),
+                facts: n.facts.clone(),
+            }
+        };
+        let present = |i: &usize| !self.judge.is_removed(*i);
+        PoolSnapshot {
+            name: self.config.name.clone(),
+            kind: self.config.kind,
+            policy: self.config.policy,
+            status: self.status,
+            epoch: self.epoch,
+            active: self.judge.active().map(|a| (0..a).filter(present).count()),
+            paused: self.heir().is_some(),
+            nodes: self.nodes.iter().enumerate().filter(|(i, _)| present(i)).map(node).collect(),
+        }
+    }
+
+    /// The pool as the cache stores it.
+    pub fn stored(&self) -> StoredPool {
+        let node = |(i, n): (usize, &Node)| StoredNode {
+            name: n.name.clone(),
+            node_type: n.config.node_type,
+            state: self.judge.state(i),
+            status: self.judge.status(i),
+            count: self.judge.count(i),
+            waits_for_recover: self.judge.waits_for_recover(i),
+            rule: n.rule,
+            observed_ms: n.observed_ms,
+            changed_ms: n.changed_ms,
+            message: n.last.as_ref().map_or_else(|| n.stored_message.clone(), |o| o.message.clone()),
+        };
+        StoredPool {
+            name: self.config.name.clone(),
+            epoch: self.epoch,
+            epoch_reserved: self.epoch_reserved,
+            status: self.status,
+            removed: config_nodes(&self.nodes)
+                .filter(|(i, _)| self.judge.is_removed(*i))
+                .map(|(_, name)| name)
+                .collect(),
+            nodes: self.nodes.iter().enumerate().map(node).collect(),
+        }
+    }
+}
+
+fn config_nodes(nodes: &[Node]) -> impl Iterator<Item = (usize, String)> + use<> {
+    let names: Vec<String> = nodes.iter().map(|n| n.name.clone()).collect();
+    names.into_iter().enumerate()
+}

@@ -1,0 +1,138 @@
+//! When to look at which node.
+
+use super::input::NodeRef;
+use super::outbox::Outbox;
+use super::pool_machine::{PoolMachine, Running};
+use super::time::{Duration, Time};
+use crate::config::ProbeMode;
+use crate::pool::{Judge, State};
+
+/// How a due probe is to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Due {
+    at: Time,
+    /// A doubt is being settled: a fresh login proves that clients can connect.
+    fresh: bool,
+}
+
+impl PoolMachine {
+    fn probes(&self) -> bool {
+        self.running != Running::No && self.config.probe_mode == ProbeMode::Builtin
+    }
+
+    /// When the pool wants a timer at the latest.
+    pub fn next_timer(&self, now: Time) -> Option<Time> {
+        let probe = if !self.probes() {
+            None
+        } else if matches!(self.judge, Judge::Mpp { .. }) {
+            self.next_cycle(now)
+        } else {
+            (0..self.nodes.len()).filter_map(|i| self.due(i)).map(|d| d.at).min()
+        };
+        let waiting = self.gate.waits_until(now);
+        [probe, self.gate.deadline(), waiting].into_iter().flatten().min()
+    }
+
+    /// Asks for every probe that is due.
+    pub fn ask_for_probes(&mut self, now: Time, out: &mut Outbox) {
+        if !self.probes() {
+            return;
+        }
+        if matches!(self.judge, Judge::Mpp { .. }) {
+            if self.next_cycle(now).is_some_and(|at| at <= now) {
+                self.cycle_started = Some(now);
+                self.cycle_open = true;
+                for node in (0..self.nodes.len()).filter(|&i| !self.judge.is_removed(i)).collect::<Vec<_>>() {
+                    self.ask(now, node, false, out);
+                }
+            }
+            return;
+        }
+        for node in 0..self.nodes.len() {
+            if let Some(due) = self.due(node).filter(|d| d.at <= now) {
+                self.ask(now, node, due.fresh, out);
+            }
+        }
+    }
+
+    fn ask(&mut self, now: Time, node: usize, fresh: bool, out: &mut Outbox) {
+        let interval = u64::try_from(self.nodes[node].config.probe.interval.as_nanos()).unwrap_or(u64::MAX);
+        let jitter = Duration::from_nanos(out.random(interval / 10));
+        let probe = out.probe(NodeRef { pool: self.index, node }, fresh);
+        let schedule = &mut self.nodes[node].schedule;
+        schedule.in_flight = Some(probe);
+        schedule.last_started = Some(now);
+        schedule.hint = false;
+        schedule.jitter = jitter;
+    }
+
+    /// `mpp`: cycles keep the original's even pace, whatever happens in between.
+    fn next_cycle(&self, now: Time) -> Option<Time> {
+        if self.cycle_open {
+            return None;
+        }
+        let interval = self.nodes.iter().map(|n| n.config.probe.interval).min()?;
+        match (self.running, self.cycle_started) {
+            (Running::Once(since), Some(started)) if started >= since => None,
+            (_, None) | (Running::Once(_), _) => Some(now),
+            (_, Some(started)) => Some(started + interval),
+        }
+    }
+
+    /// `safe`: when a node is due, `None` while a probe is under way or none is wanted.
+    fn due(&self, node: usize) -> Option<Due> {
+        let n = &self.nodes[node];
+        if n.schedule.in_flight.is_some() || self.judge.is_removed(node) {
+            return None;
+        }
+        let Some(last) = n.schedule.last_started else { return Some(Due { at: Time(0), fresh: false }) };
+        let doubtful = self.in_question(node);
+        if doubtful || n.schedule.hint || self.proving(node) {
+            return Some(Due { at: last + n.config.probe.confirm_interval, fresh: doubtful });
+        }
+        match self.running {
+            Running::Once(since) if last >= since => None,
+            Running::Once(since) => Some(Due { at: since, fresh: false }),
+            _ => Some(Due {
+                at: last + n.config.probe.interval.saturating_sub(n.schedule.jitter),
+                fresh: false,
+            }),
+        }
+    }
+
+    /// Whether a decision waits for this node: it is in doubt itself, may take over, or may be the first ACTIVE.
+    fn in_question(&self, node: usize) -> bool {
+        let Judge::Safe { model, settings, .. } = &self.judge else { return false };
+        let member = &model.members[node];
+        let failed =
+            model.active().is_some_and(|a| model.members[a].ladder.is_failed(settings.fall, settings.rise));
+        match member.state {
+            State::Active => model.in_doubt() && !failed,
+            State::Standby => {
+                model.in_doubt() && !failed && !member.seen.is_some_and(|e| e.fresh && e.is_good_standby())
+            }
+            State::Unknown => model.active().is_none() && u32::from(member.tries) < settings.fall.min(255),
+            State::FailedOnline | State::FailedOffline => false,
+        }
+    }
+
+    /// Whether a hand-over waits for this node's proof.
+    fn proving(&self, node: usize) -> bool {
+        self.heir().is_some_and(|h| h == node || self.judge.active() == Some(node))
+    }
+
+    /// Whether one cycle with its burst has come to its end.
+    pub fn is_settled(&self) -> bool {
+        let Running::Once(since) = self.running else {
+            return !self.cycle_open && !(0..self.nodes.len()).any(|i| self.in_question(i));
+        };
+        let in_flight = self.nodes.iter().any(|n| n.schedule.in_flight.is_some());
+        let open = match self.judge {
+            Judge::Mpp { .. } => self.cycle_open || self.cycle_started.is_none_or(|s| s < since),
+            Judge::Safe { .. } => {
+                (0..self.nodes.len()).any(|i| self.due(i).is_some()) || self.heir().is_some()
+            }
+        };
+        !in_flight && !open
+    }
+}

@@ -1,0 +1,87 @@
+//! Operators' moves under policy `safe`: allowed or refused by rule, never by an `if` elsewhere.
+
+use super::ladder::Ladder;
+use super::model::{Bar, Model, Settings};
+use super::table;
+use crate::policy::Refusal;
+use crate::pool::{NodeType, State, Status};
+
+fn refuse(rule: u16, reason: impl Into<String>) -> Refusal {
+    Refusal { rule, reason: reason.into() }
+}
+
+/// Takes a failed node back: UNKNOWN at OK_WARN.
+pub fn recover(model: &mut Model, settings: &Settings, node: usize) -> Result<u16, Refusal> {
+    let m = &mut model.members[node];
+    if !m.state.is_failed() {
+        return Err(refuse(table::RECOVER_REFUSED, format!("the node is {}, not FAILED_*", m.state)));
+    }
+    m.state = State::Unknown;
+    m.held = false;
+    m.owed = true;
+    m.tries = 0;
+    m.ladder = Ladder::warning(Status::OkWarn, settings.fall, settings.rise);
+    Ok(table::RECOVER)
+}
+
+/// Takes every failed node back; refused if there is none.
+pub fn recover_pool(model: &mut Model, settings: &Settings) -> u16 {
+    for node in 0..model.members.len() {
+        // A node that did not fail has nothing to recover.
+        let _ = recover(model, settings, node);
+    }
+    table::RECOVER_POOL
+}
+
+/// Marks the PRIMARY as the one to get the role; the role table moves it, gated.
+pub fn activate_primary(model: &mut Model) -> Result<u16, Refusal> {
+    let no = |reason: String| Err(refuse(table::ACTIVATE_PRIMARY_REFUSED, reason));
+    let Some(p) = model.members.iter().position(|m| m.node_type == NodeType::Primary) else {
+        return no("the pool has no PRIMARY".into());
+    };
+    match (model.members[p].state, model.bar(p)) {
+        (State::Active, _) => no("the PRIMARY is ACTIVE already".into()),
+        (_, Some(bar)) => no(bar.sentence()),
+        (_, None) => {
+            model.members[p].owed = true;
+            Ok(table::ACTIVATE_PRIMARY)
+        }
+    }
+}
+
+/// Takes a node out of the pool.
+pub fn remove(model: &mut Model, node: usize) -> Result<u16, Refusal> {
+    let m = &model.members[node];
+    if m.removed {
+        return Err(refuse(table::REMOVE_REFUSED, "the node is removed already"));
+    }
+    if m.state == State::Active && model.candidate().is_none() {
+        return Err(refuse(table::REMOVE_REFUSED, "the node is ACTIVE and nobody may take over"));
+    }
+    let m = &mut model.members[node];
+    m.removed = true;
+    m.owed = false;
+    m.state = State::Unknown;
+    if model.hand_over.is_some_and(|h| h.to == node) {
+        model.hand_over = None;
+    }
+    Ok(table::REMOVE)
+}
+
+impl Bar {
+    /// Why the node may not take over, for people.
+    pub fn sentence(self) -> String {
+        match self {
+            Bar::NotSeen => "it has not been observed yet".into(),
+            Bar::NotStandby(State::Active) => "it has the role".into(),
+            Bar::NotStandby(state) => format!("it is {state}, not STANDBY"),
+            Bar::WaitsForRecover => "it failed as ACTIVE and waits for `recover`".into(),
+            Bar::NotGood(class) => format!("its last observation was not good ({class})"),
+            Bar::NotFresh => "it has not been seen since the ACTIVE node's first bad observation".into(),
+            Bar::NotApplying => "its applying (SQL) thread does not run".into(),
+            Bar::Lag => "it is further behind than max_takeover_lag".into(),
+            Bar::ReadOnly => "it is read-only".into(),
+            Bar::Removed => "an operator removed it".into(),
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! One evaluation: evidence about one node passes the three tables, each decision in force at once.
+
+use super::ladder::Ladder;
+use super::model::{Bar, Evidence, HandOver, Member, Model, Settings};
+use super::table::{ChargeView, RoleAction, RoleView, Rule, StateView, Tables};
+use crate::config::Failback;
+use crate::pool::{NodeType, State, Status};
+use crate::probe::Class;
+
+/// What brings an evaluation about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Occasion {
+    /// A node was observed.
+    Observed(usize, Evidence),
+    /// The heir of a hand-over is proven to have applied all that the ACTIVE node had.
+    Proven,
+    /// The time for a hand-over is up.
+    Expired,
+    /// A command changed the pool, or a waiting time ended.
+    Look,
+}
+
+/// What an evaluation decided.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// The row of `CHARGE` that counted, 0 without an observation.
+    pub charge: u16,
+    /// The row of `STATE` that decided, 0 without an observation.
+    pub state: u16,
+    /// The rows of `ROLE` that decided, in order, with the nodes whose role they moved.
+    pub roles: Vec<(u16, RoleAction)>,
+}
+
+fn first<'a, V, T>(rules: &'a [Rule<V, T>], view: &V) -> Option<&'a Rule<V, T>> {
+    rules.iter().find(|r| (r.when)(view))
+}
+
+/// Evaluates one occasion. `hand_back_due` says that no waiting time forbids a planned hand-over.
+pub fn evaluate(
+    model: &mut Model,
+    tables: &Tables<'_>,
+    settings: &Settings,
+    hand_back_due: bool,
+    occasion: Occasion,
+) -> Verdict {
+    let mut verdict = Verdict::default();
+    if let Occasion::Observed(node, evidence) = occasion {
+        if model.members[node].removed {
+            return verdict;
+        }
+        let was_in_doubt = model.in_doubt();
+        observe(model, tables, settings, node, evidence, &mut verdict);
+        if !was_in_doubt && model.in_doubt() {
+            // From here on only what is seen after the ACTIVE's first bad observation counts.
+            for (_, m) in model.members.iter_mut().enumerate().filter(|(i, _)| *i != node) {
+                if let Some(seen) = &mut m.seen {
+                    seen.fresh = false;
+                }
+            }
+        }
+    }
+    let mut once = (occasion == Occasion::Proven, occasion == Occasion::Expired);
+    // Giving up a hand-over leaves the pool to the rules after it; two rounds always suffice.
+    for _ in 0..2 {
+        let view = role_view(model, settings, hand_back_due, once);
+        let Some(rule) = first(tables.role, &view) else { break };
+        verdict.roles.push((rule.number, rule.then));
+        apply(model, settings, rule.then);
+        if rule.then != RoleAction::AbandonHandOver || view.expired {
+            break;
+        }
+        once = (false, false);
+    }
+    verdict
+}
+
+fn observe(
+    model: &mut Model,
+    tables: &Tables<'_>,
+    settings: &Settings,
+    node: usize,
+    evidence: Evidence,
+    verdict: &mut Verdict,
+) {
+    let (fall, rise) = (settings.fall, settings.rise);
+    let member = &mut model.members[node];
+    let view = ChargeView { evidence, active: member.state == State::Active };
+    if let Some(rule) = first(tables.charge, &view) {
+        verdict.charge = rule.number;
+        member.ladder.step(rule.then, fall, rise);
+    }
+    if evidence.class != Class::Blind {
+        member.seen = Some(evidence);
+    }
+    if member.state == State::Unknown {
+        member.tries = member.tries.saturating_add(1).min(u8::try_from(fall).unwrap_or(u8::MAX));
+    }
+    let view = StateView {
+        evidence,
+        state: member.state,
+        held: member.held,
+        failed: member.ladder.is_failed(fall, rise),
+        healed: member.ladder.status(fall, rise) == Status::Ok,
+    };
+    if let Some(rule) = first(tables.state, &view) {
+        verdict.state = rule.number;
+        if let Some(next) = rule.then {
+            member.state = next;
+            if next != State::Unknown {
+                member.tries = 0;
+            }
+        }
+    }
+}
+
+fn role_view(model: &Model, settings: &Settings, hand_back_due: bool, once: (bool, bool)) -> RoleView {
+    let active = model.active();
+    let candidate = model.candidate();
+    let heir = model.hand_over.map(|h| h.to);
+    let primary = model.preference().next().filter(|&p| model.members[p].node_type == NodeType::Primary);
+    let primary_due = active.is_some()
+        && active != primary
+        && hand_back_due
+        && primary.is_some_and(|p| {
+            let m = &model.members[p];
+            let wanted = m.owed || settings.failback == Failback::Auto;
+            wanted && model.bar(p).is_none() && m.ladder == Ladder::default()
+        });
+    RoleView {
+        has_active: active.is_some(),
+        active_failed: active
+            .is_some_and(|a| model.members[a].ladder.is_failed(settings.fall, settings.rise)),
+        in_doubt: model.in_doubt(),
+        candidate: candidate.is_some(),
+        settled: candidate == model.preference().find(|&i| !model.members[i].removed)
+            || model.is_settled(settings),
+        barred_by_recover: (0..model.members.len())
+            .any(|i| model.bar(i) == Some(Bar::WaitsForRecover) && model.members[i].is_good()),
+        primary_due,
+        handing_over: heir.is_some(),
+        heir_fit: heir.is_some_and(|h| model.bar(h).is_none()),
+        proven: once.0,
+        expired: once.1,
+    }
+}
+
+fn apply(model: &mut Model, settings: &Settings, action: RoleAction) {
+    match action {
+        RoleAction::Keep | RoleAction::KeepLast => {}
+        RoleAction::Elect => {
+            if let Some(c) = model.candidate() {
+                crown(&mut model.members[c]);
+            }
+        }
+        RoleAction::TakeOver => {
+            if let (Some(a), Some(c)) = (model.active(), model.candidate()) {
+                let old = &mut model.members[a];
+                let answers = old.seen.is_some_and(|e| e.class.answered());
+                old.state = if answers { State::FailedOnline } else { State::FailedOffline };
+                old.held = true;
+                old.ladder = Ladder::failed(settings.fall, settings.rise);
+                crown(&mut model.members[c]);
+            }
+        }
+        RoleAction::BeginHandOver => {
+            let primary = model.members.iter().position(|m| m.node_type == NodeType::Primary);
+            model.hand_over = primary.map(|to| HandOver { to });
+        }
+        RoleAction::CompleteHandOver => {
+            if let (Some(a), Some(h)) = (model.active(), model.hand_over.take()) {
+                model.members[a].state = State::Standby;
+                model.members[a].ladder.clear();
+                crown(&mut model.members[h.to]);
+            }
+        }
+        RoleAction::AbandonHandOver => model.hand_over = None,
+    }
+}
+
+/// Steps that were counted against a stand-in, for its replication say, must not fail it as ACTIVE.
+fn crown(member: &mut Member) {
+    member.state = State::Active;
+    member.owed = false;
+    member.ladder.clear();
+}

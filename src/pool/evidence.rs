@@ -1,0 +1,131 @@
+//! From an observation to what the rules of `safe` may look at.
+
+use super::address::Address;
+use super::judge::Judge;
+use super::node::Node;
+use crate::config::PoolConfig;
+use crate::engine::time::{Duration, Time};
+use crate::policy::safe::Evidence;
+use crate::probe::{Cause, Channel, Class, Observation, ThreadState};
+
+/// The pool around an observed node.
+pub struct Surroundings<'a> {
+    /// The pool's configuration.
+    pub config: &'a PoolConfig,
+    /// Its nodes.
+    pub nodes: &'a [Node],
+    /// Their states.
+    pub judge: &'a Judge,
+    /// When the ACTIVE node's first bad observation came, while it is in doubt.
+    pub doubt_since: Option<Time>,
+}
+
+/// Errors of a receiving thread that tell of its source or the way to it, not of the replica:
+/// the client library's connection errors (2002 to 2013), and a source that is full, shutting down or cuts the line.
+/// Source: MySQL Error Message Reference, "Client Error Message Reference" and "Server Error Message Reference".
+fn is_source_errno(errno: u32) -> bool {
+    matches!(errno, 0 | 1040 | 1053 | 1152..=1161 | 1203 | 2002..=2006 | 2013 | 3032)
+}
+
+impl Surroundings<'_> {
+    /// The class of an observation once replication faults are charged to their cause.
+    ///
+    /// Two faults hide behind a good probe: a node that replicates from nobody while another is ACTIVE, and a
+    /// receiving thread that for ever tries to reach a healthy source which rejects it.
+    pub fn class(&self, node: usize, observation: &Observation) -> (Class, Option<String>) {
+        let class = observation.class();
+        if class != Class::Ok || self.judge.active().is_none_or(|a| a == node) {
+            return (class, None);
+        }
+        match observation.facts.channels.as_deref() {
+            Some([]) if self.nodes.len() > 1 => {
+                (Class::Replication, Some("the node replicates from nobody".into()))
+            }
+            Some(channels) => {
+                let rejected = channels.iter().find(|c| {
+                    c.io == ThreadState::Connecting
+                        && !is_source_errno(c.io_errno)
+                        && !self.source_in_doubt(node, c)
+                });
+                match rejected {
+                    Some(c) => {
+                        (Class::Replication, Some(format!("{} rejects the replica: {}", c.source, c.error)))
+                    }
+                    None => (class, None),
+                }
+            }
+            None => (class, None),
+        }
+    }
+
+    /// The evidence for policy `safe`.
+    pub fn evidence(&self, node: usize, class: Class, observation: &Observation, now: Time) -> Evidence {
+        let facts = &observation.facts;
+        let channels = facts.channels.as_deref().unwrap_or_default();
+        let sql_runs = channels.iter().all(|c| c.sql != ThreadState::Stopped);
+        let told = facts.channels.is_some();
+        let nobody = told && channels.is_empty();
+        Evidence {
+            class,
+            fail_on: self.config.fail_on.contains(&observation.cause),
+            silence_due: self.silence_due(node, now),
+            lag_only: observation.cause == Cause::ReplicationLag,
+            source_in_doubt: told
+                && channels.iter().any(|c| c.io != ThreadState::Running)
+                && channels
+                    .iter()
+                    .filter(|c| c.io != ThreadState::Running)
+                    .all(|c| self.source_in_doubt(node, c)),
+            applies: match class {
+                Class::Replication if !told => observation.cause == Cause::ReplicationLag,
+                Class::Replication if nobody => false,
+                _ => sql_runs,
+            },
+            within_takeover_lag: self.within_takeover_lag(node, channels),
+            writable: facts.read_only != Some(true) && facts.super_read_only != Some(true),
+            fresh: self.doubt_since.is_none_or(|since| observation.started >= since),
+        }
+    }
+
+    /// Whether the source of a channel is a member of this pool that is in doubt or has failed.
+    fn source_in_doubt(&self, node: usize, channel: &Channel) -> bool {
+        let address = Address::parse(&channel.source).ok();
+        let source = self
+            .nodes
+            .iter()
+            .position(|n| Some(&n.config.address) == address.as_ref())
+            // In a ring of two the source is the other one, whatever name the replica knows it by.
+            .or(if self.nodes.len() == 2 { Some(1 - node) } else { None });
+        source.filter(|&s| s != node).is_some_and(|s| {
+            self.judge.state(s).is_failed()
+                || self.judge.waits_for_recover(s)
+                || self.nodes[s].last.as_ref().is_some_and(|o| !o.class().answered())
+        })
+    }
+
+    /// A silent node takes its k-th of `fall` steps once (k - 1) / (fall - 1) of `silence` has passed.
+    fn silence_due(&self, node: usize, now: Time) -> bool {
+        let Some(since) = self.nodes[node].silent_since else { return self.config.fall > 1 };
+        let taken = match self.judge {
+            Judge::Safe { model, settings, .. } => model.members[node].ladder.steps(settings.rise),
+            Judge::Mpp { .. } => 0,
+        };
+        let silence = self.nodes[node].config.probe.silence;
+        let needed = match self.config.fall {
+            0 | 1 => silence,
+            fall => silence.saturating_mul(taken) / (fall - 1),
+        };
+        now.since(since) >= needed.min(silence)
+    }
+
+    fn within_takeover_lag(&self, node: usize, channels: &[Channel]) -> bool {
+        let limit = self.config.max_takeover_lag;
+        let within = |lag: Option<Duration>| lag.is_none_or(|l| l <= limit);
+        channels.iter().all(|c| match (c.lag, c.applied_all) {
+            (Some(lag), _) => lag <= limit,
+            // The server computes no lag while it has no source; what it has received may be applied all the same.
+            (None, Some(true)) => true,
+            (None, _) => within(self.nodes[node].last_lag),
+        })
+    }
+}
