@@ -7,7 +7,7 @@ use super::pool_machine::PoolMachine;
 use super::time::Now;
 use crate::error::{Error, ErrorCode, Result};
 use crate::policy::safe::command;
-use crate::policy::safe::evaluate::Occasion;
+use crate::policy::safe::Occasion;
 use crate::policy::safe::model::Model;
 use crate::policy::{mpp, rule_sentence};
 use crate::pool::{Judge, NodeType, PoolStatus};
