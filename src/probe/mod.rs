@@ -1,5 +1,6 @@
 //! Probes: what to ask a node, reading the answer, typing the cause.
 
+pub mod addresses;
 pub mod cause;
 pub mod exchange;
 pub mod observation;
@@ -8,6 +9,7 @@ pub mod session;
 pub mod statements;
 mod verdict;
 
+pub use addresses::AddressBook;
 pub use cause::{Cause, Class};
 pub use exchange::{Action, PeerSign, ProbeRequest, SessionConfig};
 pub use observation::{Channel, Facts, Flavour, Observation, ServerVersion, ThreadState};
