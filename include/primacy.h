@@ -26,8 +26,8 @@
  *   Set `size` to sizeof of the structure before every use and clear the rest of those that you pass: zero stands for the default.
  *
  * FORK
- *   A configuration, and an instance that was neither run nor has opened its cache, survive fork. In a child of the process
- *   that did, every call that takes the instance, a snapshot or events of it answers PRIMACY_E_FORKED; only _free works.
+ *   A configuration, and an instance that was never run, survive fork. In a child of the process that ran it, every call that takes
+ *   the instance, a snapshot or events of it answers PRIMACY_E_FORKED; only _free works.
  *
  * The whole contract: docs/c-contract.md.
  */

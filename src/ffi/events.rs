@@ -182,11 +182,8 @@ pub unsafe extern "C" fn primacy_events_free(events: *mut primacy_events) -> i32
         if shell.is_busy() {
             shell.exclusive(|_| Ok(()))?;
         }
-        // SAFETY: the same, and no call is under way.
-        let handle = unsafe { free::<EventsHandle>(events) }?;
-        if handle.bond.is_parents() {
-            handle.subscription.abandon();
-        }
+        // SAFETY: the same, and no call is under way. In a child too this frees memory and closes a number, no more.
+        drop(unsafe { free::<EventsHandle>(events) }?);
         Ok(0)
     })
 }

@@ -20,8 +20,6 @@ pub(super) struct InstanceHandle {
     instance: Instance,
     /// Shared with the snapshots, which belong to the same process.
     bond: Arc<Bond>,
-    /// The cache's lock does not pass to children, so whoever opens the cache binds the instance.
-    has_cache: bool,
     /// The text of a panic that was caught in a call.
     poison: OnceLock<String>,
 }
@@ -37,9 +35,9 @@ impl Handle for InstanceHandle {
 pub(super) enum Use {
     /// Takes hold of threads or descriptors.
     Runs,
-    /// Changes the pools, through the cache.
+    /// Changes the pools.
     Decides,
-    /// Looks at the pools, through the cache; works on a poisoned instance too.
+    /// Looks at the pools; works on a poisoned instance too.
     Reads,
     /// Ends it; works on a poisoned instance too.
     Ends,
@@ -62,7 +60,7 @@ pub(super) unsafe fn enter<R>(
     {
         return Err(Error::new(ErrorCode::Panic, text.clone()));
     }
-    if usage == Use::Runs || (usage != Use::Ends && this.has_cache) {
+    if usage == Use::Runs {
         this.bond.bind()?;
     }
     caught(|| body(&this.instance, &this.bond)).inspect_err(|error| {
@@ -92,10 +90,9 @@ pub unsafe extern "C" fn primacy_instance_new(
         handle_out(out, "out")?;
         // SAFETY: the contract of handles.
         let config = unsafe { build(config) }?;
-        let has_cache = config.cache_file.is_some();
         let instance = Instance::new(config)?;
         let handle =
-            InstanceHandle { instance, bond: Arc::default(), has_cache, poison: OnceLock::new() };
+            InstanceHandle { instance, bond: Arc::default(), poison: OnceLock::new() };
         // SAFETY: checked above; the caller vouches that it can be written.
         unsafe { out.write(give(handle)) };
         Ok(0)
