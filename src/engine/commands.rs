@@ -37,9 +37,6 @@ impl Engine {
         }
         let out = &mut self.out;
         let done = pool.change(now, out, |pool| pool.obey(&command))?;
-        if let Some(node) = done.node {
-            pool.nodes[node].rule = done.rule;
-        }
         out.dirty = true;
         out.emit(
             now,
@@ -86,6 +83,9 @@ impl PoolMachine {
             Command::ActivatePrimary(_) => self.gate.forget_waiting(),
             Command::RecoverPool(_) => self.status = PoolStatus::Ok,
             Command::RecoverNode(_) | Command::RemoveNode(_) => {}
+        }
+        if let Some(node) = node {
+            self.nodes[node].rule = rule;
         }
         let sentence = rule_sentence(rule).unwrap_or_default();
         let message = match node {
