@@ -24,7 +24,7 @@ pub use snapshot::{NodeSnapshot, PoolSnapshot, Snapshot};
 pub use time::{Now, Time};
 
 use crate::config::{Config, ProbeMode};
-use crate::policy::safe::evaluate::Occasion;
+use crate::policy::safe::Occasion;
 use crate::pool::Judge;
 use crate::store::Cache;
 use outbox::{Draft, Outbox};
