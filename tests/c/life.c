@@ -131,6 +131,7 @@ static void a_thread_of_its_own(void)
     struct primacy_event event;
     struct pollfd watched;
     int64_t began;
+    char node[32];
 
     close(fd);
     descriptors = count_entries("/proc/self/fd");
@@ -141,7 +142,9 @@ static void a_thread_of_its_own(void)
     CHECK_CALL(PRIMACY_E_STATE, primacy_fd(p));
     CHECK_CALL(PRIMACY_E_STATE, primacy_dispatch(p));
     CHECK_CALL(PRIMACY_E_STATE, primacy_run_cycle(p, "orders", 10));
-    CHECK_CALL(PRIMACY_E_STATE, check_observe(p, "127.0.0.1", PRIMACY_CAUSE_OK, NULL) == PRIMACY_E_NOT_FOUND ? PRIMACY_E_STATE : 0);
+    CHECK_CALL(PRIMACY_E_NOT_FOUND, check_observe(p, "127.0.0.1:1", PRIMACY_CAUSE_OK, NULL));
+    snprintf(node, sizeof node, "127.0.0.1:%d", port);
+    CHECK_CALL(PRIMACY_E_STATE, check_observe(p, node, PRIMACY_CAUSE_OK, NULL)); /* the library probes this pool */
     for (i = 0; i < 100 && observed(p) == 0; i++)
         poll(NULL, 0, 20);
     CHECK(observed(p) != 0);
@@ -428,41 +431,45 @@ static void a_cache_stays_with_its_process(void)
     CHECK(rmdir(folder) == 0);
 }
 
-/* A host that leaves SIGPIPE as it is, and peers that close at once or in the middle. */
+/*
+ * A host that leaves SIGPIPE as it is, and peers that are gone before the library answers. The first four bytes of each packet are
+ * its length and number: a greeting, and a request for another method that stands in the buffer behind it. Whether a write meets
+ * EPIPE is up to chance, so this runs under the spy too, which looks at every write to a socket.
+ */
 static void peers_that_close_raise_no_signal(void)
 {
     int port, fd = listener(&port), i, accepted = 0;
     primacy_instance *p = probing(port, NULL);
-    struct pollfd watched;
+    struct pollfd watched[2];
     struct linger hard;
-    /* A greeting of MySQL's protocol, so that the library writes its login to a peer that is gone. */
     static const char greeting[] =
-        "\x4a\0\0\0\x0a" "8.4.0\0" "\x08\0\0\0" "abcdefgh\0" "\xff\xff\xff\x02\0\xff\xdf\x15"
-        "\0\0\0\0\0\0\0\0\0\0" "ijklmnopqrst\0" "mysql_native_password";
+        "\x49\0\0\0\x0a" "8.4.0\0" "\x08\0\0\0" "abcdefgh\0" "\xff\xff\xff\x02\0\xff\xdf\x15"
+        "\0\0\0\0\0\0\0\0\0\0" "ijklmnopqrst\0" "mysql_native_password\0"
+        "\x2c\0\0\x02\xfe" "mysql_native_password\0" "ABCDEFGHIJKLMNOPQRST";
 
+    CHECK(sizeof greeting == 0x49 + 4 + 0x2c + 4);
     signal(SIGPIPE, SIG_DFL);
-    watched.fd = fd;
-    watched.events = POLLIN;
     hard.l_onoff = 1;
     hard.l_linger = 0;
-    CHECK_CALL(0, primacy_start(p));
-    for (i = 0; i < 400 && accepted < 24; i++) {
+    watched[0].fd = primacy_fd(p);
+    watched[1].fd = fd;
+    watched[0].events = watched[1].events = POLLIN;
+    for (i = 0; i < 2000 && accepted < 24; i++) {
         int peer;
 
-        if (poll(&watched, 1, 50) != 1)
-            continue;
-        peer = accept(fd, NULL, NULL);
-        if (peer < 0)
-            continue;
-        accepted++;
-        if (accepted % 3 != 0 && write(peer, greeting, sizeof greeting) < 0)
-            perror("# write");
-        if (accepted % 2 != 0)
-            setsockopt(peer, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
-        close(peer);
+        poll(watched, 2, 100);
+        if ((watched[1].revents & POLLIN) != 0 && (peer = accept(fd, NULL, NULL)) >= 0) {
+            accepted++;
+            if (accepted % 4 != 0 && send(peer, greeting, sizeof greeting, MSG_NOSIGNAL) < 0)
+                perror("# send");
+            if (accepted % 3 == 0)
+                setsockopt(peer, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+            close(peer);
+        }
+        CHECK(primacy_dispatch(p) >= 0);
     }
     CHECK(accepted == 24);
-    CHECK(still_probes(p, NULL) || observed(p) != 0);
+    CHECK(observed(p) != 0);
     CHECK_CALL(0, primacy_instance_free(p));
     close(fd);
 }
