@@ -1,1 +1,5 @@
+//! System calls: files, locks, sockets, clocks.
 
+pub mod file;
+mod folder;
+pub mod lock;

@@ -1,7 +1,11 @@
 //! Probes: what to ask a node, reading the answer, typing the cause.
 
 pub mod cause;
+pub mod exchange;
 pub mod observation;
+pub mod session;
 
 pub use cause::{Cause, Class};
+pub use exchange::{Action, PeerSign, ProbeRequest, SessionConfig};
 pub use observation::{Channel, Facts, Flavour, Observation, ServerVersion, ThreadState};
+pub use session::Session;

@@ -1,5 +1,12 @@
 //! What outlives the process.
 
 pub mod cache;
+mod checksum;
+pub mod text;
+pub(crate) mod utc;
+
+#[cfg(test)]
+mod tests;
 
 pub use cache::{Cache, StoredNode, StoredPool};
+pub use text::{decode, encode};

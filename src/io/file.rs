@@ -1,0 +1,261 @@
+//! The cache file on disk, and files that hold secrets.
+
+use super::folder::{Folder, file_name};
+use crate::error::{Error, ErrorCode, Result};
+use crate::store::{self, Cache};
+use crate::wire::Secret;
+use parking_lot::Mutex;
+use std::ffi::{CStr, CString};
+use std::fs::{File, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::path::{Path, PathBuf};
+
+/// A larger file is no cache: 1000 pools of 100 nodes with long messages stay below it.
+const LARGEST_CACHE: u64 = 64 << 20;
+/// A larger file is no password.
+const LARGEST_SECRET: u64 = 4096;
+/// Owner writes, group reads: a cache holds no secrets, and monitoring reads it without the lock.
+const MODE: u32 = 0o640;
+
+/// Reads a cache file; `None` if there is none.
+///
+/// # Errors
+///
+/// [`ErrorCode::Cache`] for a torn, truncated or foreign file, [`ErrorCode::Io`] if the system refuses.
+pub fn read_cache(path: &Path) -> Result<Option<Cache>> {
+    CacheFolder::open(path)?.read()
+}
+
+/// The place of a cache file: its folder held open, so that reading and writing go on after chroot.
+///
+/// Reading needs no lock: a reader sees the old document or the new one. Only the holder of
+/// [`super::lock::CacheLock`] may write.
+#[derive(Debug)]
+pub struct CacheFolder {
+    folder: Folder,
+    path: PathBuf,
+    name: CString,
+    temporary: CString,
+    lock: CString,
+    writing: Mutex<()>,
+}
+
+impl CacheFolder {
+    /// Opens the folder of the cache file `path`; the file itself may be missing.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Io`] if the folder cannot be opened, [`ErrorCode::Invalid`] if `path` names no file.
+    pub fn open(path: &Path) -> Result<CacheFolder> {
+        let Some(name) = file_name(path) else {
+            return Err(Error::new(
+                ErrorCode::Invalid,
+                format!(
+                    "the cache file {} names no file: give a path that ends in a file's name",
+                    path.display()
+                ),
+            ));
+        };
+        let parent = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let folder = Folder::open(parent).map_err(|e| {
+            Error::new(
+                ErrorCode::Io,
+                format!(
+                    "cannot open the folder of the cache file {}: {e}; create it with `mkdir -p` for the user that \
+                     runs this program",
+                    path.display()
+                ),
+            )
+        })?;
+        let temporary = with_suffix(&name, c".tmp");
+        let lock = with_suffix(&name, c".lock");
+        Ok(CacheFolder { folder, path: path.to_owned(), name, temporary, lock, writing: Mutex::new(()) })
+    }
+
+    /// The cache file's path as it was given to [`CacheFolder::open`].
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// The name of the lock file inside the folder.
+    pub(super) fn lock_name(&self) -> &CStr {
+        &self.lock
+    }
+
+    /// Reads the document; `None` if there is no file.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_cache`].
+    pub fn read(&self) -> Result<Option<Cache>> {
+        let failed = |e: io::Error| self.error(format_args!("cannot read the cache: {}", words(&e)));
+        let file = match self.folder.open_file(&self.name, libc::O_RDONLY, 0) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(failed(e)),
+        };
+        if !file.metadata().map_err(failed)?.is_file() {
+            return Err(self.error(format_args!("this is not a regular file; name another cache_file")));
+        }
+        let mut bytes = Vec::new();
+        file.take(LARGEST_CACHE + 1).read_to_end(&mut bytes).map_err(failed)?;
+        let origin = self.path.to_string_lossy();
+        if bytes.len() as u64 > LARGEST_CACHE {
+            return Err(Error::new(
+                ErrorCode::Cache,
+                format!(
+                    "{origin}: byte {LARGEST_CACHE}: no cache is as large as this file; move it aside and run \
+                     `primacy init`"
+                ),
+            ));
+        }
+        store::decode(&bytes, &origin).map(Some)
+    }
+
+    /// Replaces the document by `text`, as [`store::encode`] made it. When this returns `Ok`, the new document
+    /// survives a power failure; a crash at any moment leaves the old or the new one. Blocks on the disk.
+    ///
+    /// Mode and owner of the file are kept. Only the holder of the lock may call this.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Io`]; the text says whether the old document is kept.
+    pub fn write(&self, text: &str) -> Result<()> {
+        let _one_at_a_time = self.writing.lock();
+        if let Err(e) = self.prepare(text).and_then(|()| self.folder.rename(&self.temporary, &self.name)) {
+            // Free what the full disk holds; if this fails too, the next write tries again.
+            let _ = self.folder.remove(&self.temporary);
+            return Err(self.error(format_args!(
+                "cannot write the cache: {}; the old state in the file is kept",
+                words(&e)
+            )));
+        }
+        self.folder.sync().map_err(|e| {
+            self.error(format_args!(
+                "the new state is in the file, but the folder cannot be synced: {e}; a power failure may bring the \
+                 old state back"
+            ))
+        })
+    }
+
+    /// Brings the whole text to disk under the temporary name.
+    fn prepare(&self, text: &str) -> io::Result<()> {
+        // A leftover of a crashed writer; there is no live one, since this process holds the lock.
+        self.folder.remove(&self.temporary)?;
+        let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL;
+        let mut file = self.folder.open_file(&self.temporary, flags, MODE)?;
+        self.inherit(&file)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    }
+
+    /// Gives the new file the old one's mode and owner, so that a command run by root does not lock the service out.
+    fn inherit(&self, file: &File) -> io::Result<()> {
+        match self.folder.open_file(&self.name, libc::O_RDONLY, 0).and_then(|old| old.metadata()) {
+            Ok(old) => {
+                adopt_owner(file, (old.uid(), old.gid()));
+                file.set_permissions(Permissions::from_mode(old.mode() & 0o777))
+            }
+            // No old file (or one that cannot be looked at, which must not stop the state from being saved).
+            Err(_) => {
+                adopt_owner(file, self.folder.owner()?);
+                Ok(())
+            }
+        }
+    }
+
+    fn error(&self, what: core::fmt::Arguments<'_>) -> Error {
+        Error::new(ErrorCode::Io, format!("{}: {what}", self.path.display()))
+    }
+}
+
+/// Hands a file that this process has just made to another owner, where it may (it runs as root). Where it may not,
+/// the file stays its own, which is as it should be: it is the one that uses it.
+pub(super) fn adopt_owner(file: &File, (uid, gid): (u32, u32)) {
+    if file.metadata().is_ok_and(|m| (m.uid(), m.gid()) != (uid, gid)) {
+        let _ = fchown(file, Some(uid), Some(gid));
+    }
+}
+
+/// What the system said, and what to do where that is known.
+fn words(e: &io::Error) -> String {
+    match e.raw_os_error() {
+        Some(libc::ENOSPC | libc::EDQUOT) => format!("{e}; free space on this file system"),
+        Some(libc::ELOOP) => "this is a symbolic link; name the file that it leads to as cache_file".into(),
+        Some(libc::EACCES) => {
+            format!("{e}; the user that runs this program must be allowed to write in its folder")
+        }
+        _ => e.to_string(),
+    }
+}
+
+fn with_suffix(name: &CStr, suffix: &CStr) -> CString {
+    let mut bytes = name.to_bytes().to_vec();
+    bytes.extend_from_slice(suffix.to_bytes());
+    // Neither part holds a NUL, both come from C strings; so the default never shows.
+    CString::new(bytes).unwrap_or_default()
+}
+
+/// Reads a password from a file: one line, whose end is not part of the password.
+///
+/// # Errors
+///
+/// [`ErrorCode::Secret`] if the file is missing, unreadable, open to all users, empty, of more than one line or larger
+/// than 4096 bytes. The text never holds any of the content.
+pub fn read_secret(path: &Path) -> Result<Secret> {
+    let refuse =
+        |what: String| Error::new(ErrorCode::Secret, format!("password file {}: {what}", path.display()));
+    // Symbolic links are followed: orchestrators mount secrets as links.
+    let mut file =
+        File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path).map_err(
+            |e| match e.kind() {
+                io::ErrorKind::NotFound => refuse("there is no such file; create it with mode 0600".into()),
+                io::ErrorKind::PermissionDenied => refuse(
+                    "the user that runs this program may not read it; change its owner or group".into(),
+                ),
+                _ => refuse(format!("cannot open it: {e}")),
+            },
+        )?;
+    let metadata = file.metadata().map_err(|e| refuse(format!("cannot look at it: {e}")))?;
+    if !metadata.is_file() {
+        return Err(refuse("this is not a regular file".into()));
+    }
+    if metadata.mode() & 0o006 != 0 {
+        return Err(refuse(format!(
+            "every user of this machine may read or change it (mode {:04o}); run `chmod o= {}`",
+            metadata.mode() & 0o7777,
+            path.display()
+        )));
+    }
+    // Room for all at once: a growing vector would leave copies behind in freed memory.
+    let mut bytes = Vec::with_capacity(LARGEST_SECRET as usize + 1);
+    let outcome = (&mut file).take(LARGEST_SECRET + 1).read_to_end(&mut bytes);
+    let line = bytes.strip_suffix(b"\n").map_or(bytes.as_slice(), |l| l.strip_suffix(b"\r").unwrap_or(l));
+    let secret = match outcome {
+        Err(e) => Err(refuse(format!("cannot read it: {e}"))),
+        Ok(_) if bytes.len() as u64 > LARGEST_SECRET => {
+            Err(refuse(format!("it is larger than {LARGEST_SECRET} bytes; it must hold the password alone")))
+        }
+        Ok(_) if line.is_empty() => {
+            Err(refuse("it is empty; write the password into it, or leave password_file out".into()))
+        }
+        Ok(_) if line.iter().any(|b| matches!(b, b'\n' | 0)) => {
+            Err(refuse("it holds more than one line or a NUL; it must hold the password alone".into()))
+        }
+        Ok(_) => Ok(Secret::new(line)),
+    };
+    bytes.fill(0);
+    core::hint::black_box(&bytes);
+    secret
+}
+
+#[cfg(test)]
+mod tests;
