@@ -105,11 +105,11 @@ pub struct PoolConfig {
     pub fall: u32,
     /// `safe`: good steps from FAIL to OK.
     pub rise: u32,
-    /// Lag above which a node is no backend and, as a STANDBY, has a replication fault.
+    /// Lag above which a node is no backend and shows a warning.
     pub max_lag: Duration,
     /// Lag above which a node may not take over.
     pub max_takeover_lag: Duration,
-    /// Refusing or replication causes that nevertheless fail an ACTIVE.
+    /// Refusing causes that nevertheless fail an ACTIVE.
     pub fail_on: Vec<Cause>,
     /// When the PRIMARY gets its role back.
     pub failback: Failback,

@@ -175,9 +175,10 @@ fn causes(raw: Raw<'_>) -> Result<Value, String> {
         let Some(cause) = Cause::from_name(text) else {
             return Err(format!("{} is not a cause: {}", quote(text), allowed_causes()));
         };
-        if !matches!(cause.class(), Class::Refusing | Class::Replication) {
+        if cause.class() != Class::Refusing {
             let why = match cause.class() {
                 Class::Gone | Class::Hung | Class::Silent => "fails an ACTIVE node anyway",
+                Class::Replication => "never fails an ACTIVE node",
                 _ => "never fails a node",
             };
             return Err(format!("{} {why}: {}", quote(text), allowed_causes()));
@@ -215,7 +216,7 @@ fn causes(raw: Raw<'_>) -> Result<Value, String> {
 fn allowed_causes() -> String {
     let names: Vec<&str> = Cause::ALL
         .iter()
-        .filter(|cause| matches!(cause.class(), Class::Refusing | Class::Replication))
+        .filter(|cause| cause.class() == Class::Refusing)
         .map(|cause| cause.name())
         .collect();
     format!("allowed are {}", names.join(", "))

@@ -1,7 +1,174 @@
-//! Why a pool is as it is.
+//! Why a pool is as it is: the facts, the rules that judged them, and what would change the decision.
+
 use super::pool_machine::PoolMachine;
 use super::time::Now;
-/// The pool in words.
-pub fn explain(_pool: &PoolMachine, _now: Now) -> String {
-    String::new()
+use crate::policy::safe::{Bar, Model, Settings};
+use crate::policy::{mpp, rule_sentence};
+use crate::pool::{Judge, NodeType, PoolStatus, State};
+use crate::probe::ThreadState;
+use core::fmt::Write;
+
+/// The pool in words, one fact a line.
+pub fn explain(pool: &PoolMachine, now: Now) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = write_all(&mut text, pool, now);
+    text
+}
+
+fn write_all(text: &mut String, pool: &PoolMachine, now: Now) -> core::fmt::Result {
+    let config = &pool.config;
+    writeln!(
+        text,
+        "pool {}: kind {}, policy {}, status {}, epoch {}",
+        config.name, config.kind, config.policy, pool.status, pool.epoch
+    )?;
+    match pool.judge.active() {
+        Some(a) if pool.heir().is_some() => {
+            writeln!(text, "ACTIVE is {}; routing pauses for a hand-over", pool.nodes[a].name)?;
+        }
+        Some(a) => writeln!(text, "ACTIVE is {}", pool.nodes[a].name)?,
+        None => writeln!(text, "no node is ACTIVE")?,
+    }
+    for i in (0..pool.nodes.len()).filter(|&i| !pool.judge.is_removed(i)) {
+        write_node(text, pool, i, now)?;
+    }
+    writeln!(text, "what would change it:")?;
+    match &pool.judge {
+        Judge::Safe { model, settings, .. } => write_safe(text, pool, model, settings),
+        Judge::Mpp { members, settings } => write_mpp(text, pool, members, settings),
+    }
+}
+
+fn write_node(text: &mut String, pool: &PoolMachine, i: usize, now: Now) -> core::fmt::Result {
+    let node = &pool.nodes[i];
+    let (state, status) = (pool.judge.state(i), pool.judge.status(i));
+    writeln!(text, "node {} ({}): {state}, {status}", node.name, node.config.node_type)?;
+    if node.rule != 0 {
+        let sentence = rule_sentence(node.rule).unwrap_or_default();
+        writeln!(text, "  rule {}: {sentence}", node.rule)?;
+    }
+    match &node.last {
+        None => writeln!(text, "  not observed yet")?,
+        Some(o) => {
+            let ago = now.mono.since(o.ended);
+            write!(text, "  last observation {} ms ago: {} (class {})", ago.as_millis(), o.cause, o.class())?;
+            if o.errno != 0 {
+                write!(text, ", error {}", o.errno)?;
+            }
+            if !o.message.is_empty() {
+                write!(text, ": {}", o.message)?;
+            }
+            writeln!(text)?;
+        }
+    }
+    let facts = &node.facts;
+    if let (Some(flavour), Some(version)) = (facts.flavour, facts.version) {
+        writeln!(text, "  server {flavour} {version}")?;
+    }
+    if let Some(read_only) = facts.read_only {
+        writeln!(text, "  read_only = {}", u8::from(read_only))?;
+    }
+    for c in facts.channels.iter().flatten() {
+        let word = |t: ThreadState| t.name();
+        write!(text, "  replicates from {}: IO {}, SQL {}", c.source, word(c.io), word(c.sql))?;
+        match c.lag {
+            Some(lag) => writeln!(text, ", {} s behind", lag.as_secs())?,
+            None => writeln!(text, ", lag unknown")?,
+        }
+    }
+    if pool.judge.waits_for_recover(i) {
+        writeln!(text, "  waits for `recover`")?;
+        write_stranded(text, pool, i)?;
+    }
+    Ok(())
+}
+
+fn write_stranded(text: &mut String, pool: &PoolMachine, i: usize) -> core::fmt::Result {
+    let Some(active) = pool.judge.active().filter(|&a| a != i) else { return Ok(()) };
+    let sets = (&pool.nodes[i].facts.gtids, &pool.nodes[active].facts.gtids);
+    let (Some(mine), Some(theirs)) = sets else { return Ok(()) };
+    match mine.missing_from(theirs) {
+        Some(missing) if !missing.is_empty() => {
+            writeln!(text, "  holds what {} lacks: {missing}", pool.nodes[active].name)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn write_safe(
+    text: &mut String,
+    pool: &PoolMachine,
+    model: &Model,
+    settings: &Settings,
+) -> core::fmt::Result {
+    if let Some(a) = model.active() {
+        let taken = model.members[a].ladder.steps(settings.rise);
+        let left = settings.fall.saturating_sub(taken);
+        let name = &pool.nodes[a].name;
+        if left == 0 {
+            writeln!(text, "  {name} has failed: it loses the role as soon as another node may take over")?;
+        } else {
+            writeln!(text, "  {left} more observations of class gone, hung or silent fail {name}")?;
+        }
+    }
+    for i in (0..pool.nodes.len()).filter(|&i| Some(i) != model.active() && !model.members[i].removed) {
+        let name = &pool.nodes[i].name;
+        match model.bar(i) {
+            None => writeln!(text, "  {name} may take over")?,
+            Some(bar) => {
+                writeln!(text, "  {name} may not take over: {}; {}", bar.sentence(), remedy(bar, name))?
+            }
+        }
+    }
+    Ok(())
+}
+
+fn remedy(bar: Bar, name: &str) -> String {
+    match bar {
+        Bar::NotSeen | Bar::NotFresh => "its next good observation changes that".into(),
+        Bar::NotStandby(State::Unknown) => "its first good observation changes that".into(),
+        Bar::NotStandby(_) => {
+            "it heals by itself once it is good for as many steps as `rise` asks for".into()
+        }
+        Bar::WaitsForRecover => format!("`primacy recover {name}` changes that"),
+        Bar::NotGood(_) => "a good observation changes that".into(),
+        Bar::NotApplying => "starting its replication (SQL) thread changes that".into(),
+        Bar::Lag => "catching up changes that".into(),
+        Bar::ReadOnly => "SET GLOBAL read_only = 0 on it changes that".into(),
+        Bar::Removed => "a start with an empty cache changes that".into(),
+    }
+}
+
+fn write_mpp(
+    text: &mut String,
+    pool: &PoolMachine,
+    members: &[mpp::Member],
+    settings: &mpp::Settings,
+) -> core::fmt::Result {
+    if pool.status == PoolStatus::Fail {
+        writeln!(
+            text,
+            "  the pool's status is FAIL: `primacy recover pool:{}` changes that",
+            pool.config.name
+        )?;
+    }
+    for (i, m) in members.iter().enumerate().filter(|(_, m)| !m.removed) {
+        let name = &pool.nodes[i].name;
+        let left = settings.levels.saturating_sub(m.count.unwrap_or(0));
+        match m.state {
+            State::Active => writeln!(text, "  {left} more cycles without a connection fail {name}")?,
+            State::FailedOnline | State::FailedOffline => {
+                writeln!(text, "  `primacy recover {name}` takes {name} back into the pool")?;
+            }
+            State::Standby if m.node_type == NodeType::Primary => {
+                writeln!(text, "  `primacy activate-primary` makes {name} ACTIVE at once")?;
+            }
+            State::Standby => {
+                writeln!(text, "  {name} takes over once no node above it has status OK or OK_WARN")?;
+            }
+            State::Unknown => writeln!(text, "  a healthy cycle makes {name} STANDBY")?,
+        }
+    }
+    Ok(())
 }

@@ -1,26 +1,186 @@
 //! The worst case from fault to switch, computed from the configuration.
+//!
+//! Each figure is the sum of what the schedule and the ladder allow at most, plus [`MARGIN`] for what happens
+//! outside: the operating system's wake-ups and the candidate's own login. A kernel that takes longer to tear a
+//! killed server down begins the fault later.
 
+use crate::config::{PoolConfig, ProbeConfig, ProbeMode, print_duration};
 use crate::engine::time::Duration;
+use crate::pool::PolicyName;
 use crate::probe::Class;
+use core::fmt;
+
+/// Added to every figure for wake-ups and the candidate's login.
+pub const MARGIN: Duration = Duration::from_millis(20);
+
+/// How long a class of fault may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Worst {
+    /// At most this long from the fault to the switch.
+    Within(Duration),
+    /// This class never fails an ACTIVE node.
+    Never,
+    /// The host observes, in its own time.
+    HostsPace,
+}
+
+impl fmt::Display for Worst {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Worst::Within(span) => f.pad(&print_duration(*span)),
+            Worst::Never => f.pad("never"),
+            Worst::HostsPace => f.pad("host's"),
+        }
+    }
+}
 
 /// One line of the budget.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BudgetLine {
     /// The class of the fault.
     pub class: Class,
-    /// What kind of fault, in words: "process killed, connection kept".
+    /// What kind of fault, in words: "server killed, a connection is kept".
     pub fault: &'static str,
-    /// Longest time from the fault to the switch; `None` if this class never fails an ACTIVE node.
-    pub worst: Option<Duration>,
-    /// How the figure comes about: "4 probes of 250ms …".
+    /// Longest time from the fault to the switch.
+    pub worst: Worst,
+    /// How the figure comes about, in the configuration's words.
     pub formula: String,
 }
 
 /// The budget of a pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Budget {
+    /// The pool's name.
+    pub pool: String,
     /// One line for each kind of fault.
     pub lines: Vec<BudgetLine>,
     /// Connections that the prober keeps open at each node.
     pub connections_per_node: u32,
+}
+
+/// The budget of a pool. The slowest node's settings count.
+pub fn budget(pool: &PoolConfig) -> Budget {
+    let external = pool.probe_mode == ProbeMode::External;
+    let lines = match (external, pool.policy) {
+        (true, _) => external_lines(pool),
+        (false, PolicyName::Safe) => safe_lines(pool),
+        (false, PolicyName::Mpp) => mpp_lines(pool),
+    };
+    Budget { pool: pool.name.clone(), lines, connections_per_node: u32::from(!external) }
+}
+
+fn worst(pool: &PoolConfig, of: impl Fn(&ProbeConfig) -> Duration) -> Duration {
+    pool.nodes.iter().map(|n| of(&n.probe)).max().unwrap_or_default()
+}
+
+fn never(class: Class, fault: &'static str, why: &str) -> BudgetLine {
+    BudgetLine { class, fault, worst: Worst::Never, formula: why.to_string() }
+}
+
+fn safe_lines(pool: &PoolConfig) -> Vec<BudgetLine> {
+    let fall = pool.fall;
+    let interval = worst(pool, |p| p.interval);
+    let confirm = worst(pool, |p| p.confirm_interval);
+    let step = worst(pool, |p| p.timeout.max(p.confirm_interval));
+    let silence = worst(pool, |p| p.silence);
+    let [i, c, t, s, m] = [interval, confirm, step, silence, MARGIN].map(print_duration);
+    let mut lines = vec![
+        BudgetLine {
+            class: Class::Gone,
+            fault: "server gone, its end closes the kept connection",
+            worst: Worst::Within(confirm * fall + MARGIN),
+            formula: format!("fall {fall} x confirm_interval {c} + {m}"),
+        },
+        BudgetLine {
+            class: Class::Gone,
+            fault: "server gone, nothing tells of it",
+            worst: Worst::Within(interval + confirm * fall.saturating_sub(1) + MARGIN),
+            formula: format!("interval {i} + {} x confirm_interval {c} + {m}", fall - 1),
+        },
+        BudgetLine {
+            class: Class::Hung,
+            fault: "server hangs, its host answers",
+            worst: Worst::Within(interval + step * fall + MARGIN),
+            formula: format!("interval {i} + fall {fall} x timeout {t} + {m}"),
+        },
+        BudgetLine {
+            class: Class::Silent,
+            fault: "host or network silent",
+            worst: Worst::Within(interval + (silence + step).max(step * fall) + MARGIN),
+            formula: format!("interval {i} + silence {s} + timeout {t} + {m}"),
+        },
+    ];
+    if pool.fail_on.is_empty() {
+        lines.push(never(Class::Refusing, "server refuses the prober", "alive: it stops at OK_CRITICAL"));
+    } else {
+        let causes: Vec<&str> = pool.fail_on.iter().map(|c| c.name()).collect();
+        lines.push(BudgetLine {
+            class: Class::Refusing,
+            fault: "server refuses the prober, cause in fail_on",
+            worst: Worst::Within(interval + step * fall + MARGIN),
+            formula: format!("{}: interval {i} + fall {fall} x timeout {t} + {m}", causes.join(", ")),
+        });
+    }
+    lines.push(never(
+        Class::Replication,
+        "replication stopped or late",
+        "it stops at OK_WARN on an ACTIVE node",
+    ));
+    lines.push(never(Class::Blind, "the prober's own fault", "nothing is counted"));
+    lines
+}
+
+fn mpp_lines(pool: &PoolConfig) -> Vec<BudgetLine> {
+    let levels = pool.levels;
+    let interval = worst(pool, |p| p.interval);
+    let probe = worst(pool, |p| p.timeout);
+    let [i, t, m] = [interval, probe, MARGIN].map(print_duration);
+    let cycle = interval.max(probe);
+    let hanging = Worst::Within(interval + cycle * levels.saturating_sub(1) + probe + MARGIN);
+    let slow = format!("levels {levels} x interval {i} + timeout {t} + {m}");
+    let quick = Worst::Within(interval * levels + MARGIN);
+    let fast = format!("levels {levels} x interval {i} + {m}");
+    let line =
+        |class, fault, worst, formula: &String| BudgetLine { class, fault, worst, formula: formula.clone() };
+    vec![
+        line(Class::Gone, "server gone", quick, &fast),
+        line(Class::Hung, "server hangs, its host answers", hanging, &slow),
+        line(Class::Silent, "host or network silent", hanging, &slow),
+        line(Class::Refusing, "server refuses the prober", quick, &fast),
+        never(Class::Replication, "replication stopped or late", "an ACTIVE node is never failed for that"),
+        never(Class::Blind, "the prober's own fault", "nothing is counted"),
+    ]
+}
+
+fn external_lines(pool: &PoolConfig) -> Vec<BudgetLine> {
+    let (count, what) = match pool.policy {
+        PolicyName::Safe => (pool.fall, "observations"),
+        PolicyName::Mpp => (pool.levels, "cycles"),
+    };
+    let classes = [
+        (Class::Gone, "server gone"),
+        (Class::Hung, "server hangs, its host answers"),
+        (Class::Silent, "host or network silent"),
+    ];
+    let formula = format!("{count} bad {what}, at the pace of the host that makes them");
+    let line =
+        |(class, fault)| BudgetLine { class, fault, worst: Worst::HostsPace, formula: formula.clone() };
+    classes.into_iter().map(line).collect()
+}
+
+impl fmt::Display for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "pool {}: longest time from a fault of the ACTIVE node to the switch", self.pool)?;
+        for line in &self.lines {
+            writeln!(
+                f,
+                "  {:<12} {:>8}  {:<48} {}",
+                line.class.name(),
+                line.worst,
+                line.fault,
+                line.formula
+            )?;
+        }
+        writeln!(f, "  connections kept at each node: {}", self.connections_per_node)
+    }
 }

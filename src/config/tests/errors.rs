@@ -129,15 +129,15 @@ fn types_and_ranges() {
         ),
         (
             "[pool.a]\nfail_on = [\"auth\"]\n#",
-            "p.toml:2:11: key pool.a.fail_on: \"auth\" is not a cause: allowed are too_many_connections, auth_denied, host_blocked, tls_error, protocol_error, query_failed, replication_stopped, replication_lag",
+            "p.toml:2:11: key pool.a.fail_on: \"auth\" is not a cause: allowed are too_many_connections, auth_denied, host_blocked, tls_error, protocol_error, query_failed",
         ),
         (
             "[pool.a]\nfail_on = [\"refused\"]\n#",
-            "p.toml:2:11: key pool.a.fail_on: \"refused\" fails an ACTIVE node anyway: allowed are too_many_connections, auth_denied, host_blocked, tls_error, protocol_error, query_failed, replication_stopped, replication_lag",
+            "p.toml:2:11: key pool.a.fail_on: \"refused\" fails an ACTIVE node anyway: allowed are too_many_connections, auth_denied, host_blocked, tls_error, protocol_error, query_failed",
         ),
         (
             "[pool.a]\nfail_on = [\"dns\"]\n#",
-            "p.toml:2:11: key pool.a.fail_on: \"dns\" never fails a node: allowed are too_many_connections, auth_denied, host_blocked, tls_error, protocol_error, query_failed, replication_stopped, replication_lag",
+            "p.toml:2:11: key pool.a.fail_on: \"dns\" never fails a node: allowed are too_many_connections, auth_denied, host_blocked, tls_error, protocol_error, query_failed",
         ),
         (
             "[pool.a]\nfail_on = \"dns\"\n#",

@@ -118,7 +118,7 @@ fn any_pool() -> impl Strategy<Value = PoolConfig> {
     let causes: Vec<Cause> = Cause::ALL
         .iter()
         .copied()
-        .filter(|c| matches!(c.class(), Class::Refusing | Class::Replication))
+        .filter(|c| matches!(c.class(), Class::Refusing))
         .collect();
     let count = causes.len();
     let lag = || any_span(0, 365 * 86_400_000_000);

@@ -237,8 +237,8 @@ fn lists_and_causes() {
         assert_eq!(builder.build().expect("good").pools[0].fail_on, expected, "{text}");
     }
     let config =
-        read(&format!("[pool.a]\nfail_on = [\"auth_denied\", \"replication_lag\"]\n{PAIR}")).expect("good");
-    assert_eq!(config.pools[0].fail_on, [Cause::AuthDenied, Cause::ReplicationLag]);
+        read(&format!("[pool.a]\nfail_on = [\"auth_denied\", \"tls_error\"]\n{PAIR}")).expect("good");
+    assert_eq!(config.pools[0].fail_on, [Cause::AuthDenied, Cause::TlsError]);
 }
 
 #[test]

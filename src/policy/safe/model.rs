@@ -126,7 +126,7 @@ impl Evidence {
     /// Proof or lasting absence: what may fail an ACTIVE node.
     pub fn fails_active(&self) -> bool {
         matches!(self.class, Class::Gone | Class::Hung | Class::Silent)
-            || (self.fail_on && self.class != Class::Blind)
+            || (self.fail_on && self.class == Class::Refusing)
     }
 }
 

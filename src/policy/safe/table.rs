@@ -128,7 +128,7 @@ table! {
     CHARGE: ChargeView => Step {
     201, "blind", |v| v.evidence.class == Class::Blind,
         Step::Hold, "the prober could not look: nothing is counted against the node";
-    202, "a cause listed in fail_on", |v| v.evidence.fail_on && v.evidence.class != Class::Ok,
+    202, "a cause listed in fail_on", |v| v.evidence.fail_on && v.evidence.class == Class::Refusing,
         Step::Down, "the configuration lists this cause in fail_on: it counts as a failure";
     203, "gone", |v| v.evidence.class == Class::Gone,
         Step::Down, "the server does not run or will not serve";

@@ -1,0 +1,3 @@
+from .hostile import MODES, Hostile
+
+__all__ = ["MODES", "Hostile"]
