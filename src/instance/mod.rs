@@ -2,6 +2,9 @@
 //!
 //! The C ABI and the command are thin layers over this type.
 
+pub mod cache_file;
+pub mod secrets;
+
 use crate::config::Config;
 use crate::engine::{Answer, Event, Severity, Snapshot};
 use crate::error::{Error, ErrorCode, Result};

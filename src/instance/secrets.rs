@@ -1,0 +1,35 @@
+//! A look at the files with secrets, as a check of a configuration wants it.
+
+use crate::config::{Config, RsaPublicKey};
+use crate::error::{Error, ErrorCode, Result};
+use crate::io::file::read_secret;
+use std::collections::BTreeSet;
+
+/// Reads every password file and key file that the configuration names, and forgets what it read.
+///
+/// # Errors
+/// [`ErrorCode::Secret`]; the text names the file and the node that is probed with it.
+pub fn check_secrets(config: &Config) -> Result<()> {
+    let mut seen = BTreeSet::new();
+    for pool in &config.pools {
+        for node in &pool.nodes {
+            let of = |e: &str| {
+                Error::new(
+                    ErrorCode::Secret,
+                    format!("{e} (for the probes of {} in pool {})", node.address, pool.name),
+                )
+            };
+            if let Some(path) = node.probe.password_file.as_ref().filter(|path| seen.insert((*path).clone()))
+            {
+                read_secret(path).map_err(|e| of(e.message()))?;
+            }
+            if let RsaPublicKey::File(path) = &node.probe.rsa_public_key
+                && seen.insert(path.clone())
+            {
+                std::fs::File::open(path)
+                    .map_err(|e| of(&format!("rsa_public_key {}: {e}", path.display())))?;
+            }
+        }
+    }
+    Ok(())
+}
