@@ -1,7 +1,21 @@
 //! The MySQL protocol without a socket: bytes in, bytes out, answers.
 
 pub mod auth;
+pub mod classic;
+pub mod handshake;
+mod packet;
+#[cfg(test)]
+pub(crate) mod recording;
+mod rsa;
 pub mod secret;
+pub mod server_error;
+#[cfg(test)]
+mod tests;
+pub mod text_result;
 
 pub use auth::{RsaPolicy, Transport};
+pub use classic::{Answer, Client, ClientConfig, Phase};
+pub use handshake::Greeting;
 pub use secret::Secret;
+pub use server_error::{ServerError, WireError, WireErrorKind};
+pub use text_result::{ResultSet, Results};

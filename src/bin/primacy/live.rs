@@ -172,6 +172,7 @@ pub fn run(args: &Args) -> Outcome {
         warn(&format!("pool {} has probe = \"external\": this agent does not watch it", pool.name));
     }
     let pools = plural(config.pools.len(), "pool");
+    let first = config.pools.first().map_or_else(String::new, |pool| pool.name.clone());
     let instance = Instance::new(config)?;
     let events = instance.subscribe(EventFilter::default(), QUEUE)?;
     instance.start()?;
@@ -184,8 +185,10 @@ pub fn run(args: &Args) -> Outcome {
         if let Some(signal) = signals.next() {
             break Ok(signal);
         }
-        // A started instance answers this with success for as long as it is well.
-        if let Err(e) = instance.start() {
+        // The state stays readable after a defect of the engine; an explanation does not.
+        if let Err(e) = instance.explain(&first)
+            && e.code() == ErrorCode::Panic
+        {
             break Err(e);
         }
     };
@@ -195,7 +198,7 @@ pub fn run(args: &Args) -> Outcome {
     let stopped = instance.stop();
     let stored = drain(&events);
     end.map_err(|e| match e.code() {
-        ErrorCode::Panic => Failure::new(Exit::Unreachable, format!("{e}; start the agent again")),
+        ErrorCode::Panic => Failure::new(Exit::Unreachable, format!("the agent ends: {e}")),
         _ => e.into(),
     })?;
     stopped?;
