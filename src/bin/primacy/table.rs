@@ -5,7 +5,7 @@ use crate::view::{Source, View};
 use core::fmt::Write;
 use primacy::engine::{NodeSnapshot, PoolSnapshot};
 use primacy::policy::serving;
-use primacy::pool::{PoolStatus, State, Status};
+use primacy::pool::{PolicyName, PoolStatus, State, Status};
 use std::time::Duration;
 
 const UNKNOWN: &str = "-";
@@ -150,14 +150,17 @@ fn remarks(text: &mut String, view: &View) -> core::fmt::Result {
 /// Why a pool has no node that takes clients; `None` if it has one.
 pub fn not_serving(pool: &PoolSnapshot) -> Option<String> {
     let Some(active) = pool.active.and_then(|i| pool.nodes.get(i)) else {
-        return Some(match pool.status {
-            PoolStatus::Fail => {
+        return Some(match (pool.policy, pool.status) {
+            (PolicyName::Mpp, PoolStatus::Fail) => {
                 format!(
                     "no node is ACTIVE: the pool's status is FAIL until `primacy recover pool:{}`",
                     pool.name
                 )
             }
-            PoolStatus::Ok => "no node is ACTIVE".to_string(),
+            (PolicyName::Safe, PoolStatus::Fail) => {
+                "no node is ACTIVE and none may become it; `primacy explain` says why".to_string()
+            }
+            (_, PoolStatus::Ok) => "no node is ACTIVE".to_string(),
         });
     };
     if serving::is_active(pool.policy, true, active.state, active.status) {
