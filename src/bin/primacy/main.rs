@@ -20,12 +20,28 @@ use std::process::ExitCode;
 type Outcome = Result<Exit, Failure>;
 
 fn main() -> ExitCode {
-    let args = Args::parse_from(args::canonical(std::env::args_os()));
+    let args = match Args::try_parse_from(args::canonical(std::env::args_os())) {
+        Ok(args) => args,
+        Err(error) => return misused(&error),
+    };
     let exit = run(&args).unwrap_or_else(|failure| {
         terminal::complain(&failure.text);
         failure.exit
     });
     ExitCode::from(exit as u8)
+}
+
+/// Help and version go where they were asked for; what cannot be understood is one message like every other.
+fn misused(error: &clap::Error) -> ExitCode {
+    let text = error.to_string();
+    match text.strip_prefix("error: ") {
+        Some(message) => terminal::complain(message.trim_end()),
+        None => {
+            // Nothing can be told if nobody reads.
+            let _ = error.print();
+        }
+    }
+    ExitCode::from(if error.use_stderr() { Exit::Usage } else { Exit::Done } as u8)
 }
 
 fn run(args: &Args) -> Outcome {
