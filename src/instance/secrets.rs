@@ -1,17 +1,18 @@
 //! A look at the files with secrets, as a check of a configuration wants it.
 
-use crate::config::{Config, RsaPublicKey};
+use super::open::read_key;
+use crate::config::{Config, ProbeMode, RsaPublicKey};
 use crate::error::{Error, ErrorCode, Result};
 use crate::io::file::read_secret;
 use std::collections::BTreeSet;
 
-/// Reads every password file and key file that the configuration names, and forgets what it read.
+/// Reads every password file and key file that the library's probes need, and forgets what it read.
 ///
 /// # Errors
 /// [`ErrorCode::Secret`]; the text names the file and the node that is probed with it.
 pub fn check_secrets(config: &Config) -> Result<()> {
     let mut seen = BTreeSet::new();
-    for pool in &config.pools {
+    for pool in config.pools.iter().filter(|pool| pool.probe_mode == ProbeMode::Builtin) {
         for node in &pool.nodes {
             let of = |e: &str| {
                 Error::new(
@@ -26,8 +27,7 @@ pub fn check_secrets(config: &Config) -> Result<()> {
             if let RsaPublicKey::File(path) = &node.probe.rsa_public_key
                 && seen.insert(path.clone())
             {
-                std::fs::File::open(path)
-                    .map_err(|e| of(&format!("rsa_public_key {}: {e}", path.display())))?;
+                read_key(path).map_err(|e| of(e.message()))?;
             }
         }
     }
