@@ -64,7 +64,8 @@ impl Judge {
             let mut member = safe::Member::new(node.node_type);
             if let Some(stored) = stored {
                 member.state = stored.state;
-                member.held = stored.waits_for_recover;
+                // Only a failed node can wait for `recover`, and be recovered.
+                member.held = stored.waits_for_recover && stored.state.is_failed();
                 member.ladder = if stored.state.is_failed() {
                     safe::Ladder::failed(config.fall, config.rise)
                 } else {
