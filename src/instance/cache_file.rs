@@ -43,15 +43,20 @@ impl CacheFile {
     /// [`ErrorCode::Cache`] if there is none, or if it is torn, truncated or foreign; [`ErrorCode::Io`] if the system
     /// refuses.
     pub fn read(&self) -> Result<Cache> {
-        self.folder.read()?.ok_or_else(|| {
-            let path = self.path().display();
-            Error::new(
-                ErrorCode::Cache,
-                format!(
-                    "there is no cache {path}: start the agent with `primacy run`, or run `primacy init`"
-                ),
-            )
-        })
+        if let Some(cache) = self.folder.read()? {
+            return Ok(cache);
+        }
+        let path = self.path().display();
+        let text = match self.holder() {
+            Ok(Some(holder)) if holder.pid != std::process::id() => format!(
+                "there is no cache {path} yet: process {} has its lock and has not stored anything; try again",
+                holder.pid
+            ),
+            _ => {
+                format!("there is no cache {path}: start the agent with `primacy run`, or run `primacy init`")
+            }
+        };
+        Err(Error::new(ErrorCode::Cache, text))
     }
 
     /// The process that holds the cache's lock: the decider, or a command for a moment; `None` if nobody does.

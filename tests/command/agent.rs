@@ -1,10 +1,10 @@
 //! The agent: its log, its end, and what other processes are told while it holds the cache.
 
-use crate::site::{Site, gone_pool};
+use crate::site::{Site, gone_pool, wait_until};
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 #[test]
 fn the_agent_logs_decides_and_ends_on_a_signal() {
@@ -30,11 +30,7 @@ fn commands_name_the_agent_that_holds_the_cache() {
     let site = Site::new(&pool);
     let mut agent = site.agent();
     // Both have failed, so that the cache comes to rest.
-    let end = Instant::now() + Duration::from_secs(20);
-    while site.run(&["status"]).out.matches("FAILED_OFFLINE").count() < 2 {
-        assert!(Instant::now() < end, "{}", agent.log());
-        sleep(Duration::from_millis(20));
-    }
+    wait_until(|| site.run(&["status"]).out.matches("FAILED_OFFLINE").count() == 2, || agent.log());
     let before = site.cache();
     let holder = format!("process {} (primacy)", agent.child.id());
     for command in [
@@ -83,11 +79,7 @@ fn a_waiting_agent_takes_over_and_can_be_told_to_give_up() {
     assert!(!given_up.wait().unwrap().success());
     assert_eq!(first.end(libc::SIGTERM).0, Some(0));
     let heir = format!("process {} (primacy)", second.id());
-    let end = Instant::now() + Duration::from_secs(10);
-    while !site.run(&["status"]).out.contains(&heir) {
-        assert!(Instant::now() < end, "nobody took over");
-        sleep(Duration::from_millis(20));
-    }
+    wait_until(|| site.run(&["status"]).out.contains(&heir), || "nobody took over".into());
     // A command does not wait, whatever on_locked says: cron would pile up its jobs.
     site.run(&["poll"]).fails(5, &[&heir]);
     second.kill().unwrap();

@@ -100,10 +100,36 @@ fn cycle(instance: &Instance, causes: [Cause; 2]) {
     instance.cycle("orders", None).unwrap();
 }
 
+/// What `recover` promises must outlive the process that heard it: here every step is a process of its own.
+#[test]
+fn a_recovered_primary_is_owed_the_role_across_processes() {
+    let site = Site::new(&EXTERNAL.replace("policy = \"mpp\"\n", "failback = \"manual\"\n"));
+    let owed = || stored(&site).pools[0].nodes[0].owed;
+    let instance = host(&site);
+    (0..6).for_each(|_| cycle(&instance, [Cause::Ok, Cause::Ok]));
+    (0..6).for_each(|_| cycle(&instance, [Cause::Refused, Cause::Ok]));
+    instance.stop().unwrap();
+    assert_eq!(site.run(&["is-active", "2001:db8::2", "3307"]).exits(0).out, "OK\n");
+    site.run(&["recover", "db1.example"]).exits(0);
+    assert!(!owed(), "failback = manual: nothing is owed");
+
+    let text = fs::read_to_string(site.path("primacy.toml")).unwrap();
+    site.write("primacy.toml", &text.replace("manual", "after-recover"));
+    let instance = host(&site);
+    (0..6).for_each(|_| cycle(&instance, [Cause::Refused, Cause::Ok]));
+    instance.stop().unwrap();
+    site.run(&["recover", "db1.example"]).exits(0);
+    assert!(owed(), "failback = after-recover");
+    site.run(&["recover", "pool:orders"]).exits(0);
+    assert!(owed(), "read and written again");
+}
+
 #[test]
 fn a_host_s_decisions_are_read_while_it_holds_the_cache() {
     let site = Site::new(EXTERNAL);
     let instance = host(&site);
+    instance.snapshot().unwrap();
+    site.run(&["status"]).fails(4, &["has not stored anything", &std::process::id().to_string()]);
     cycle(&instance, [Cause::Ok, Cause::Ok]);
     cycle(&instance, [Cause::Ok, Cause::Ok]);
 

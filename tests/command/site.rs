@@ -86,13 +86,14 @@ impl Site {
         said(self.command().args(arguments))
     }
 
-    /// The agent, once it watches.
+    /// The agent, once it watches and has stored what it saw first.
     pub fn agent(&self) -> Agent {
         let log = self.path("agent.log");
         let file = fs::File::create(&log).unwrap();
         let child = self.command().arg("run").stdout(Stdio::null()).stderr(file).spawn().unwrap();
         let mut agent = Agent { child, log };
         agent.wait_for("agent: watching");
+        wait_until(|| self.path("cache").exists(), || agent.log());
         agent
     }
 }
@@ -141,6 +142,16 @@ impl Drop for Agent {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Waits for what another process does; `why` explains if it does not come.
+#[track_caller]
+pub fn wait_until(mut condition: impl FnMut() -> bool, why: impl Fn() -> String) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while !condition() {
+        assert!(Instant::now() < end, "{}", why());
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

@@ -53,7 +53,12 @@ class Site:
         return json.loads(self.run("status", "--json").stdout)["pools"][0]
 
     def active(self):
-        return self.status()["active"]
+        """The ACTIVE node's name; None also while an agent that has just begun has stored nothing."""
+        done = subprocess.run([COMMAND, "-c", self.config, "status", "--json"], capture_output=True, text=True, timeout=60)
+        if done.returncode == 4 and "has not stored anything" in done.stderr:
+            return None
+        assert done.returncode == 0, done
+        return json.loads(done.stdout)["pools"][0]["active"]
 
 
 @pytest.fixture(params=["mariadb", "mysql"])
