@@ -30,7 +30,8 @@ impl ConfigBuilder {
     /// for it, they replace the old ones.
     ///
     /// # Errors
-    /// [`ErrorCode::Config`], the text begins `NAME:LINE:COL: key KEY: `, or `NAME:LINE:COL: not valid TOML`.
+    /// [`ErrorCode::Config`], the text begins `NAME:LINE:COL: key KEY: `, or `NAME:LINE:COL: not valid TOML`. A text
+    /// of more than 1 MiB is refused as a whole.
     pub fn load_text(&mut self, text: &str, name: &str) -> Result<()> {
         let mut next = self.clone();
         document::load(&mut next, text, name)?;
@@ -50,7 +51,7 @@ impl ConfigBuilder {
     /// [`ErrorCode::Config`], the text begins `key KEY: `.
     pub fn set(&mut self, key: &str, value: &str) -> Result<()> {
         // The error is about the key as the caller wrote it.
-        let place = Place::new("", shorten(key));
+        let place = Place::new("", key);
         let fail = |problem: String| Err(place.error(problem));
         let (scope, pool, name) = match key.split_once('.') {
             Some(("probe", name)) => (Scope::Probe, None, name),
@@ -137,14 +138,14 @@ impl ConfigBuilder {
             let (name, key) = quoted.split_once('"')?;
             return Some((name, key.strip_prefix('.')?));
         }
-        let splits = || rest.match_indices('.').map(|(at, _)| (&rest[..at], &rest[at + 1..]));
+        let splits =
+            || rest.match_indices('.').filter_map(|(at, _)| Some((rest.get(..at)?, rest.get(at + 1..)?)));
         let exists = |name: &str| self.pools.iter().any(|pool| pool.name == name);
         // A pool that exists, the longest name first; then a key that exists, the longest key first.
         splits()
-            .filter(|(name, key)| exists(name) && is_pool_key(key))
-            .last()
+            .rfind(|(name, key)| exists(name) && is_pool_key(key))
             .or_else(|| splits().find(|(_, key)| is_pool_key(key)))
-            .or_else(|| splits().filter(|(name, _)| exists(name)).last())
+            .or_else(|| splits().rfind(|(name, _)| exists(name)))
             .or_else(|| splits().next())
     }
 }
@@ -162,8 +163,4 @@ fn find(scope: Scope, name: &str) -> Option<&'static Key> {
         let (head, _) = name.split_once('.')?;
         keys::find(scope, head).filter(|key| !key.is_usable())
     })
-}
-
-fn shorten(key: &str) -> String {
-    key.chars().take(120).flat_map(char::escape_debug).collect()
 }

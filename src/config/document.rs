@@ -12,9 +12,16 @@ use toml::de::{DeString, DeTable, DeValue};
 type Name<'i> = Spanned<DeString<'i>>;
 type Item<'i> = Spanned<DeValue<'i>>;
 
+/// Far above any real configuration; it keeps a wrong file from filling memory.
+const TEXT_MAX: usize = 1 << 20;
+
 /// Reads a whole text into the builder; on an error the builder may be half changed.
 pub(super) fn load(builder: &mut ConfigBuilder, text: &str, name: &str) -> Result<()> {
-    let origin = Origin::Text { name, text };
+    if text.len() > TEXT_MAX {
+        let problem = format!("{name}: the text has {} bytes, {TEXT_MAX} are allowed", text.len());
+        return Err(Error::new(ErrorCode::Config, problem));
+    }
+    let origin = &Origin::text(name, text);
     let document = DeTable::parse(text).map_err(|e| {
         let prefix = origin.prefix(e.span().map_or(0, |span| span.start));
         Error::new(ErrorCode::Config, format!("{prefix}not valid TOML: {}", one_line(e.message())))
@@ -44,7 +51,7 @@ pub(super) fn nodes_from_text(text: &str, path: &str) -> Result<Vec<NodeDraft>> 
     let list = Place::new("", path);
     let value = DeValue::parse(text)
         .map_err(|e| list.error(format!("the value is not a TOML list: {}", one_line(e.message()))))?;
-    nodes(Origin::Set, path, &value)
+    nodes(&Origin::Set, path, &value)
 }
 
 fn one_line(text: &str) -> String {
@@ -58,7 +65,7 @@ fn in_order<'a, 'i>(table: &'a DeTable<'i>) -> Vec<(&'a Name<'i>, &'a Item<'i>)>
     entries
 }
 
-fn table_of<'a, 'i>(origin: Origin<'_>, path: &str, value: &'a Item<'i>) -> Result<&'a DeTable<'i>> {
+fn table_of<'a, 'i>(origin: &Origin<'_>, path: &str, value: &'a Item<'i>) -> Result<&'a DeTable<'i>> {
     match value.get_ref() {
         DeValue::Table(table) => Ok(table),
         other => Err(origin
@@ -67,7 +74,7 @@ fn table_of<'a, 'i>(origin: Origin<'_>, path: &str, value: &'a Item<'i>) -> Resu
     }
 }
 
-fn pool(origin: Origin<'_>, path: &str, table: &DeTable<'_>, draft: &mut PoolDraft) -> Result<()> {
+fn pool(origin: &Origin<'_>, path: &str, table: &DeTable<'_>, draft: &mut PoolDraft) -> Result<()> {
     for (key, value) in in_order(table) {
         let full = format!("{path}.{}", key.get_ref());
         match (key.get_ref().as_ref(), value.get_ref()) {
@@ -101,7 +108,7 @@ fn pool(origin: Origin<'_>, path: &str, table: &DeTable<'_>, draft: &mut PoolDra
 
 /// Reads all keys of a table that has only plain keys.
 fn section(
-    origin: Origin<'_>,
+    origin: &Origin<'_>,
     scope: Scope,
     path: &str,
     table: &DeTable<'_>,
@@ -124,7 +131,7 @@ fn section(
 }
 
 fn setting(
-    origin: Origin<'_>,
+    origin: &Origin<'_>,
     scope: Scope,
     full: &str,
     key: &Name<'_>,
@@ -143,7 +150,7 @@ fn setting(
 }
 
 fn setting_as(
-    origin: Origin<'_>,
+    origin: &Origin<'_>,
     scope: Scope,
     name: &'static str,
     full: &str,
@@ -157,7 +164,7 @@ fn setting_as(
     Ok(())
 }
 
-fn nodes(origin: Origin<'_>, path: &str, value: &Item<'_>) -> Result<Vec<NodeDraft>> {
+fn nodes(origin: &Origin<'_>, path: &str, value: &Item<'_>) -> Result<Vec<NodeDraft>> {
     let list = origin.place(value.span(), path);
     let DeValue::Array(items) = value.get_ref() else {
         return Err(list.error(format!("expected a list of nodes, found {}", describe(value.get_ref()))));
@@ -170,7 +177,7 @@ fn nodes(origin: Origin<'_>, path: &str, value: &Item<'_>) -> Result<Vec<NodeDra
     Ok(out)
 }
 
-fn node(origin: Origin<'_>, path: &str, item: &Item<'_>) -> Result<NodeDraft> {
+fn node(origin: &Origin<'_>, path: &str, item: &Item<'_>) -> Result<NodeDraft> {
     let table = table_of(origin, path, item)?;
     let mut address = None;
     let mut settings = Section::default();

@@ -17,7 +17,7 @@ pub(super) struct Place {
 
 impl Place {
     pub fn new(prefix: impl Into<String>, key: impl Into<String>) -> Place {
-        Place { prefix: prefix.into(), key: key.into() }
+        Place { prefix: prefix.into(), key: printable(&key.into()) }
     }
 
     /// The error about the key at this place.
@@ -27,25 +27,46 @@ impl Place {
     }
 }
 
+/// A caller's key on one line of bounded length.
+fn printable(key: &str) -> String {
+    const LONGEST: usize = 200;
+    let mut out = String::new();
+    for c in key.chars().take(LONGEST) {
+        match c.is_control() {
+            true => out.extend(c.escape_debug()),
+            false => out.push(c),
+        }
+    }
+    if key.chars().nth(LONGEST).is_some() {
+        out.push('…');
+    }
+    out
+}
+
 /// What a key's bytes are counted in.
-#[derive(Clone, Copy)]
 pub(super) enum Origin<'t> {
-    /// A text with a name, often a file's.
-    Text { name: &'t str, text: &'t str },
+    /// A text with a name, often a file's, and the bytes at which its lines begin.
+    Text { name: &'t str, text: &'t str, lines: Vec<usize> },
     /// The value of a `set`: no lines to speak of.
     Set,
 }
 
-impl Origin<'_> {
+impl<'t> Origin<'t> {
+    pub fn text(name: &'t str, text: &'t str) -> Origin<'t> {
+        let lines = [0].into_iter().chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Origin::Text { name, text, lines }
+    }
+
     /// `FILE:LINE:COL: ` of a byte; lines and columns count from 1, columns in characters.
     pub fn prefix(&self, byte: usize) -> String {
         match self {
             Origin::Set => String::new(),
-            Origin::Text { name, text } => {
-                let before = text.get(..byte).unwrap_or(text);
-                let start = before.rfind('\n').map_or(0, |at| at + 1);
-                let line = before.bytes().filter(|b| *b == b'\n').count() + 1;
-                let column = before.get(start..).unwrap_or_default().chars().count() + 1;
+            Origin::Text { name, text, lines } => {
+                let line = lines.partition_point(|start| *start <= byte);
+                let start = lines.get(line.saturating_sub(1)).copied().unwrap_or_default();
+                let before = text.get(start..byte).unwrap_or_default();
+                // A byte order mark is no character to a reader.
+                let column = before.chars().filter(|c| *c != '\u{feff}').count() + 1;
                 format!("{name}:{line}:{column}: ")
             }
         }

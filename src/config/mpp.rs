@@ -65,14 +65,10 @@ fn node(key: &str, value: &str, place: Place) -> Result<NodeDraft> {
 
 fn place(spec: &str, byte: usize, key: &str) -> Place {
     let before = spec.get(..byte).unwrap_or(spec);
-    Place::new(format!("pool string, position {}: ", before.chars().count() + 1), quote_key(key))
+    Place::new(format!("pool string, position {}: ", before.chars().count() + 1), key)
 }
 
 /// A key for an error; an item without colon is its own key.
 fn key_of(text: &str) -> &str {
     if text.is_empty() { "(empty)" } else { text }
-}
-
-fn quote_key(key: &str) -> String {
-    key.chars().take(40).flat_map(char::escape_debug).collect()
 }

@@ -1,14 +1,40 @@
 //! The Rust API: one engine with its pools, cache and driver, behind a lock.
 //!
 //! The C ABI and the command are thin layers over this type.
+//!
+//! # Life
+//!
+//! [`Instance::new`] makes no kernel object but the descriptor of the cache's folder. Commands, observations and
+//! snapshots work at once; the cache is locked and read on first use. [`Instance::start`] runs the driver in a thread
+//! of its own; or the host watches [`Instance::fd`] and calls [`Instance::dispatch`]; or [`Instance::run_cycle`]
+//! drives one cycle in the calling thread. After [`Instance::stop`], and after the last clone is dropped, nothing of
+//! it runs any more; snapshot, explanation and queued events can still be read.
+//!
+//! # Threads
+//!
+//! Every function may be called from any thread. All but `new`, `stop`, `run_cycle`, a command that waits for
+//! durability and the first use of an instance with a cache hold a short lock only.
 
+mod commands;
+
+mod events;
+mod names;
+mod open;
+mod run;
+mod shared;
+
+use self::shared::Handle;
 use crate::config::Config;
-use crate::engine::{Answer, Event, Severity, Snapshot};
-use crate::error::{Error, ErrorCode, Result};
+use crate::engine::{Answer, Severity, Snapshot};
+use crate::error::Result;
+use crate::policy::budget::Budget;
 use crate::pool::PoolStatus;
 use crate::probe::{Cause, Facts};
 use std::os::fd::RawFd;
+use std::sync::Arc;
 use std::time::Duration;
+
+pub use self::events::Subscription;
 
 /// A health observation that the host made itself.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +52,7 @@ pub struct HostObservation {
 /// Whether a command returns before its outcome is on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
-    /// Wait until the cache holds the outcome.
+    /// Wait until the cache holds the outcome, for at most five seconds.
     Wait,
     /// Return at once.
     NoWait,
@@ -35,11 +61,12 @@ pub enum Durability {
 /// Which events a subscription takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventFilter {
-    /// Bits by number of [`crate::engine::EventKind`] (`1 << kind`); all by default.
+    /// Bits by number of [`crate::engine::EventKind`] (`1 << kind`); all by default. The notice of lost events always
+    /// comes.
     pub kinds: u64,
     /// The least severity.
     pub severity: Severity,
-    /// One pool alone.
+    /// One pool alone; events of the instance as a whole do not come then.
     pub pool: Option<String>,
 }
 
@@ -49,93 +76,171 @@ impl Default for EventFilter {
     }
 }
 
-/// One engine with its pools, cache file and driver. Clones are references to the same one.
-#[derive(Clone, Debug)]
-pub struct Instance {}
-
-/// A queue of events for one consumer.
-#[derive(Debug)]
-pub struct Subscription {}
-
-fn not_built<T>() -> Result<T> {
-    Err(Error::new(ErrorCode::State, "not built yet"))
+/// Where to plant a panic.
+#[cfg(feature = "testing")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PanicPlace {
+    /// In the next call of the engine.
+    Engine,
+    /// In the next probe of this node: pool and node.
+    Session(String, String),
 }
 
-#[allow(unused_variables, missing_docs)]
+/// One engine with its pools, cache file and driver. Clones are references to the same one; dropping the last one
+/// stops it, within a second.
+#[derive(Clone, Debug)]
+pub struct Instance {
+    handle: Arc<Handle>,
+}
+
 impl Instance {
     /// Reads secrets, resolves names once, opens the cache's folder. Makes no socket, epoll, lock or thread.
+    ///
+    /// A name that does not resolve is no error: its node is observed as `dns` until it does. Blocks on the resolver.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorCode::Secret`] for a password or key file that is missing, unreadable or open to every user,
+    /// [`crate::ErrorCode::Io`] for a cache folder that cannot be opened.
     pub fn new(config: Config) -> Result<Instance> {
-        not_built()
+        Ok(Instance { handle: Arc::new(Handle::new(config)?) })
     }
+
     /// Runs the driver in a thread of its own. Idempotent.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorCode::State`] in the host's loop, during [`Instance::run_cycle`] and after a stop; those of the
+    /// first use (below); [`crate::ErrorCode::Io`] if the system gives no thread or descriptors.
+    ///
+    /// First use: [`crate::ErrorCode::Locked`] if another process holds the cache, [`crate::ErrorCode::Cache`] if the
+    /// file is damaged. Every function but `new`, `stop`, `budget` and `subscribe` can be the first.
     pub fn start(&self) -> Result<()> {
-        not_built()
+        self.handle.start()
     }
-    /// Ends probing and the thread, within a second. Idempotent.
+
+    /// Ends probing and the thread, within a second, and gives the cache's lock back. Idempotent. The descriptor of the
+    /// host's loop is closed by this: stop watching it first.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorCode::Timeout`] if something did not end in time; it is left behind.
     pub fn stop(&self) -> Result<()> {
-        not_built()
+        self.handle.stop()
     }
-    /// For the host's loop: the descriptor to watch for input, level-triggered. Excludes `start`.
+
+    /// For the host's loop: the descriptor to watch for input, level-triggered. Excludes `start`. The first call begins
+    /// to probe; later ones give the same number.
+    ///
+    /// # Errors
+    ///
+    /// As [`Instance::start`].
     pub fn fd(&self) -> Result<RawFd> {
-        not_built()
+        self.handle.fd()
     }
-    /// For the host's loop: handles what is due, never blocks; returns the number of inputs handled.
+
+    /// For the host's loop: handles what is due, never blocks; returns the number of inputs handled, at most 64. What is
+    /// left over keeps the descriptor readable.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorCode::State`] before [`Instance::fd`], [`crate::ErrorCode::Stopped`] after a stop.
     pub fn dispatch(&self) -> Result<usize> {
-        not_built()
+        self.handle.dispatch()
     }
-    /// One cycle of a pool, with its burst; blocks for at most `timeout`. For cron and scripts; not on a started instance.
+
+    /// One cycle of a pool, with its burst; blocks for at most `timeout`. For cron and scripts; not on a started
+    /// instance.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorCode::Timeout`] if the pool was not settled in time, [`crate::ErrorCode::State`] on a started
+    /// instance and for a pool that the host observes.
     pub fn run_cycle(&self, pool: &str, timeout: Duration) -> Result<()> {
-        not_built()
+        self.handle.run_cycle(pool, timeout)
     }
+
     /// Hands in an observation of the host's own.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorCode::State`] for a pool that the library probes, [`crate::ErrorCode::NotFound`].
     pub fn observe(&self, pool: &str, node: &str, observation: HostObservation) -> Result<()> {
-        not_built()
+        self.handle.observe(pool, node, observation)
     }
+
     /// Closes a cycle of an externally observed pool.
+    ///
+    /// # Errors
+    ///
+    /// As [`Instance::observe`].
     pub fn cycle(&self, pool: &str, pool_status: Option<PoolStatus>) -> Result<()> {
-        not_built()
+        self.handle.cycle(pool, pool_status)
     }
+
     /// Takes a failed node back into the pool.
+    ///
+    /// # Errors
+    ///
+    /// Of all four commands: [`crate::ErrorCode::Refused`] with the rule's sentence, [`crate::ErrorCode::NotFound`];
+    /// with [`Durability::Wait`] also [`crate::ErrorCode::Io`] and [`crate::ErrorCode::Timeout`]: the command is in
+    /// force, the cache does not hold it.
     pub fn recover_node(&self, pool: &str, node: &str, durability: Durability) -> Result<Answer> {
-        not_built()
+        self.handle.recover_node(pool, node, durability)
     }
-    /// Takes back a pool whose status is FAIL.
+
+    /// Takes back a pool whose status is FAIL. Errors as [`Instance::recover_node`].
     pub fn recover_pool(&self, pool: &str, durability: Durability) -> Result<Answer> {
-        not_built()
+        self.handle.recover_pool(pool, durability)
     }
-    /// Gives the role to the pool's PRIMARY.
+
+    /// Gives the role to the pool's PRIMARY. Errors as [`Instance::recover_node`].
     pub fn activate_primary(&self, pool: &str, durability: Durability) -> Result<Answer> {
-        not_built()
+        self.handle.activate_primary(pool, durability)
     }
-    /// Takes a node out of the pool.
+
+    /// Takes a node out of the pool. Errors as [`Instance::recover_node`].
     pub fn remove_node(&self, pool: &str, node: &str, durability: Durability) -> Result<Answer> {
-        not_built()
+        self.handle.remove_node(pool, node, durability)
     }
-    /// The state of all pools.
+
+    /// The state of all pools. After a defect of the engine: the last good copy, at most a second older than the defect.
     pub fn snapshot(&self) -> Result<Snapshot> {
-        not_built()
+        self.handle.snapshot()
     }
+
     /// Why a pool is as it is and what would change it.
     pub fn explain(&self, pool: &str) -> Result<String> {
-        not_built()
+        self.handle.explain(pool)
     }
-    /// The worst case from fault to switch, per class.
-    pub fn budget(&self, pool: &str) -> Result<crate::policy::budget::Budget> {
-        not_built()
-    }
-    /// A queue of events; `capacity` bounds it, the oldest fall out.
-    pub fn subscribe(&self, filter: EventFilter, capacity: usize) -> Result<Subscription> {
-        not_built()
-    }
-}
 
-impl Subscription {
-    /// Readable while the queue is not empty.
-    pub fn fd(&self) -> RawFd {
-        -1
+    /// The worst case from fault to switch, per class.
+    pub fn budget(&self, pool: &str) -> Result<Budget> {
+        self.handle.budget(pool)
     }
-    /// The next event, `None` if there is none now.
-    pub fn next(&self) -> Option<Event> {
-        None
+
+    /// A queue of events; `capacity` bounds it (1 to 1 000 000), the oldest fall out.
+    pub fn subscribe(&self, filter: EventFilter, capacity: usize) -> Result<Subscription> {
+        self.handle.subscribe(filter, capacity)
+    }
+
+    /// Whether the instance has kernel objects that a forked child must not touch: it is started, in a host's loop or in
+    /// a cycle. A plain load.
+    pub fn is_running(&self) -> bool {
+        self.handle.is_running()
+    }
+
+    /// Gives up a reference in a child after fork of a running instance: frees memory and closes descriptor numbers, and
+    /// does nothing that the parent would notice. Nothing else may be called there.
+    pub fn abandon(self) {
+        if let Some(handle) = Arc::into_inner(self.handle) {
+            handle.abandon();
+        }
+    }
+
+    /// Plants a panic, to test what becomes of the rest.
+    #[cfg(feature = "testing")]
+    pub fn plant_panic(&self, place: PanicPlace) -> Result<()> {
+        self.handle.plant_panic(place)
     }
 }

@@ -1,13 +1,17 @@
 //! Probes: what to ask a node, reading the answer, typing the cause.
 
+pub mod addresses;
 pub mod cause;
 pub mod exchange;
 pub mod observation;
 mod replica_status;
 pub mod session;
 pub mod statements;
+#[cfg(test)]
+mod tests;
 mod verdict;
 
+pub use addresses::AddressBook;
 pub use cause::{Cause, Class};
 pub use exchange::{Action, PeerSign, ProbeRequest, SessionConfig};
 pub use observation::{Channel, Facts, Flavour, Observation, ServerVersion, ThreadState};

@@ -59,6 +59,39 @@ fn shape_of_the_text() {
 }
 
 #[test]
+fn texts_that_are_no_texts() {
+    // Lines of other systems and a byte order mark move no column.
+    check(&[
+        (
+            "\u{feff}x = 1",
+            "p.toml:1:1: key x: unknown key; known here are cache_file, on_locked, probe, pool",
+        ),
+        (
+            "[probe]\r\nuser = 1\r\n",
+            "p.toml:2:8: key probe.user: expected text in quotes, found the number 1",
+        ),
+    ]);
+    let error = read(&"[".repeat(200_000)).expect_err("brackets");
+    assert!(error.message().starts_with("p.toml:1:"), "{error}");
+    let error = read(&format!("x = {}", "[".repeat(200_000))).expect_err("nested lists");
+    assert!(error.message().starts_with("p.toml:1:"), "{error}");
+    let error = read(&format!("x = {}", "{a=".repeat(200_000))).expect_err("nested tables");
+    assert!(error.message().starts_with("p.toml:1:"), "{error}");
+    let error = read(&format!("{} = 1", "a.".repeat(200_000))).expect_err("a long key");
+    assert!(error.message().starts_with("p.toml:1:"), "{error}");
+    let error = read(&format!("[{}b]\nx = 1", "a.".repeat(200_000))).expect_err("a long header");
+    assert!(error.message().starts_with("p.toml:1:"), "{error}");
+    check(&[(
+        "\"a\\nb\" = 1",
+        "p.toml:1:1: key a\\nb: unknown key; known here are cache_file, on_locked, probe, pool",
+    )]);
+    let error = read(&format!("{} = 1", "a".repeat(200_000))).expect_err("a long name");
+    assert!(error.message().len() < 400, "{error}");
+    let error = read(&"#".repeat((1 << 20) + 1)).expect_err("too long");
+    assert_eq!(error.message(), "p.toml: the text has 1048577 bytes, 1048576 are allowed");
+}
+
+#[test]
 fn types_and_ranges() {
     check(&[
         (

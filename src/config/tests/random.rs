@@ -115,11 +115,8 @@ fn any_nodes() -> impl Strategy<Value = Vec<NodeConfig>> {
 }
 
 fn any_pool() -> impl Strategy<Value = PoolConfig> {
-    let causes: Vec<Cause> = Cause::ALL
-        .iter()
-        .copied()
-        .filter(|c| matches!(c.class(), Class::Refusing))
-        .collect();
+    let causes: Vec<Cause> =
+        Cause::ALL.iter().copied().filter(|c| matches!(c.class(), Class::Refusing)).collect();
     let count = causes.len();
     let lag = || any_span(0, 365 * 86_400_000_000);
     let own = (

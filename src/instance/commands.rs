@@ -1,0 +1,155 @@
+//! What callers ask and tell: observations, commands, snapshots, explanations.
+
+use super::names;
+use super::shared::{Handle, Life};
+use super::{Durability, EventFilter, HostObservation, Subscription};
+use crate::config::ProbeMode;
+use crate::engine::{Answer, Command, Engine, Input, NodeRef, Snapshot};
+use crate::error::{Error, ErrorCode, Result};
+use crate::io::clock;
+use crate::policy::budget::Budget;
+use crate::pool::PoolStatus;
+use crate::probe::Observation;
+use std::time::Duration;
+
+/// How long a command waits for the disk.
+const DURABLE: Duration = Duration::from_secs(5);
+
+impl Handle {
+    pub(super) fn observe(&self, pool: &str, node: &str, observation: HostObservation) -> Result<()> {
+        let mut core = self.open()?;
+        let node = names::node(&core.config, pool, node)?;
+        let probe_mode = core.config.pools.get(node.pool).map(|p| p.probe_mode);
+        observed_by_host(pool, probe_mode)?;
+        let now = clock::now();
+        let HostObservation { cause, errno, message, facts } = observation;
+        let observation = Observation { cause, errno, message, facts, started: now.mono, ended: now.mono };
+        core.give(now, Input::Observed { node, observation })
+    }
+
+    pub(super) fn cycle(&self, pool: &str, pool_status: Option<PoolStatus>) -> Result<()> {
+        let mut core = self.open()?;
+        let index = names::pool(&core.config, pool)?;
+        let probe_mode = core.config.pools.get(index).map(|p| p.probe_mode);
+        observed_by_host(pool, probe_mode)?;
+        core.give(clock::now(), Input::Cycle { pool: index, pool_status })
+    }
+
+    pub(super) fn recover_node(&self, pool: &str, node: &str, durability: Durability) -> Result<Answer> {
+        let node = names::node(&self.open()?.config, pool, node)?;
+        self.command(Command::RecoverNode(node), durability)
+    }
+
+    pub(super) fn recover_pool(&self, pool: &str, durability: Durability) -> Result<Answer> {
+        let pool = names::pool(&self.open()?.config, pool)?;
+        self.command(Command::RecoverPool(pool), durability)
+    }
+
+    pub(super) fn activate_primary(&self, pool: &str, durability: Durability) -> Result<Answer> {
+        let pool = names::pool(&self.open()?.config, pool)?;
+        self.command(Command::ActivatePrimary(pool), durability)
+    }
+
+    pub(super) fn remove_node(&self, pool: &str, node: &str, durability: Durability) -> Result<Answer> {
+        let node = names::node(&self.open()?.config, pool, node)?;
+        self.command(Command::RemoveNode(node), durability)
+    }
+
+    fn command(&self, command: Command, durability: Durability) -> Result<Answer> {
+        let removed: Option<NodeRef> = match command {
+            Command::RemoveNode(node) => Some(node),
+            _ => None,
+        };
+        let mut core = self.open()?;
+        let now = clock::now();
+        let answer = core.guarded(|engine| engine.command(now, command))?;
+        // A refusal has effects too: the engine may say so in an event.
+        core.pump(now, usize::MAX)?;
+        let answer = answer?;
+        if let Some(node) = removed {
+            core.forget_node(now, node);
+        }
+        core.set_deadline();
+        let writer = core.writer.clone();
+        drop(core);
+        if let (Durability::Wait, Some(writer), true) = (durability, writer, answer.sequence > 0) {
+            // This thread may block, so it writes itself: the helper may be stuck in the resolver.
+            if let Some((sequence, outcome)) = writer.write() {
+                let mut core = self.shared.core.lock();
+                core.give(clock::now(), Input::Persisted { sequence, outcome })?;
+            }
+            writer.wait(answer.sequence, DURABLE)?;
+        }
+        Ok(answer)
+    }
+
+    pub(super) fn snapshot(&self) -> Result<Snapshot> {
+        self.look(|engine| engine.snapshot(clock::now())).or_else(|error| {
+            let copy = if error.code() == ErrorCode::Panic { self.shared.core.lock().copy() } else { None };
+            copy.ok_or(error)
+        })
+    }
+
+    pub(super) fn explain(&self, pool: &str) -> Result<String> {
+        let index = names::pool(&self.shared.core.lock().config, pool)?;
+        self.look(|engine| engine.explain(clock::now(), index))
+    }
+
+    /// Reads from the engine, also after a stop.
+    fn look<T>(&self, read: impl FnOnce(&mut Engine) -> T) -> Result<T> {
+        let mut core = self.shared.core.lock();
+        if let Life::Stopped = core.life {
+            if core.engine.is_none() {
+                // Stopped before its first use: what it would have begun with, without touching the cache.
+                core.engine = Some(Engine::new(core.config.clone(), None, 0, clock::now()));
+            }
+        } else {
+            drop(core);
+            core = self.open()?;
+        }
+        core.guarded(read)
+    }
+
+    pub(super) fn budget(&self, pool: &str) -> Result<Budget> {
+        let core = self.shared.core.lock();
+        let index = names::pool(&core.config, pool)?;
+        let config = core.config.pools.get(index);
+        config
+            .map(crate::policy::budget::budget)
+            .ok_or_else(|| Error::new(ErrorCode::NotFound, format!("no pool is named '{pool}'")))
+    }
+
+    pub(super) fn subscribe(&self, filter: EventFilter, capacity: usize) -> Result<Subscription> {
+        if let Some(pool) = &filter.pool {
+            names::pool(&self.shared.core.lock().config, pool)?;
+        }
+        self.shared.hub.subscribe(&self.shared.registry, filter, capacity)
+    }
+
+    #[cfg(feature = "testing")]
+    pub(super) fn plant_panic(&self, place: super::PanicPlace) -> Result<()> {
+        let mut core = self.open()?;
+        match place {
+            super::PanicPlace::Engine => {
+                core.plant_panic();
+                Ok(())
+            }
+            super::PanicPlace::Session(pool, node) => {
+                let node = names::node(&core.config, &pool, &node)?;
+                core.plant_session_panic(node)
+            }
+        }
+    }
+}
+
+fn observed_by_host(pool: &str, mode: Option<ProbeMode>) -> Result<()> {
+    if mode == Some(ProbeMode::External) {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorCode::State,
+        format!(
+            "the library probes pool '{pool}' itself; set pool.{pool}.probe = \"external\" to observe it"
+        ),
+    ))
+}

@@ -1,0 +1,175 @@
+//! Event queues: one for each subscriber, bounded, with a descriptor that is readable while it is not empty.
+
+use super::EventFilter;
+use crate::engine::{Event, EventKind, Severity, Time};
+use crate::error::{Error, ErrorCode, Result};
+use crate::io::descriptor::Registry;
+use crate::io::wake::Wake;
+use crate::pool::{State, Status};
+use crate::probe::Cause;
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::os::fd::RawFd;
+use std::sync::{Arc, Weak};
+
+/// The largest queue.
+const LARGEST: usize = 1_000_000;
+
+/// Hands events to all subscribers.
+#[derive(Debug, Default)]
+pub(super) struct Hub {
+    state: Mutex<HubState>,
+}
+
+#[derive(Debug, Default)]
+struct HubState {
+    queues: Vec<Weak<Queue>>,
+    /// Number of the last event, for those that do not come from the engine.
+    sequence: u64,
+}
+
+/// A queue of events for one consumer. It outlives its instance.
+#[derive(Debug)]
+pub struct Subscription {
+    queue: Arc<Queue>,
+}
+
+#[derive(Debug)]
+struct Queue {
+    filter: EventFilter,
+    capacity: usize,
+    wake: Wake,
+    state: Mutex<QueueState>,
+}
+
+#[derive(Debug, Default)]
+struct QueueState {
+    events: VecDeque<Event>,
+    /// How many fell out since the last notice, and the last of them.
+    lost: u64,
+    last_lost: Option<(u64, Time, u64)>,
+}
+
+impl Hub {
+    /// Makes a queue.
+    pub(super) fn subscribe(
+        &self,
+        registry: &Arc<Registry>,
+        filter: EventFilter,
+        capacity: usize,
+    ) -> Result<Subscription> {
+        if capacity == 0 || capacity > LARGEST {
+            return Err(Error::new(
+                ErrorCode::Invalid,
+                format!("the capacity of an event queue is 1 to {LARGEST}, not {capacity}"),
+            ));
+        }
+        let wake = Wake::new(registry).map_err(|e| {
+            Error::new(ErrorCode::Io, format!("the system gives no descriptor for an event queue: {e}"))
+        })?;
+        let queue = Arc::new(Queue { filter, capacity, wake, state: Mutex::default() });
+        self.state.lock().queues.push(Arc::downgrade(&queue));
+        Ok(Subscription { queue })
+    }
+
+    /// Gives the event to all who want it.
+    pub(super) fn publish(&self, event: &Event) {
+        let mut state = self.state.lock();
+        state.sequence = state.sequence.max(event.sequence);
+        state.queues.retain(|queue| match queue.upgrade() {
+            None => false,
+            Some(queue) => {
+                queue.push(event);
+                true
+            }
+        });
+    }
+
+    /// Publishes words that do not come from the engine.
+    pub(super) fn alarm(&self, mono: Time, wall_ms: u64, message: String) {
+        let sequence = self.state.lock().sequence + 1;
+        self.publish(&plain(EventKind::Log, Severity::Alarm, (sequence, mono, wall_ms), message));
+    }
+}
+
+fn plain(
+    kind: EventKind,
+    severity: Severity,
+    (sequence, mono, wall_ms): (u64, Time, u64),
+    message: String,
+) -> Event {
+    Event {
+        kind,
+        severity,
+        sequence,
+        mono,
+        wall_ms,
+        pool: String::new(),
+        node: String::new(),
+        epoch: 0,
+        rule: 0,
+        old_state: State::Unknown,
+        new_state: State::Unknown,
+        old_status: Status::Ok,
+        new_status: Status::Ok,
+        cause: Cause::Ok,
+        message,
+        count: 0,
+    }
+}
+
+impl EventFilter {
+    fn wants(&self, event: &Event) -> bool {
+        self.kinds & 1u64.checked_shl(event.kind as u32).unwrap_or(0) != 0
+            && event.severity >= self.severity
+            && self.pool.as_ref().is_none_or(|pool| *pool == event.pool)
+    }
+}
+
+impl Queue {
+    fn push(&self, event: &Event) {
+        if !self.filter.wants(event) {
+            return;
+        }
+        let mut state = self.state.lock();
+        if state.events.len() >= self.capacity {
+            if let Some(old) = state.events.pop_front() {
+                state.lost += 1;
+                state.last_lost = Some((old.sequence, old.mono, old.wall_ms));
+            }
+        }
+        let was_empty = state.events.is_empty();
+        state.events.push_back(event.clone());
+        if was_empty {
+            self.wake.raise();
+        }
+    }
+}
+
+impl Subscription {
+    /// Readable while the queue is not empty.
+    pub fn fd(&self) -> RawFd {
+        self.queue.wake.fd()
+    }
+
+    /// The next event, `None` if there is none now. After an overflow the first one is [`EventKind::Lost`] with the
+    /// number of events that fell out; sequence and times are those of the last of them.
+    #[allow(clippy::should_implement_trait)]
+    pub fn next(&self) -> Option<Event> {
+        let mut state = self.queue.state.lock();
+        if let Some(last) = state.last_lost.take() {
+            let count = core::mem::take(&mut state.lost);
+            let message =
+                format!("{count} events were dropped because nobody read them; the snapshot is complete");
+            let mut event = plain(EventKind::Lost, Severity::Warning, last, message);
+            event.pool = self.queue.filter.pool.clone().unwrap_or_default();
+            event.count = count;
+            return Some(event);
+        }
+        let event = state.events.pop_front();
+        if state.events.is_empty() {
+            self.queue.wake.lower();
+        }
+        event
+    }
+}

@@ -1,0 +1,146 @@
+//! What an instance reads: secrets, keys and names at creation, the cache on first use.
+
+use super::shared::Core;
+use crate::config::{Config, NodeConfig, PoolConfig, ProbeMode, RsaPublicKey};
+use crate::engine::{Engine, NodeRef};
+use crate::error::{Error, ErrorCode, Result};
+use crate::io::driver::NodeSetup;
+use crate::io::file::{CacheFolder, read_secret};
+use crate::io::lock::CacheLock;
+use crate::io::writer::Writer;
+use crate::io::{clock, entropy, helper};
+use crate::pool::Host;
+use crate::probe::{AddressBook, SessionConfig};
+use crate::wire::{RsaPolicy, Secret, Transport};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A larger file is no public key.
+const LARGEST_KEY: u64 = 64 * 1024;
+
+/// Files that several nodes name are read once.
+#[derive(Default)]
+struct Files {
+    passwords: BTreeMap<PathBuf, Secret>,
+    keys: BTreeMap<PathBuf, Vec<u8>>,
+}
+
+/// Reads what the driver needs of every node that the library probes. Blocks on the resolver.
+pub(super) fn node_setups(config: &Config) -> Result<Vec<NodeSetup>> {
+    let mut files = Files::default();
+    let mut setups = Vec::new();
+    for (pool, pool_config) in config.pools.iter().enumerate() {
+        if pool_config.probe_mode == ProbeMode::External {
+            continue;
+        }
+        for (node, node_config) in pool_config.nodes.iter().enumerate() {
+            setups.push(setup(&mut files, NodeRef { pool, node }, pool_config, node_config)?);
+        }
+    }
+    // After the files: a wrong path should not wait for a slow resolver to be told.
+    let mut known: BTreeMap<(String, u16), AddressBook> = BTreeMap::new();
+    for setup in &mut setups {
+        let Some(name) = &setup.name else { continue };
+        let book = known.entry(name.clone()).or_insert_with(|| {
+            let mut book = AddressBook::named();
+            book.resolved(clock::mono(), helper::resolve(&name.0, name.1));
+            book
+        });
+        setup.book = book.clone();
+    }
+    Ok(setups)
+}
+
+fn setup(files: &mut Files, node: NodeRef, pool: &PoolConfig, config: &NodeConfig) -> Result<NodeSetup> {
+    let probe = &config.probe;
+    let password = match &probe.password_file {
+        None => None,
+        Some(path) => Some(match files.passwords.get(path) {
+            Some(known) => known.clone(),
+            None => files.passwords.entry(path.clone()).or_insert(read_secret(path)?).clone(),
+        }),
+    };
+    let rsa = match &probe.rsa_public_key {
+        RsaPublicKey::Refuse => RsaPolicy::Refuse,
+        RsaPublicKey::FromServer => RsaPolicy::FromServer,
+        RsaPublicKey::File(path) => RsaPolicy::Key(match files.keys.get(path) {
+            Some(known) => known.clone(),
+            None => files.keys.entry(path.clone()).or_insert(read_key(path)?).clone(),
+        }),
+    };
+    let (unix, name, book) = match &config.address.host {
+        Host::Unix(path) => (Some(PathBuf::from(path)), None, AddressBook::named()),
+        Host::Ip(ip) => (None, None, AddressBook::literal((*ip, config.address.port).into())),
+        Host::Name(name) => (None, Some((name.clone(), config.address.port)), AddressBook::named()),
+    };
+    let transport = if unix.is_some() { Transport::Unix } else { Transport::Plain };
+    let session = SessionConfig {
+        user: probe.user.clone(),
+        password,
+        transport,
+        rsa,
+        max_packet: SessionConfig::MAX_PACKET,
+    };
+    Ok(NodeSetup {
+        node,
+        unix,
+        name,
+        book,
+        session,
+        timeout: probe.timeout,
+        probe_timeout: probe.probe_timeout,
+        max_lag: Some(pool.max_lag),
+    })
+}
+
+/// Reads a public key in PEM. It is no secret; only its size is bounded.
+fn read_key(path: &Path) -> Result<Vec<u8>> {
+    use std::io::Read;
+    let refuse = |what: &dyn core::fmt::Display| {
+        Error::new(ErrorCode::Secret, format!("RSA public key file {}: {what}", path.display()))
+    };
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(LARGEST_KEY + 1).read_to_end(&mut bytes))
+        .map_err(|e| refuse(&e))?;
+    if bytes.len() as u64 > LARGEST_KEY {
+        return Err(refuse(&"it is larger than 64 KiB; it must hold one key in PEM"));
+    }
+    Ok(bytes)
+}
+
+impl Core {
+    /// Whether the engine exists and its cache is locked by this process.
+    pub(super) fn is_open(&self) -> bool {
+        self.engine.is_some() && (self.writer.is_none() || self.opened_by == Some(std::process::id()))
+    }
+
+    /// The folder of the cache, if there is one.
+    pub(super) fn folder(&self) -> Option<Arc<CacheFolder>> {
+        self.folder.clone()
+    }
+
+    /// Builds the engine, from the cache if there is one, whose lock is handed in.
+    ///
+    /// Done again in a child after fork: the lock belongs to the parent, and so does what the parent decided since.
+    pub(super) fn open(&mut self, lock: Option<CacheLock>) -> Result<()> {
+        let (writer, cache) = match (&self.folder, lock) {
+            (Some(folder), Some(lock)) => {
+                let cache = folder.read()?;
+                (Some(Arc::new(Writer::new(Arc::clone(folder), lock))), cache)
+            }
+            _ => (None, None),
+        };
+        let seed = entropy::bytes::<8>()
+            .map(u64::from_ne_bytes)
+            .map_err(|e| Error::new(ErrorCode::Io, format!("the system gives no random bytes: {e}")))?;
+        let now = clock::now();
+        self.engine = Some(Engine::new(self.config.clone(), cache.as_ref(), seed, now));
+        self.writer = writer;
+        self.opened_by = Some(std::process::id());
+        // The engine may have something to say about what it read.
+        self.pump(now, usize::MAX)?;
+        Ok(())
+    }
+}

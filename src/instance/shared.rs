@@ -1,0 +1,380 @@
+//! What the instance's lock guards, and the one drain rule: an input, then effects until there is none.
+
+use super::events::Hub;
+use super::open;
+use crate::config::Config;
+use crate::engine::{Effect, Engine, Input, NodeRef, Now, Snapshot, Time};
+use crate::error::{Error, ErrorCode, Result};
+use crate::io::clock;
+use crate::io::descriptor::Registry;
+use crate::io::driver::{Driver, NodeSetup};
+use crate::io::file::CacheFolder;
+use crate::io::link::panic_text;
+use crate::io::writer::Writer;
+use crate::store::Cache;
+use parking_lot::{Condvar, Mutex};
+use std::collections::{BTreeSet, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Inputs handled in one turn of the driver.
+pub(super) const BUDGET: usize = 64;
+
+/// How old the copy may be that a snapshot after a panic shows.
+const COPY_AGE: Duration = Duration::from_secs(1);
+
+/// Descriptors beside the nodes' sockets: epoll, timer, wake, and event queues.
+const SPARE_DESCRIPTORS: usize = 64;
+
+/// Who turns the driver.
+#[derive(Debug)]
+pub(super) enum Life {
+    /// Nobody; callers' threads do everything.
+    New,
+    /// A thread of our own.
+    Thread(Option<JoinHandle<()>>),
+    /// The host's loop.
+    Host,
+    /// A thread inside `run_cycle`.
+    Cycle,
+    /// Nobody any more.
+    Stopped,
+}
+
+/// What all references to an instance share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) core: Mutex<Core>,
+    /// The thread or the cycle has ended.
+    pub(super) ended: Condvar,
+    pub(super) hub: Arc<Hub>,
+    pub(super) registry: Arc<Registry>,
+    /// There are kernel objects; see `Instance::is_running`.
+    pub(super) running: AtomicBool,
+    /// Ends a wait for the cache's lock.
+    pub(super) stopping: AtomicBool,
+}
+
+/// The users' side of [`Shared`]: when it is dropped, nobody can call any more.
+#[derive(Debug)]
+pub(super) struct Handle {
+    pub(super) shared: Arc<Shared>,
+    /// In a forked child nothing may be stopped.
+    abandoned: bool,
+}
+
+/// The engine with what surrounds it.
+#[derive(Debug)]
+pub(super) struct Core {
+    pub(super) config: Config,
+    pub(super) nodes: Vec<NodeSetup>,
+    pub(super) folder: Option<Arc<CacheFolder>>,
+    pub(super) writer: Option<Arc<Writer>>,
+    pub(super) opened_by: Option<u32>,
+    pub(super) engine: Option<Engine>,
+    pub(super) driver: Option<Driver>,
+    pub(super) life: Life,
+    /// Asks the thread or the cycle to end.
+    pub(super) stop: bool,
+    /// The thread or the cycle has ended.
+    pub(super) ended: bool,
+    /// The words of the engine's panic.
+    pub(super) poisoned: Option<String>,
+    /// Nodes of the cycle's pool that were observed.
+    pub(super) observed: Option<(usize, BTreeSet<usize>)>,
+    /// Inputs that no driver brings.
+    inputs: VecDeque<Input>,
+    /// The last good copy and its age.
+    copy: Option<(Time, Snapshot)>,
+    hub: Arc<Hub>,
+    #[cfg(feature = "testing")]
+    planted: bool,
+}
+
+impl Handle {
+    pub(super) fn new(config: Config) -> Result<Handle> {
+        let folder = match &config.cache_file {
+            Some(path) => Some(Arc::new(CacheFolder::open(path)?)),
+            None => None,
+        };
+        let nodes = open::node_setups(&config)?;
+        let registry = Registry::new(nodes.len() + SPARE_DESCRIPTORS);
+        let hub = Arc::new(Hub::default());
+        let core = Core {
+            config,
+            nodes,
+            folder,
+            writer: None,
+            opened_by: None,
+            engine: None,
+            driver: None,
+            life: Life::New,
+            stop: false,
+            ended: false,
+            poisoned: None,
+            observed: None,
+            inputs: VecDeque::new(),
+            copy: None,
+            hub: Arc::clone(&hub),
+            #[cfg(feature = "testing")]
+            planted: false,
+        };
+        let shared = Shared {
+            core: Mutex::new(core),
+            ended: Condvar::new(),
+            hub,
+            registry,
+            running: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+        };
+        Ok(Handle { shared: Arc::new(shared), abandoned: false })
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.shared.running.load(Ordering::Acquire)
+    }
+
+    /// See `Instance::abandon`.
+    pub(super) fn abandon(mut self) {
+        self.abandoned = true;
+        let Some(mut core) = self.shared.core.try_lock() else {
+            // A thread that does not exist here holds the lock, so what it guards may be half changed. Its memory is
+            // left alone, its descriptors are closed by number.
+            self.shared.registry.close_all();
+            core::mem::forget(Arc::clone(&self.shared));
+            return;
+        };
+        if let Life::Thread(thread) = &mut core.life {
+            // Detaching a thread that does not exist here would touch memory that is no longer its.
+            core::mem::forget(thread.take());
+        }
+        if let Some(driver) = core.driver.take() {
+            driver.abandon();
+        }
+        core.engine = None;
+        core.copy = None;
+        // A clone in the helper's hands may hold its lock; only this reference is dropped.
+        core.writer = None;
+        // Unlocking could wake threads that do not exist here.
+        core::mem::forget(core);
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if !self.abandoned {
+            // Nobody is left to be told; what did not end in time is left behind.
+            let _ = self.stop();
+        }
+    }
+}
+
+/// The answer of everything that a poisoned instance refuses.
+fn panicked(words: &str) -> Error {
+    Error::new(
+        ErrorCode::Panic,
+        format!(
+            "the engine hit a defect of its own and decides no more: {words}; restart the program and report this"
+        ),
+    )
+}
+
+impl Core {
+    /// Calls the engine. A panic in it poisons the instance.
+    pub(super) fn guarded<T>(&mut self, call: impl FnOnce(&mut Engine) -> T) -> Result<T> {
+        if let Some(words) = &self.poisoned {
+            return Err(panicked(words));
+        }
+        let Some(engine) = &mut self.engine else {
+            return Err(Error::new(ErrorCode::State, "the instance was never used"));
+        };
+        #[cfg(feature = "testing")]
+        let planted = core::mem::take(&mut self.planted);
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            #[cfg(feature = "testing")]
+            if planted {
+                panic!("planted in the engine");
+            }
+            call(engine)
+        }));
+        outcome.map_err(|panic| self.poison(&panic_text(panic.as_ref())))
+    }
+
+    /// Ends all deciding: connections are closed, an alarm goes out, the last good copy stays.
+    pub(super) fn poison(&mut self, words: &str) -> Error {
+        let error = panicked(words);
+        if self.poisoned.is_none() {
+            self.poisoned = Some(words.to_owned());
+            let now = clock::now();
+            if let Some(driver) = &mut self.driver {
+                driver.shut(now.mono);
+            }
+            self.hub.alarm(now.mono, now.wall_ms, error.message().to_owned());
+        }
+        error
+    }
+
+    /// Carries out effects until there is none.
+    fn drain(&mut self, now: Now) -> Result<bool> {
+        let mut changed = false;
+        while let Some(effect) = self.guarded(Engine::poll_effect)? {
+            match effect {
+                Effect::Probe { node, probe, fresh } => {
+                    if let Some(driver) = &mut self.driver {
+                        driver.probe(now.mono, node, probe, fresh);
+                    }
+                }
+                Effect::Persist { sequence, cache } => self.persist(sequence, cache),
+                Effect::Emit(event) => {
+                    changed = true;
+                    self.hub.publish(&event);
+                }
+            }
+        }
+        Ok(changed)
+    }
+
+    /// With a driver the helper writes, without one this thread does; with no file the state is safe as it is.
+    fn persist(&mut self, sequence: u64, cache: Cache) {
+        let Some(writer) = &self.writer else {
+            self.inputs.push_back(Input::Persisted { sequence, outcome: Ok(()) });
+            return;
+        };
+        if !writer.submit(sequence, cache) && self.driver.is_none() {
+            return;
+        }
+        match &mut self.driver {
+            Some(driver) => driver.write(writer),
+            None => {
+                if let Some((sequence, outcome)) = writer.write() {
+                    self.inputs.push_back(Input::Persisted { sequence, outcome });
+                }
+            }
+        }
+    }
+
+    /// Drains, then feeds what came in, at most `budget` inputs, draining after each. Returns how many.
+    pub(super) fn pump(&mut self, now: Now, budget: usize) -> Result<usize> {
+        let mut handled = 0;
+        let mut changed = self.drain(now)?;
+        while handled < budget {
+            let next = self.inputs.pop_front().or_else(|| self.driver.as_mut()?.next_input());
+            let Some(input) = next else { break };
+            if let (Input::Probed { node, .. }, Some((pool, seen))) = (&input, &mut self.observed) {
+                if node.pool == *pool {
+                    seen.insert(node.node);
+                }
+            }
+            self.guarded(|engine| engine.handle(now, input))?;
+            handled += 1;
+            changed |= self.drain(now)?;
+        }
+        self.refresh_copy(now, changed)?;
+        Ok(handled)
+    }
+
+    /// Gives one input at once, then all that follows from it.
+    pub(super) fn give(&mut self, now: Now, input: Input) -> Result<()> {
+        self.guarded(|engine| engine.handle(now, input))?;
+        self.pump(now, usize::MAX)?;
+        self.set_deadline();
+        Ok(())
+    }
+
+    /// One turn of the driver, after it was told what is ready. Returns the number of inputs handled.
+    pub(super) fn turn(&mut self, now: Now) -> Result<usize> {
+        let mut handled = self.pump(now, BUDGET)?;
+        if handled < BUDGET {
+            // What could be read was read and judged; now the clock may speak.
+            let now = clock::now();
+            let judged = self.driver.as_mut().is_some_and(|driver| driver.judge_deadlines(now.mono));
+            handled += self.pump(now, BUDGET - handled)?;
+            if judged && handled < BUDGET && self.engine_deadline().is_some_and(|at| at <= now.mono) {
+                self.guarded(|engine| engine.handle(now, Input::Timer))?;
+                handled += 1;
+                handled += self.pump(now, BUDGET - handled)?;
+            }
+        }
+        self.set_deadline();
+        Ok(handled)
+    }
+
+    /// A turn whose panics, wherever they come from, poison the instance.
+    pub(super) fn safe_turn(&mut self, now: Now) -> Result<usize> {
+        match catch_unwind(AssertUnwindSafe(|| self.turn(now))) {
+            Ok(outcome) => outcome,
+            Err(panic) => Err(self.poison(&panic_text(panic.as_ref()))),
+        }
+    }
+
+    fn engine_deadline(&self) -> Option<Time> {
+        self.engine.as_ref().filter(|_| self.poisoned.is_none())?.poll_timeout()
+    }
+
+    /// Tells the poller when the next turn is due.
+    pub(super) fn set_deadline(&mut self) {
+        let engine = self.engine_deadline();
+        if let Some(driver) = &mut self.driver {
+            driver.set_deadline(engine);
+        }
+    }
+
+    /// Keeps the copy that a snapshot after a panic shows. Not at every probe: most change nothing but a time.
+    fn refresh_copy(&mut self, now: Now, changed: bool) -> Result<()> {
+        if changed || self.copy.as_ref().is_none_or(|(at, _)| now.mono.since(*at) >= COPY_AGE) {
+            let snapshot = self.guarded(|engine| engine.snapshot(now))?;
+            self.copy = Some((now.mono, snapshot));
+        }
+        Ok(())
+    }
+
+    /// The last good copy.
+    pub(super) fn copy(&self) -> Option<Snapshot> {
+        self.copy.as_ref().map(|(_, snapshot)| snapshot.clone())
+    }
+
+    /// Ends probing: the engine is told, sockets are closed, the driver is given back to be dropped without the lock.
+    pub(super) fn end_probing(&mut self) -> Option<Driver> {
+        let now = clock::now();
+        if self.poisoned.is_none() && self.driver.is_some() {
+            // Only a panic can fail here, and that has raised its alarm already.
+            let _ = self.give(now, Input::Stop);
+        }
+        let mut driver = self.driver.take()?;
+        driver.shut(now.mono);
+        // What was learnt about names serves the next start or cycle.
+        for (node, book) in driver.books() {
+            if let Some(setup) = self.nodes.iter_mut().find(|setup| setup.node == node) {
+                setup.book = book;
+                setup.book.forget_question();
+            }
+        }
+        Some(driver)
+    }
+
+    /// The next call of the engine panics.
+    #[cfg(feature = "testing")]
+    pub(super) fn plant_panic(&mut self) {
+        self.planted = true;
+    }
+
+    /// The next probe of the node panics.
+    #[cfg(feature = "testing")]
+    pub(super) fn plant_session_panic(&mut self, node: NodeRef) -> Result<()> {
+        match &mut self.driver {
+            Some(driver) => driver.plant_panic(node),
+            None => return Err(Error::new(ErrorCode::State, "no driver runs")),
+        }
+        Ok(())
+    }
+
+    /// Closes what is kept for a node that left its pool.
+    pub(super) fn forget_node(&mut self, now: Now, node: NodeRef) {
+        if let Some(driver) = &mut self.driver {
+            driver.forget(now.mono, node);
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! The driver: carries out the engine's effects and brings back what happened.
+//!
+//! It decides nothing. One lock, the instance's, guards it together with the engine; only the wait of the thread of
+//! our own happens outside that lock.
+
+use super::clock;
+use super::descriptor::Registry;
+use super::helper::{Helper, JobResult};
+use super::link::{Context, Link};
+use super::poller::{Epoll, Poller, Ready, Waiter};
+use super::wake::Wake;
+use super::writer::Writer;
+use crate::engine::{Input, NodeRef, Time};
+use crate::probe::{AddressBook, SessionConfig};
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One buffer serves all sockets: what a read brought is handed in before the next.
+const BUFFER: usize = 16 * 1024;
+
+/// Who waits for the descriptors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// A thread of our own, by a [`Waiter`].
+    Thread,
+    /// The host's loop.
+    Host,
+}
+
+/// What the driver must know of a node.
+#[derive(Clone, Debug)]
+pub(crate) struct NodeSetup {
+    /// Which node.
+    pub(crate) node: NodeRef,
+    /// The path, for a unix socket.
+    pub(crate) unix: Option<PathBuf>,
+    /// Name and port, for a name.
+    pub(crate) name: Option<(String, u16)>,
+    /// What is known of its addresses; empty for a unix socket.
+    pub(crate) book: AddressBook,
+    /// Who probes.
+    pub(crate) session: SessionConfig,
+    /// For each phase of a probe.
+    pub(crate) timeout: Duration,
+    /// For a probe as a whole.
+    pub(crate) probe_timeout: Duration,
+    /// Lag above this is a replication fault.
+    pub(crate) max_lag: Option<Duration>,
+}
+
+/// Sockets, sessions, deadlines and the helper thread of a running instance.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    poller: Epoll,
+    wake: Arc<Wake>,
+    registry: Arc<Registry>,
+    links: Vec<Link>,
+    /// Index of the link by pool and node; none for a node that the host observes.
+    places: Vec<Vec<Option<usize>>>,
+    inputs: VecDeque<Input>,
+    buffer: Box<[u8]>,
+    ready: Vec<Ready>,
+    helper: Option<Helper>,
+    /// The last batch of events was full: timers wait until the rest was read.
+    more: bool,
+}
+
+impl Driver {
+    /// Makes the descriptors. Connects to nobody yet.
+    pub(crate) fn new(mode: Mode, registry: &Arc<Registry>, nodes: Vec<NodeSetup>) -> io::Result<Driver> {
+        let wake = Arc::new(Wake::new(registry)?);
+        let poller = match mode {
+            Mode::Thread => Epoll::for_thread(registry, Arc::clone(&wake))?,
+            Mode::Host => Epoll::for_host(registry, &wake)?,
+        };
+        let mut places: Vec<Vec<Option<usize>>> = Vec::new();
+        let mut links = Vec::with_capacity(nodes.len());
+        for (index, setup) in nodes.into_iter().enumerate() {
+            let NodeRef { pool, node } = setup.node;
+            places.resize(places.len().max(pool + 1), Vec::new());
+            if let Some(place) = places.get_mut(pool) {
+                place.resize(place.len().max(node + 1), None);
+                if let Some(slot) = place.get_mut(node) {
+                    *slot = Some(index);
+                }
+            }
+            links.push(Link::new(index as u32, setup));
+        }
+        Ok(Driver {
+            poller,
+            wake,
+            registry: Arc::clone(registry),
+            links,
+            places,
+            inputs: VecDeque::new(),
+            buffer: vec![0; BUFFER].into_boxed_slice(),
+            ready: Vec::new(),
+            helper: None,
+            more: false,
+        })
+    }
+
+    /// The descriptor that is readable while there is something to do.
+    pub(crate) fn fd(&self) -> RawFd {
+        self.poller.fd()
+    }
+
+    /// What the thread of our own waits with.
+    pub(crate) fn waiter(&self) -> Waiter {
+        self.poller.waiter()
+    }
+
+    /// Ends the thread's sleep.
+    pub(crate) fn wake(&self) {
+        self.wake.raise();
+    }
+
+    /// Starts a probe. A node without a link, which the engine never asks for, is not answered.
+    pub(crate) fn probe(&mut self, now: Time, node: NodeRef, probe: u64, fresh: bool) {
+        let Some(index) = self.place(node) else { return };
+        self.resolve_if_due(now, index);
+        self.with_link(now, index, |link, context| link.begin(context, probe, fresh));
+    }
+
+    /// Closes what is kept for a node that left its pool.
+    pub(crate) fn forget(&mut self, now: Time, node: NodeRef) {
+        if let Some(index) = self.place(node) {
+            self.with_link(now, index, |link, context| link.shut(context));
+        }
+    }
+
+    /// Gives the pending document of the writer to the helper. Without a helper (no thread to be had) it is written
+    /// here and now.
+    pub(crate) fn write(&mut self, writer: &Arc<Writer>) {
+        match self.helper() {
+            Ok(helper) => helper.write(Arc::clone(writer)),
+            Err(_) => {
+                if let Some((sequence, outcome)) = writer.write() {
+                    self.inputs.push_back(Input::Persisted { sequence, outcome });
+                }
+            }
+        }
+    }
+
+    /// The thread goes to sleep: until when. `None` is for ever.
+    pub(crate) fn fall_asleep(&mut self) -> Option<Time> {
+        self.poller.fall_asleep()
+    }
+
+    /// Takes over what the thread's wait brought.
+    pub(crate) fn take_ready(&mut self, now: Time, events: &mut Vec<Ready>, full: bool) {
+        self.poller.wake_up();
+        self.more = full;
+        for event in events.drain(..) {
+            self.handle(now, event);
+        }
+        self.take_results(now);
+    }
+
+    /// Looks what is ready, without waiting.
+    pub(crate) fn poll(&mut self, now: Time) -> io::Result<()> {
+        let mut events = core::mem::take(&mut self.ready);
+        let outcome = self.poller.poll(&mut events);
+        for event in events.drain(..) {
+            self.handle(now, event);
+        }
+        self.ready = events;
+        self.more = outcome?;
+        self.take_results(now);
+        Ok(())
+    }
+
+    /// Judges the deadlines that have passed. Only after a batch of events that was not full: what can be read is read
+    /// first.
+    pub(crate) fn judge_deadlines(&mut self, now: Time) -> bool {
+        if self.more {
+            return false;
+        }
+        for index in 0..self.links.len() {
+            if self.links.get(index).and_then(Link::deadline).is_some_and(|at| at <= now) {
+                self.with_link(now, index, |link, context| link.timeout(context));
+            }
+        }
+        true
+    }
+
+    /// The next thing to tell the engine.
+    pub(crate) fn next_input(&mut self) -> Option<Input> {
+        self.inputs.pop_front()
+    }
+
+    /// Sees to it that the next turn comes at `engine`'s deadline or the links' own, whichever is first, and at once
+    /// if inputs are left.
+    pub(crate) fn set_deadline(&mut self, engine: Option<Time>) {
+        let at = if self.inputs.is_empty() && !self.more {
+            self.links.iter().filter_map(Link::deadline).chain(engine).min()
+        } else {
+            Some(clock::mono())
+        };
+        if self.poller.set_deadline(at).is_err() {
+            // A timer that cannot be armed would put the host to sleep for ever; being woken too often is better.
+            self.wake.raise();
+        }
+    }
+
+    /// Ends all sessions and closes all sockets. The helper ends after the job at hand.
+    pub(crate) fn shut(&mut self, now: Time) {
+        for index in 0..self.links.len() {
+            self.with_link(now, index, |link, context| link.shut(context));
+        }
+        self.inputs.clear();
+    }
+
+    /// Lets go of the helper; waits for its end for at most `timeout`.
+    pub(crate) fn end_helper(&mut self, timeout: Duration) {
+        if let Some(helper) = self.helper.take() {
+            helper.end(timeout);
+        }
+    }
+
+    /// The address books as they are now, by node.
+    pub(crate) fn books(&mut self) -> Vec<(NodeRef, AddressBook)> {
+        self.links.iter_mut().map(|link| (link.node(), link.book().clone())).collect()
+    }
+
+    /// In a child after fork: drops memory and descriptors, and touches neither epoll nor the threads that the child
+    /// does not have.
+    pub(crate) fn abandon(mut self) {
+        if let Some(helper) = self.helper.take() {
+            // Its channels may be locked for ever by a thread that does not exist here.
+            core::mem::forget(helper);
+        }
+    }
+
+    /// The next probe of the node panics.
+    #[cfg(feature = "testing")]
+    pub(crate) fn plant_panic(&mut self, node: NodeRef) {
+        if let Some(link) = self.place(node).and_then(|i| self.links.get_mut(i)) {
+            link.plant_panic();
+        }
+    }
+
+    fn place(&self, node: NodeRef) -> Option<usize> {
+        self.places.get(node.pool)?.get(node.node).copied().flatten()
+    }
+
+    fn handle(&mut self, now: Time, event: Ready) {
+        let index = Link::index_of(event.token);
+        if self.links.get(index).is_some_and(|link| link.owns(event.token)) {
+            self.with_link(now, index, |link, context| link.ready(context, event));
+        }
+    }
+
+    fn with_link(&mut self, now: Time, index: usize, step: impl FnOnce(&mut Link, &mut Context<'_>)) {
+        if let Some(link) = self.links.get_mut(index) {
+            let mut context = Context {
+                poller: &mut self.poller,
+                registry: &self.registry,
+                inputs: &mut self.inputs,
+                buffer: &mut self.buffer,
+                now,
+            };
+            step(link, &mut context);
+        }
+    }
+
+    fn helper(&mut self) -> io::Result<&Helper> {
+        match &mut self.helper {
+            Some(helper) => Ok(helper),
+            empty => Ok(empty.insert(Helper::start(Arc::clone(&self.wake))?)),
+        }
+    }
+
+    fn resolve_if_due(&mut self, now: Time, index: usize) {
+        let Some(link) = self.links.get_mut(index) else { return };
+        if !link.book().ask(now) {
+            return;
+        }
+        let Some((host, port)) = link.name().map(|(host, port)| (host.to_owned(), port)) else { return };
+        match self.helper() {
+            Ok(helper) => helper.resolve(index, host, port),
+            Err(error) => {
+                let words = format!("{host} cannot be resolved, no helper thread: {error}");
+                if let Some(link) = self.links.get_mut(index) {
+                    link.book().resolved(now, Err(words));
+                }
+            }
+        }
+    }
+
+    fn take_results(&mut self, now: Time) {
+        while let Some(result) = self.helper.as_ref().and_then(Helper::result) {
+            match result {
+                JobResult::Resolved { link, answer } => {
+                    if let Some(link) = self.links.get_mut(link) {
+                        link.book().resolved(now, answer);
+                    }
+                }
+                JobResult::Written((sequence, outcome)) => {
+                    self.inputs.push_back(Input::Persisted { sequence, outcome });
+                }
+            }
+        }
+    }
+}

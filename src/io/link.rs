@@ -1,0 +1,483 @@
+//! One node's link: its probe session, its socket, its addresses.
+//!
+//! The session decides what to do; this file does it. A panic in the session ends that probe alone.
+
+use super::descriptor::Registry;
+use super::driver::NodeSetup;
+use super::entropy;
+use super::poller::{Poller, Ready};
+use super::socket::{Progress, Received, Socket, Target};
+use crate::engine::{Input, NodeRef, Time};
+use crate::probe::{Action, AddressBook, Cause, Class, Observation, PeerSign, ProbeRequest, Session};
+use std::any::Any;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often a unix socket with a full backlog is tried again.
+const BACKLOG_RETRY: Duration = Duration::from_millis(10);
+
+/// Reads of one socket in a row; a server that pours must not starve the others.
+const READS: usize = 16;
+
+/// What a link works with; it belongs to the driver.
+pub(super) struct Context<'a> {
+    pub(super) poller: &'a mut dyn Poller,
+    pub(super) registry: &'a Arc<Registry>,
+    pub(super) inputs: &'a mut VecDeque<Input>,
+    pub(super) buffer: &'a mut [u8],
+    pub(super) now: Time,
+}
+
+/// One node's link.
+#[derive(Debug)]
+pub(super) struct Link {
+    setup: NodeSetup,
+    session: Session,
+    index: u32,
+    /// Raised with every closed socket, so that an event of an old one is recognized.
+    generation: u32,
+    socket: Option<Socket>,
+    /// The attempt at a connection, while there is one.
+    attempt: Option<Attempt>,
+    /// What the socket has not taken yet.
+    outgoing: Vec<u8>,
+    /// The probe at hand.
+    running: Option<u64>,
+    /// Probes asked for while one was running.
+    waiting: VecDeque<(u64, bool)>,
+    #[cfg(feature = "testing")]
+    planted: bool,
+}
+
+/// An attempt at a connection, over all addresses of the node.
+#[derive(Debug)]
+struct Attempt {
+    target: Target,
+    addresses_left: usize,
+    /// The most telling failure so far.
+    errno: i32,
+    /// When to try a full backlog again.
+    retry_at: Option<Time>,
+}
+
+impl Link {
+    pub(super) fn new(index: u32, setup: NodeSetup) -> Link {
+        let session = Session::new(setup.session.clone());
+        Link {
+            setup,
+            session,
+            index,
+            generation: 0,
+            socket: None,
+            attempt: None,
+            outgoing: Vec::new(),
+            running: None,
+            waiting: VecDeque::new(),
+            #[cfg(feature = "testing")]
+            planted: false,
+        }
+    }
+
+    pub(super) fn node(&self) -> NodeRef {
+        self.setup.node
+    }
+
+    pub(super) fn book(&mut self) -> &mut AddressBook {
+        &mut self.setup.book
+    }
+
+    /// Name and port to resolve.
+    pub(super) fn name(&self) -> Option<(&str, u16)> {
+        self.setup.name.as_ref().map(|(host, port)| (host.as_str(), *port))
+    }
+
+    /// The next panic of this link's session is planted.
+    #[cfg(feature = "testing")]
+    pub(super) fn plant_panic(&mut self) {
+        self.planted = true;
+    }
+
+    /// Whether an event's token is of the socket at hand.
+    pub(super) fn owns(&self, token: u64) -> bool {
+        self.socket.is_some() && token == self.token()
+    }
+
+    fn token(&self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.index)
+    }
+
+    /// The index of the link that a token names.
+    pub(super) fn index_of(token: u64) -> usize {
+        (token & 0xffff_ffff) as usize
+    }
+
+    /// Starts a probe, or keeps it until the one at hand has ended.
+    pub(super) fn begin(&mut self, context: &mut Context<'_>, probe: u64, fresh: bool) {
+        self.waiting.push_back((probe, fresh));
+        self.enter(context, |_, _| {});
+    }
+
+    /// Something happened at the socket.
+    pub(super) fn ready(&mut self, context: &mut Context<'_>, event: Ready) {
+        self.enter(context, |link, context| {
+            if link.attempt.is_some() {
+                if event.writable {
+                    link.attempt_ended(context);
+                }
+                return;
+            }
+            if event.writable {
+                link.flush(context);
+            }
+            if event.readable {
+                link.read(context);
+            }
+        });
+    }
+
+    /// When [`Link::timeout`] wants to be called.
+    pub(super) fn deadline(&self) -> Option<Time> {
+        let retry = self.attempt.as_ref().and_then(|a| a.retry_at);
+        match (self.session.poll_timeout(), retry) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// A deadline has come. What the socket holds by now is read first: a late loop must not make a late server.
+    pub(super) fn timeout(&mut self, context: &mut Context<'_>) {
+        self.enter(context, |link, context| {
+            if link.attempt.as_ref().is_some_and(|a| a.retry_at.is_some_and(|at| at <= context.now)) {
+                link.retry(context);
+            }
+            if link.attempt.is_none() {
+                link.read(context);
+            }
+            link.drain(context);
+            if link.session.poll_timeout().is_some_and(|at| at <= context.now) {
+                let sign = link.socket.as_ref().map_or(PeerSign::Connecting, Socket::sign);
+                link.session.handle_timeout(context.now, sign);
+            }
+        });
+    }
+
+    /// Ends the session politely and forgets its probes.
+    pub(super) fn shut(&mut self, context: &mut Context<'_>) {
+        self.waiting.clear();
+        self.running = None;
+        self.enter(context, |link, _| link.session.shut());
+        self.close(context);
+    }
+
+    /// Runs something that touches the session, then does what the session asks for.
+    fn enter(&mut self, context: &mut Context<'_>, step: impl FnOnce(&mut Link, &mut Context<'_>)) {
+        let mut step = Some(step);
+        loop {
+            let outcome = catch_unwind(AssertUnwindSafe(|| {
+                if let Some(step) = step.take() {
+                    step(self, context);
+                }
+                self.drain(context);
+                while self.running.is_none() && self.start_next(context) {
+                    self.drain(context);
+                }
+            }));
+            match outcome {
+                Ok(()) => return,
+                // Once more, for the probes that wait behind the broken one.
+                Err(panic) => self.broken(context, &panic_text(panic.as_ref())),
+            }
+        }
+    }
+
+    /// Takes the next probe from the queue; whether there was one.
+    fn start_next(&mut self, context: &mut Context<'_>) -> bool {
+        let Some((probe, fresh)) = self.waiting.pop_front() else { return false };
+        self.running = Some(probe);
+        #[cfg(feature = "testing")]
+        if core::mem::take(&mut self.planted) {
+            panic!("planted in a probe session");
+        }
+        if self.setup.name.is_some() && self.setup.book.is_empty() && self.socket.is_none() {
+            let words = match self.setup.book.error() {
+                "" => "the name has not been resolved yet",
+                words => words,
+            };
+            let observation = Observation::new(Cause::Dns, words, context.now);
+            self.done(context, observation);
+            return true;
+        }
+        let request = ProbeRequest {
+            fresh,
+            timeout: self.setup.timeout,
+            probe_timeout: self.setup.probe_timeout,
+            max_lag: self.setup.max_lag,
+        };
+        self.session.begin(context.now, request);
+        true
+    }
+
+    fn drain(&mut self, context: &mut Context<'_>) {
+        enum Step {
+            Connect,
+            Sent(Result<(), i32>),
+            Close,
+            Lost,
+            Done(Observation),
+        }
+        loop {
+            let step = match self.session.poll_action() {
+                None => return,
+                Some(Action::Connect) => Step::Connect,
+                Some(Action::Send(bytes)) => Step::Sent(match &self.socket {
+                    Some(socket) if self.outgoing.is_empty() => send(socket, bytes, &mut self.outgoing),
+                    Some(_) => {
+                        self.outgoing.extend_from_slice(bytes);
+                        Ok(())
+                    }
+                    None => Err(libc::ENOTCONN),
+                }),
+                Some(Action::Close) => Step::Close,
+                Some(Action::Lost) => Step::Lost,
+                Some(Action::Done(observation)) => Step::Done(observation),
+            };
+            match step {
+                Step::Connect => self.connect(context),
+                Step::Sent(Ok(())) => self.watch_output(context),
+                Step::Sent(Err(errno)) => self.session.handle_reset(context.now, errno),
+                Step::Close => self.close(context),
+                Step::Lost => context.inputs.push_back(Input::ConnectionLost { node: self.setup.node }),
+                Step::Done(observation) => self.done(context, observation),
+            }
+        }
+    }
+
+    /// A probe has ended.
+    fn done(&mut self, context: &mut Context<'_>, observation: Observation) {
+        match observation.class() {
+            Class::Ok | Class::Replication | Class::Blind => {}
+            Class::Refusing => self.setup.book.probe_failed(),
+            Class::Gone | Class::Hung | Class::Silent => {
+                self.setup.book.probe_failed();
+                self.setup.book.advance();
+            }
+        }
+        if let Some(probe) = self.running.take() {
+            context.inputs.push_back(Input::Probed { node: self.setup.node, probe, observation });
+        }
+    }
+
+    fn broken(&mut self, context: &mut Context<'_>, text: &str) {
+        self.close(context);
+        self.session = Session::new(self.setup.session.clone());
+        let message = format!("internal error in the probe machine, please report it: {text}");
+        let observation = Observation::new(Cause::ProtocolError, message, context.now);
+        self.done(context, observation);
+    }
+
+    fn connect(&mut self, context: &mut Context<'_>) {
+        self.close(context);
+        let addresses_left = if self.setup.unix.is_some() { 1 } else { self.setup.book.len() };
+        self.connect_next(context, addresses_left, libc::EADDRNOTAVAIL);
+    }
+
+    /// Tries the addresses in order until one is on its way.
+    fn connect_next(&mut self, context: &mut Context<'_>, mut addresses_left: usize, mut errno: i32) {
+        while addresses_left > 0 {
+            addresses_left -= 1;
+            let target = match (&self.setup.unix, self.setup.book.current()) {
+                (Some(path), _) => Target::Unix(path.clone()),
+                (None, Some(address)) => Target::Tcp(address),
+                (None, None) => break,
+            };
+            let outcome = Socket::connect(context.registry, &target).and_then(|(socket, progress)| {
+                if progress != Progress::Full {
+                    let output = progress == Progress::Pending;
+                    context.poller.add(socket.number(), self.token(), output)?;
+                }
+                Ok((socket, progress))
+            });
+            match outcome {
+                Ok((socket, progress)) => {
+                    self.socket = Some(socket);
+                    let retry_at = (progress == Progress::Full).then(|| context.now + BACKLOG_RETRY);
+                    if progress == Progress::Up {
+                        self.established(context);
+                    } else {
+                        self.attempt = Some(Attempt { target, addresses_left, errno, retry_at });
+                    }
+                    return;
+                }
+                Err(error) => {
+                    errno = more_telling(errno, error.raw_os_error().unwrap_or(libc::EIO));
+                    if addresses_left > 0 {
+                        self.setup.book.advance();
+                    }
+                }
+            }
+        }
+        self.session.handle_connect_failed(context.now, errno);
+    }
+
+    /// The pending attempt ended, well or not.
+    fn attempt_ended(&mut self, context: &mut Context<'_>) {
+        let Some(attempt) = self.attempt.take() else { return };
+        let Some(socket) = &self.socket else { return };
+        let outcome =
+            socket.finish().and_then(|()| context.poller.change(socket.number(), self.token(), false));
+        match outcome {
+            Ok(()) => self.established(context),
+            Err(error) => {
+                let errno = more_telling(attempt.errno, error.raw_os_error().unwrap_or(libc::EIO));
+                self.close(context);
+                if attempt.addresses_left > 0 {
+                    self.setup.book.advance();
+                }
+                self.connect_next(context, attempt.addresses_left, errno);
+            }
+        }
+    }
+
+    /// Tries a full backlog again.
+    fn retry(&mut self, context: &mut Context<'_>) {
+        let (Some(attempt), Some(socket)) = (&mut self.attempt, &self.socket) else { return };
+        let token = u64::from(self.generation) << 32 | u64::from(self.index);
+        let outcome = socket.retry(&attempt.target).and_then(|progress| {
+            if progress != Progress::Full {
+                context.poller.add(socket.number(), token, progress == Progress::Pending)?;
+            }
+            Ok(progress)
+        });
+        match outcome {
+            Ok(Progress::Full) => attempt.retry_at = Some(context.now + BACKLOG_RETRY),
+            Ok(Progress::Pending) => attempt.retry_at = None,
+            Ok(Progress::Up) => {
+                self.attempt = None;
+                self.established(context);
+            }
+            Err(error) => {
+                self.close(context);
+                self.session.handle_connect_failed(context.now, error.raw_os_error().unwrap_or(libc::EIO));
+            }
+        }
+    }
+
+    fn established(&mut self, context: &mut Context<'_>) {
+        match entropy::bytes::<20>() {
+            Ok(seed) => self.session.handle_connected(context.now, seed),
+            Err(error) => {
+                self.close(context);
+                self.session.handle_connect_failed(context.now, error.raw_os_error().unwrap_or(libc::EIO));
+            }
+        }
+    }
+
+    /// Reads what is there.
+    fn read(&mut self, context: &mut Context<'_>) {
+        let generation = self.generation;
+        for _ in 0..READS {
+            let Some(socket) = self.socket.as_ref().filter(|_| self.generation == generation) else { return };
+            match socket.receive(context.buffer) {
+                Received::Nothing => return,
+                Received::Bytes(count) => {
+                    let bytes = context.buffer.get(..count).unwrap_or_default();
+                    self.session.handle_bytes(context.now, bytes);
+                    self.drain(context);
+                    if count < context.buffer.len() {
+                        return;
+                    }
+                }
+                Received::End => {
+                    // The descriptor stays readable for ever; the session has no more use for it.
+                    self.session.handle_eof(context.now);
+                    self.drain(context);
+                    self.close_if(context, generation);
+                    return;
+                }
+                Received::Broken(errno) => {
+                    self.session.handle_reset(context.now, errno);
+                    self.drain(context);
+                    self.close_if(context, generation);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Writes what the socket did not take before.
+    fn flush(&mut self, context: &mut Context<'_>) {
+        let Some(socket) = &self.socket else { return };
+        match socket.send(&self.outgoing) {
+            Ok(sent) => {
+                self.outgoing.drain(..sent.min(self.outgoing.len()));
+                if self.outgoing.is_empty() {
+                    // Cannot fail for a descriptor that is registered; if it does, an event too many comes.
+                    let _ = context.poller.change(socket.number(), self.token(), false);
+                }
+            }
+            Err(error) => {
+                self.session.handle_reset(context.now, error.raw_os_error().unwrap_or(libc::EIO));
+            }
+        }
+    }
+
+    fn watch_output(&mut self, context: &mut Context<'_>) {
+        if let (false, Some(socket)) = (self.outgoing.is_empty(), &self.socket) {
+            if let Err(error) = context.poller.change(socket.number(), self.token(), true) {
+                self.session.handle_reset(context.now, error.raw_os_error().unwrap_or(libc::EIO));
+            }
+        }
+    }
+
+    fn close_if(&mut self, context: &mut Context<'_>, generation: u32) {
+        if self.generation == generation {
+            self.close(context);
+        }
+    }
+
+    fn close(&mut self, context: &mut Context<'_>) {
+        if let Some(socket) = self.socket.take() {
+            if !self.outgoing.is_empty() {
+                // Best effort, as the session's contract says.
+                let _ = socket.send(&self.outgoing);
+            }
+            context.poller.remove(socket.number());
+            socket.shut();
+            self.generation = self.generation.wrapping_add(1);
+        }
+        self.attempt = None;
+        self.outgoing.clear();
+    }
+}
+
+fn send(socket: &Socket, bytes: &[u8], rest: &mut Vec<u8>) -> Result<(), i32> {
+    let sent = socket.send(bytes).map_err(|e| e.raw_os_error().unwrap_or(libc::EIO))?;
+    rest.extend_from_slice(bytes.get(sent..).unwrap_or_default());
+    Ok(())
+}
+
+/// Of the failures of several addresses the one that says most about the server: a fault of our own proves nothing and
+/// comes first, a refusal proves that the host is there, an address family that this machine lacks says least.
+fn more_telling(a: i32, b: i32) -> i32 {
+    let rank = |errno: i32| match errno {
+        libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM => 4,
+        libc::ECONNREFUSED | libc::ECONNRESET => 3,
+        libc::ETIMEDOUT => 2,
+        libc::EADDRNOTAVAIL | libc::EAFNOSUPPORT => 0,
+        _ => 1,
+    };
+    if rank(b) >= rank(a) { b } else { a }
+}
+
+/// The words of a panic.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
+    if let Some(text) = panic.downcast_ref::<&str>() {
+        (*text).to_owned()
+    } else if let Some(text) = panic.downcast_ref::<String>() {
+        text.clone()
+    } else {
+        "without words".into()
+    }
+}
