@@ -6,7 +6,9 @@ use super::input::{Answer, Command, NodeRef};
 use super::pool_machine::PoolMachine;
 use super::time::Now;
 use crate::error::{Error, ErrorCode, Result};
-use crate::policy::safe::{Occasion, command, model::Model};
+use crate::policy::safe::command;
+use crate::policy::safe::Occasion;
+use crate::policy::safe::model::Model;
 use crate::policy::{mpp, rule_sentence};
 use crate::pool::{Judge, NodeType, PoolStatus};
 
@@ -35,18 +37,10 @@ impl Engine {
         }
         let out = &mut self.out;
         let done = pool.change(now, out, |pool| pool.obey(&command))?;
-        if let Some(node) = done.node {
-            pool.nodes[node].rule = done.rule;
-        }
         out.dirty = true;
-        pool.emit_about(
+        out.emit(
             now,
-            EventKind::Command,
-            Severity::Info,
-            done.node,
-            done.rule,
-            done.message.clone(),
-            out,
+            pool.draft(EventKind::Command, Severity::Info, done.node, done.rule, done.message.clone()),
         );
         pool.evaluate(now, Occasion::Look, out);
         self.settle(now);
@@ -89,6 +83,9 @@ impl PoolMachine {
             Command::ActivatePrimary(_) => self.gate.forget_waiting(),
             Command::RecoverPool(_) => self.status = PoolStatus::Ok,
             Command::RecoverNode(_) | Command::RemoveNode(_) => {}
+        }
+        if let Some(node) = node {
+            self.nodes[node].rule = rule;
         }
         let sentence = rule_sentence(rule).unwrap_or_default();
         let message = match node {

@@ -154,16 +154,17 @@ impl PoolMachine {
         let findings = std::mem::take(&mut self.findings);
         self.findings = vec![None; self.nodes.len()];
         let Judge::Mpp { members, settings } = &mut self.judge else { return };
-        // What the host's checkpoints found holds for this cycle; a FAIL of the pool's own stays.
-        let status = pool_status.unwrap_or(self.status);
+        // What the host's checkpoints found holds for this cycle alone; a FAIL of the library's own stays.
+        let standing = match self.config.probe_mode {
+            ProbeMode::External => PoolStatus::Ok,
+            ProbeMode::Builtin => self.status,
+        };
+        let status = pool_status.unwrap_or(standing);
         let verdicts = mpp::cycle(members, &findings, *settings, status);
         for verdict in verdicts {
             self.nodes[verdict.node].rule = verdict.rule;
         }
-        let shown = pool_status.unwrap_or(PoolStatus::Ok);
-        if pool_status.is_some() || self.config.probe_mode == ProbeMode::External {
-            self.status = shown;
-        }
+        self.status = status;
         self.tell(now, &before, out);
     }
 
@@ -187,28 +188,18 @@ impl PoolMachine {
                 self.doubt_since = Some(now.mono);
                 let text =
                     "first bad observation of the ACTIVE node: it and the stand-ins are looked at closely";
-                self.emit_about(
+                out.emit(
                     now,
-                    EventKind::Doubt,
-                    Severity::Warning,
-                    active,
-                    verdict.charge,
-                    text.into(),
-                    out,
+                    self.draft(EventKind::Doubt, Severity::Warning, active, verdict.charge, text.into()),
                 );
             }
             (Some(_), false) => {
                 self.doubt_since = None;
                 if before.active == active {
                     let text = "the ACTIVE node answers again".to_string();
-                    self.emit_about(
+                    out.emit(
                         now,
-                        EventKind::Relief,
-                        Severity::Info,
-                        active,
-                        verdict.charge,
-                        text,
-                        out,
+                        self.draft(EventKind::Relief, Severity::Info, active, verdict.charge, text),
                     );
                 }
             }
@@ -243,7 +234,7 @@ impl PoolMachine {
                     for (name, bar) in self.bars() {
                         text.push_str(&format!("; {name}: {}", bar.sentence()));
                     }
-                    self.emit_about(now, EventKind::LastNode, Severity::Alarm, active, rule, text, out);
+                    out.emit(now, self.draft(EventKind::LastNode, Severity::Alarm, active, rule, text));
                 }
                 self.blame(active, rule);
             }
@@ -268,7 +259,7 @@ impl PoolMachine {
 
     fn tell_hand_over(&self, now: Now, severity: Severity, node: Option<usize>, rule: u16, out: &mut Outbox) {
         let text = rule_sentence(rule).unwrap_or_default().to_string();
-        self.emit_about(now, EventKind::HandOver, severity, node, rule, text, out);
+        out.emit(now, self.draft(EventKind::HandOver, severity, node, rule, text));
     }
 
     /// Whether the heir of a hand-over has proven itself; if so the role moves.
@@ -413,7 +404,7 @@ impl PoolMachine {
             out.dirty = true;
             let severity = if self.status == PoolStatus::Fail { Severity::Alarm } else { Severity::Info };
             let text = format!("the pool's status is {}", self.status);
-            self.emit_about(now, EventKind::PoolStatus, severity, None, 0, text, out);
+            out.emit(now, self.draft(EventKind::PoolStatus, severity, None, 0, text));
         }
         if active != before.active {
             self.tell_switch(now, before.active, active, out);
@@ -450,7 +441,8 @@ impl PoolMachine {
         }
     }
 
-    fn draft(
+    /// What an event about a node, or about the pool, says.
+    pub fn draft(
         &self,
         kind: EventKind,
         severity: Severity,
@@ -473,21 +465,6 @@ impl PoolMachine {
             message,
             count: 0,
         }
-    }
-
-    /// Emits an event about a node, or about the pool.
-    #[allow(clippy::too_many_arguments)]
-    pub fn emit_about(
-        &self,
-        now: Now,
-        kind: EventKind,
-        severity: Severity,
-        node: Option<usize>,
-        rule: u16,
-        text: String,
-        out: &mut Outbox,
-    ) {
-        out.emit(now, self.draft(kind, severity, node, rule, text));
     }
 
     /// The pool as a snapshot shows it.
@@ -534,6 +511,7 @@ impl PoolMachine {
             status: self.judge.status(i),
             count: self.judge.count(i),
             waits_for_recover: self.judge.waits_for_recover(i),
+            owed: self.judge.is_owed(i),
             rule: n.rule,
             observed_ms: n.observed_ms,
             changed_ms: n.changed_ms,

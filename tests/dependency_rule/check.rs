@@ -1,7 +1,7 @@
 //! Holds every path of a pure room against the allow-list.
 
 use crate::rules;
-use crate::tree::{self, Crate, ModulePath, SourceFile};
+use crate::tree::{self, Crate, Import, ModulePath, SourceFile};
 use std::collections::BTreeSet;
 use syn::buffer::{Cursor, TokenBuffer};
 use syn::visit::{self, Visit};
@@ -315,10 +315,11 @@ fn resolve_inside(found: &Crate, path: Vec<String>, depth: usize, out: &mut BTre
         let (module, rest) = path.split_at(len);
         let Some((name, rest)) = rest.split_first() else { break };
         let imports = found.imports.get(module).and_then(|imports| imports.get(name));
-        // `pub(crate) use words;` only lifts the module's own macro.
+        // `pub(crate) use words;` only lifts the module's own macro, `use step::step;` a function out of a module of
+        // the same name: what such an import begins with is the item here.
         let own = found.items.get(module).is_some_and(|items| items.contains(name));
-        let imports = imports
-            .filter(|imports| depth <= 16 && !(own && imports.iter().all(|i| i.path == [name.as_str()])));
+        let lifts = |import: &Import| own && !import.rooted && import.path.first() == Some(name);
+        let imports = imports.filter(|imports| depth <= 16 && !imports.iter().all(lifts));
         let Some(imports) = imports else { continue };
         for import in imports {
             let mut target = import.path.clone();
@@ -410,8 +411,13 @@ impl<'ast> Visit<'ast> for Checker<'_> {
     }
 
     fn visit_attribute(&mut self, attribute: &'ast syn::Attribute) {
-        // `derive` and the like name paths; a documentation's text does not.
-        if let syn::Meta::List(list) = &attribute.meta {
+        // `derive` and the like name paths; a documentation's text and the names of lints are none.
+        let lint = ["allow", "expect", "warn", "deny", "forbid"]
+            .iter()
+            .any(|level| attribute.path().is_ident(level));
+        if let syn::Meta::List(list) = &attribute.meta
+            && !lint
+        {
             self.tokens(TokenBuffer::new2(list.tokens.clone()).begin());
         }
     }

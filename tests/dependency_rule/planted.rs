@@ -175,6 +175,8 @@ fn harmless_code_is_left_alone() {
         "use crate::probe::smuggled::IpAddr;",
         "mod inner { pub fn g() {} } pub use inner::g; fn f() { inner::g(); self::inner::g(); }",
         "mod inner { use super::super::time::Time; }",
+        "mod step { pub fn step() {} pub struct Next; } pub use step::{Next, step}; fn f(x: step::Next) { self::step::step() }",
+        "#[allow(clippy::too_many_arguments)] #[expect(clippy::all)] fn f() {}",
         "macro_rules! m { ($n:ident, $v:ident) => { $n::$v; $crate::probe::Address; x * y } } fn f() { m!(A, B) }",
         "fn f() { <[u8]>::len(x); <T as Iterator>::next(x); <Self as core::fmt::Debug>::fmt(x); T::default(); }",
         "fn f() { let v = vec![1, 2]; assert!(v.len() > 1, \"{}\", v[0]); matches!(x, State::Active | crate::Error) }",

@@ -1,12 +1,12 @@
 //! Policy `safe`, the default: the same words without the original's faults.
 
 pub mod command;
-pub mod evaluate;
+pub mod evaluation;
 pub mod ladder;
 pub mod model;
 pub mod table;
 
-pub use evaluate::{Occasion, Verdict, evaluate};
+pub use evaluation::{Occasion, Verdict, evaluate};
 pub use ladder::{Ladder, Step};
 pub use model::{Bar, Evidence, HandOver, Member, Model, Settings};
 pub use table::{RoleAction, Tables};
