@@ -77,7 +77,7 @@ fn reads_and_writes() {
     let large = vec![7u8; 32 << 20];
     let sent = socket.send(&large).expect("a write");
     assert!(sent > 0 && sent < large.len(), "the kernel took {sent} and no more");
-    drop(peer);
+    drop((socket, peer));
     let (socket, peer) = pair(&registry);
     socket.send(b"never read").expect("a write");
     // What was not read makes the peer's kernel reset the connection.
