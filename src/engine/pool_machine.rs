@@ -154,16 +154,17 @@ impl PoolMachine {
         let findings = std::mem::take(&mut self.findings);
         self.findings = vec![None; self.nodes.len()];
         let Judge::Mpp { members, settings } = &mut self.judge else { return };
-        // What the host's checkpoints found holds for this cycle; a FAIL of the pool's own stays.
-        let status = pool_status.unwrap_or(self.status);
+        // What the host's checkpoints found holds for this cycle alone; a FAIL of the library's own stays.
+        let standing = match self.config.probe_mode {
+            ProbeMode::External => PoolStatus::Ok,
+            ProbeMode::Builtin => self.status,
+        };
+        let status = pool_status.unwrap_or(standing);
         let verdicts = mpp::cycle(members, &findings, *settings, status);
         for verdict in verdicts {
             self.nodes[verdict.node].rule = verdict.rule;
         }
-        let shown = pool_status.unwrap_or(PoolStatus::Ok);
-        if pool_status.is_some() || self.config.probe_mode == ProbeMode::External {
-            self.status = shown;
-        }
+        self.status = status;
         self.tell(now, &before, out);
     }
 
@@ -510,6 +511,7 @@ impl PoolMachine {
             status: self.judge.status(i),
             count: self.judge.count(i),
             waits_for_recover: self.judge.waits_for_recover(i),
+            owed: self.judge.is_owed(i),
             rule: n.rule,
             observed_ms: n.observed_ms,
             changed_ms: n.changed_ms,

@@ -15,21 +15,22 @@
 //! Every function may be called from any thread. All but `new`, `stop`, `run_cycle`, a command that waits for
 //! durability and the first use of an instance with a cache hold a short lock only.
 
+pub mod cache_file;
 mod commands;
-
 mod events;
 mod names;
 mod open;
 mod run;
+pub mod secrets;
 mod shared;
 
+use self::shared::Handle;
 use crate::config::Config;
 use crate::engine::{Answer, Severity, Snapshot};
 use crate::error::Result;
 use crate::policy::budget::Budget;
 use crate::pool::PoolStatus;
 use crate::probe::{Cause, Facts};
-use self::shared::Handle;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -150,7 +151,7 @@ impl Instance {
     }
 
     /// One cycle of a pool, with its burst; blocks for at most `timeout`. For cron and scripts; not on a started
-    /// instance. The other pools of the instance are probed meanwhile, too.
+    /// instance.
     ///
     /// # Errors
     ///
