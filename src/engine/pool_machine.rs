@@ -447,7 +447,12 @@ impl PoolMachine {
         let rule = new.or(old).map_or(0, |i| self.nodes[i].rule);
         let reason = rule_sentence(rule).unwrap_or("the ACTIVE node changed");
         let text = format!("ACTIVE was {}, is {}: {reason}", name(old), name(new));
-        let severity = if old.is_none() { Severity::Info } else { Severity::Alarm };
+        // A planned move wakes nobody: its old ACTIVE has not failed.
+        let severity = match (old, new) {
+            (Some(_), None) => Severity::Alarm,
+            (Some(old), _) if self.judge.state(old).is_failed() => Severity::Alarm,
+            _ => Severity::Info,
+        };
         let mut draft = self.draft(EventKind::Switch, severity, new, rule, text);
         draft.cause = old.and_then(|i| self.nodes[i].last.as_ref()).map_or(Cause::Ok, |o| o.cause);
         out.emit(now, draft);

@@ -58,10 +58,17 @@ impl PoolMachine {
     fn ask(&mut self, now: Time, node: usize, fresh: bool, out: &mut Outbox) {
         let interval = u64::try_from(self.nodes[node].config.probe.interval.as_nanos()).unwrap_or(u64::MAX);
         let jitter = Duration::from_nanos(out.random(interval / 10));
+        // A kept connection says nothing of the door: whether clients can log in shows at a login.
+        let login_interval = self.nodes[node].config.probe.login_interval;
+        let last_login = self.nodes[node].schedule.last_login;
+        let fresh = fresh || last_login.is_some_and(|at| now.since(at) >= login_interval);
         let probe = out.probe(NodeRef { pool: self.index, node }, fresh);
         let schedule = &mut self.nodes[node].schedule;
         schedule.in_flight = Some(probe);
         schedule.last_started = Some(now);
+        if fresh || last_login.is_none() {
+            schedule.last_login = Some(now);
+        }
         schedule.hint = false;
         schedule.jitter = jitter;
     }
