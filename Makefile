@@ -1,0 +1,135 @@
+# make                 libraries, command and C examples
+# make install         copies what is built: PREFIX= DESTDIR= LIBDIR=
+# make python          .venv with the Python package
+# make test            everything; make test-rust, test-c, test-python, test-real for parts
+# make header          include/primacy.h from src/ffi, and what hangs on it
+# make abi-baseline    abi/libprimacy.abi anew, after a deliberate change of the contract
+# make deps            installs Debian packages that tests and demo need (as root; else prints the line)
+#
+# After `cargo vendor` build with CARGO_FLAGS="--locked --offline".
+
+CARGO       ?= cargo
+CARGO_FLAGS ?= --locked
+CC          ?= cc
+CXX         ?= c++
+LD          ?= ld
+OBJCOPY     ?= objcopy
+PYTHON      ?= python3
+PREFIX      ?= /usr/local
+LIBDIR      ?= $(PREFIX)/lib
+DESTDIR     ?=
+
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+SONAME  := libprimacy.so.0
+DIST    := target/dist
+SHARED  := $(DIST)/libprimacy.so.$(VERSION)
+LINKS   := $(DIST)/$(SONAME) $(DIST)/libprimacy.so
+STATIC  := $(DIST)/libprimacy.a
+COMMAND := $(DIST)/primacy
+EXAMPLES := $(patsubst examples/c/%.c,target/examples/c/%,$(wildcard examples/c/*.c))
+
+SOURCES := Cargo.toml Cargo.lock $(shell find src -name '*.rs')
+
+# What a program that links libprimacy.a needs besides.
+SYSLIBS := -lgcc_s -lpthread -lm -ldl -lc
+HARDEN  := -Wl,-z,nodelete -Wl,-z,defs -Wl,-z,relro -Wl,-z,now
+C99     := -std=c99 -Wall -Wextra -Wpedantic -Werror -O2 -g -Iinclude
+
+all: $(SHARED) $(LINKS) $(STATIC) $(COMMAND) $(EXAMPLES)
+
+# cargo leaves a file alone that would not change, so its time is set for make.
+target/release/libprimacy.a: $(SOURCES)
+	$(CARGO) build $(CARGO_FLAGS) --release --lib
+	@touch $@
+
+# By --bin alone cargo leaves the archive beside it as it is, without the command's features.
+target/release/primacy: $(SOURCES) | target/release/libprimacy.a
+	$(CARGO) build $(CARGO_FLAGS) --release --features cli --bin primacy
+	@touch $@
+
+$(COMMAND): target/release/primacy | $(DIST)
+	cp $< $@
+
+$(DIST) target/examples/c target/c:
+	mkdir -p $@
+
+# Symbol versions do not survive cargo's own link, so the shared object is a relink of the static archive.
+relink = $(CC) -shared -o $(2) -Wl,--whole-archive $(1) -Wl,--no-whole-archive -Wl,--gc-sections \
+	-Wl,--version-script=primacy.map -Wl,-soname,$(SONAME) $(HARDEN) $(SYSLIBS)
+
+$(SHARED): target/release/libprimacy.a primacy.map | $(DIST)
+	$(call relink,$<,$@.new) -Wl,--strip-debug
+	mv $@.new $@
+
+$(LINKS): $(SHARED)
+	ln -sf libprimacy.so.$(VERSION) $@
+	@touch -h $@
+
+# One relocatable object with nothing global but the contract: two such archives link together. The bitcode that std's objects
+# carry for LTO makes no sense once they are joined.
+$(STATIC): target/release/libprimacy.a | $(DIST)
+	rm -f $@
+	$(LD) -r --whole-archive $< -o target/release/primacy-all.o
+	$(OBJCOPY) --strip-debug --remove-section=.llvmbc --remove-section=.llvmcmd --wildcard --keep-global-symbol='primacy_*' target/release/primacy-all.o $(DIST)/primacy.o
+	$(AR) crs $@ $(DIST)/primacy.o
+	rm -f target/release/primacy-all.o $(DIST)/primacy.o
+
+# Examples find the library beside the build; a program of your own uses `pkg-config --cflags --libs primacy`.
+target/examples/c/%: examples/c/%.c include/primacy.h $(SHARED) $(LINKS) | target/examples/c
+	$(CC) $(C99) $< -o $@ -L$(DIST) -lprimacy -Wl,-rpath,'$$ORIGIN/../../dist'
+
+install:
+	@for file in $(SHARED) $(STATIC) $(COMMAND); do \
+		[ -e $$file ] || { echo "install: $$file is not built; run make first" >&2; exit 1; }; done
+	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(SHARED) $(DESTDIR)$(LIBDIR)/
+	ln -sf libprimacy.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libprimacy.so
+	install -m 644 $(STATIC) $(DESTDIR)$(LIBDIR)/
+	install -m 644 include/primacy.h $(DESTDIR)$(PREFIX)/include/
+	install -m 755 $(COMMAND) $(DESTDIR)$(PREFIX)/bin/
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' primacy.pc.in \
+		> $(DESTDIR)$(LIBDIR)/pkgconfig/primacy.pc
+
+# The package needs nothing at run time and its wheel is built by the script beside it, so no network either.
+python: .venv/primacy-installed
+.venv/primacy-installed: $(SHARED) $(wildcard bindings/python/*.* bindings/python/primacy/*)
+	[ -x .venv/bin/python ] || $(PYTHON) -m venv .venv || $(PYTHON) -m venv --without-pip .venv
+	.venv/bin/python bindings/python/build_backend.py install --library $(SHARED)
+	@touch $@
+
+deps:
+	sh tests/tools/deps.sh
+
+header:
+	PRIMACY_WRITE_HEADER=1 $(CARGO) test $(CARGO_FLAGS) --test header
+	$(PYTHON) bindings/python/generate.py include/primacy.h > bindings/python/primacy/_abi.py.new
+	mv bindings/python/primacy/_abi.py.new bindings/python/primacy/_abi.py
+
+# The build for tests: doors for planted panics, freed handles kept, whole debug information (abidiff misses changes
+# of structures below that).
+target/testing/debug/libprimacy.a: $(SOURCES)
+	$(CARGO) build $(CARGO_FLAGS) --lib --features testing --target-dir target/testing
+	@touch $@
+
+target/testing/libprimacy.so.0: target/testing/debug/libprimacy.a primacy.map
+	$(call relink,$<,$@.new)
+	mv $@.new $@
+
+abi_of = abidw --no-corpus-path --no-comp-dir-path --no-show-locs --drop-undefined-syms --headers-dir include $(1)
+
+abi-baseline: target/testing/libprimacy.so.0
+	$(call abi_of,$<) --out-file abi/libprimacy.abi
+
+# Everything, with the sum of all runners in the last line.
+test:
+	@tests/tools/run all
+
+test-rust test-c test-python test-real:
+	@tests/tools/run $(@:test-%=%)
+
+demo bench soak fuzz:
+	@echo "make $@: not built yet" >&2; exit 2
+
+.PHONY: all install python deps header abi-baseline test test-rust test-c test-python test-real demo bench soak fuzz
+.DELETE_ON_ERROR:
