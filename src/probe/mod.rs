@@ -7,6 +7,8 @@ pub mod observation;
 mod replica_status;
 pub mod session;
 pub mod statements;
+#[cfg(test)]
+mod tests;
 mod verdict;
 
 pub use addresses::AddressBook;

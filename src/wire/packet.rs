@@ -59,8 +59,15 @@ pub(super) fn take_lenenc_int(bytes: &mut &[u8]) -> Option<u64> {
 /// Takes a length-encoded string off the front.
 #[inline]
 pub(super) fn take_lenenc_bytes<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let length = usize::try_from(take_lenenc_int(bytes)?).ok()?;
-    let (taken, rest) = bytes.split_at_checked(length)?;
+    let (length, rest) = match **bytes {
+        // Nearly every string of a status; three hundred of them are in each answer.
+        [length @ 0..=0xFA, ref rest @ ..] => (usize::from(length), rest),
+        _ => {
+            let mut rest = *bytes;
+            (usize::try_from(take_lenenc_int(&mut rest)?).ok()?, rest)
+        }
+    };
+    let (taken, rest) = rest.split_at_checked(length)?;
     *bytes = rest;
     Some(taken)
 }
