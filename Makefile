@@ -4,6 +4,7 @@
 # make test            everything; make test-rust, test-c, test-python, test-real for parts
 # make header          include/primacy.h from src/ffi, and what hangs on it
 # make abi-baseline    abi/libprimacy.abi anew, after a deliberate change of the contract
+# make demo            a real failover before your eyes
 # make deps            installs Debian packages that tests and demo need (as root; else prints the line)
 #
 # After `cargo vendor` build with CARGO_FLAGS="--locked --offline".
@@ -128,7 +129,14 @@ test:
 test-rust test-c test-python test-real:
 	@tests/tools/run $(@:test-%=%)
 
-demo bench soak fuzz:
+# Two real servers, one killed, the other taking over: the table live, then what happened when, and the picture.
+# PRIMACY_DEMO_SERVER=mysql does it on MySQL 9.7.
+demo: deps
+	@$(MAKE) --no-print-directory python
+	@.venv/bin/python -c "import pymysql" 2>/dev/null || .venv/bin/python -m pip install --quiet -r tests/requirements.txt
+	.venv/bin/python examples/demo/demo.py
+
+bench soak fuzz:
 	@echo "make $@: not built yet" >&2; exit 2
 
 .PHONY: all install python deps header abi-baseline test test-rust test-c test-python test-real demo bench soak fuzz

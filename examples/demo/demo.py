@@ -26,13 +26,13 @@ PICTURE = ROOT / "target" / "demo" / "timeline.svg"
 
 
 def configuration(space, nodes):
-    password = Path(space.folder) / "probe.password"
+    password = Path(space.path) / "probe.password"
     password.write_text(PROBE.password + "\n")
     password.chmod(0o600)
     cfg = primacy.Config()
     cfg.load_text(
         f"""
-cache_file = "{space.folder}/primacy.cache"
+cache_file = "{space.path}/primacy.cache"
 
 [probe]
 user = "{PROBE.user}"
@@ -54,9 +54,10 @@ nodes = [
 class Writer(threading.Thread):
     """Writes a row every few milliseconds to whatever node the library names; keeps what was acknowledged."""
 
-    def __init__(self, pool, timeline):
+    def __init__(self, pool, servers, timeline):
         super().__init__(daemon=True)
         self.pool, self.timeline = pool, timeline
+        self.servers = {server.address: server for server in servers}
         self.acknowledged, self.failed = [], 0
         self.running = True
         self.connection, self.node = None, None
@@ -84,11 +85,8 @@ class Writer(threading.Thread):
             raise LookupError("no ACTIVE node, or routing pauses")
         if active.name != self.node or self.connection is None:
             self.close()
-            host, _, port = active.name.rpartition(":")
-            self.connection = pymysql.connect(
-                host=host, port=int(port), user=APP.user, password=APP.password, database=APP_SCHEMA,
-                autocommit=True, connect_timeout=1, read_timeout=2, write_timeout=2,
-            )
+            server = self.servers[active.name]
+            self.connection = server.connect(user=APP.user, db=APP_SCHEMA, tcp=True, timeout=2)
             self.node = active.name
         with self.connection.cursor() as cursor:
             cursor.execute("INSERT INTO orders (number, node) VALUES (%s, %s)", (number, self.node))
@@ -120,7 +118,7 @@ class Demo:
 
     def run(self):
         a, b = self.nodes
-        print(f"starting two {FLAVOUR} servers ({type(a).version()}) in {self.space.folder} …", flush=True)
+        print(f"starting two {FLAVOUR} servers ({type(a).version()}) in {self.space.path} …", flush=True)
         for node in self.nodes:
             node.start()
         for node in self.nodes:
@@ -139,7 +137,7 @@ class Demo:
             self.screen.start()
             watcher = threading.Thread(target=self.watch, daemon=True)
             watcher.start()
-            writer = Writer(self.pool, self.timeline)
+            writer = Writer(self.pool, self.nodes, self.timeline)
             try:
                 self.story(a, b, writer)
             finally:
@@ -150,7 +148,7 @@ class Demo:
                 watcher.join(5)
             missing = self.verify(writer)
             print()
-            print(instance.budget("orders"))
+            print(self.pool.budget())
         self.timeline.save(PICTURE, FLAVOUR)
         self.timeline.report(sys.stdout)
         print(f"writes acknowledged: {len(writer.acknowledged)}, failed: {writer.failed}, "
@@ -159,17 +157,15 @@ class Demo:
             print(f"  missing: {missing[:20]}{' …' if len(missing) > 20 else ''}; asynchronous replication had not "
                   "sent them when the server was killed, and they did not come back with it")
         print(f"picture: {PICTURE.relative_to(ROOT)}")
-        return 0
+        return 0 if writer.acknowledged else 1
 
     def watch(self):
         self.done = False
         while not self.done:
-            event = self.events.next()
-            if event is None:
-                time.sleep(0.002)
-                continue
-            self.timeline.event(event)
-            self.screen.event(event)
+            event = self.events.wait(0.1)
+            if event is not None:
+                self.timeline.event(event)
+                self.screen.event(event)
 
     def wait(self, what, condition, timeout=60):
         wait_until(condition, timeout, what)

@@ -64,11 +64,11 @@ class Screen(threading.Thread):
                     self.erase()
                     self.draw()
                 else:
-                    rows = [tuple(row) for row in self.rows()[1:]]
+                    rows = [(kind, name, state, status) for kind, name, _, status, state, _ in self.rows()[1:]]
                     if rows != self.last:
                         self.last = rows
                         at = time.time() - self.began
-                        print(f"{at:8.3f}  " + "  |  ".join(" ".join(row) for row in rows), flush=True)
+                        print(f"{at:8.3f}      " + "  |  ".join(" ".join(row) for row in rows), flush=True)
             time.sleep(0.05)
 
     def stop(self):

@@ -29,16 +29,24 @@ class Timeline:
     def fault(self, at):
         self.fault_at = at
 
-    def report(self, out):
-        """The moments that matter, in milliseconds from the fault, with the rules that decided."""
-        fault = self.fault_at
-        after = [e for e in self.events if e.wall_ms / 1000 >= fault - 0.002]
+    def moments(self):
+        """The doubt, the switch and the first good write after the fault; each may be None."""
+        after = self.after_the_fault()
         doubt = next((e for e in after if e.kind == "doubt"), None)
         switch = next((e for e in after if e.kind == "switch"), None)
         first = next((w for w in self.writes if switch and w[0] * 1000 >= switch.wall_ms and w[2]), None)
-        back = [e for e in after if e.kind in ("switch", "hand_over", "stranded", "command") and e is not switch]
+        return doubt, switch, first
+
+    def after_the_fault(self):
+        return [e for e in self.events if e.wall_ms / 1000 >= self.fault_at - 0.002]
+
+    def report(self, out):
+        """The moments that matter, in milliseconds from the fault, with the rules that decided."""
+        doubt, switch, first = self.moments()
+        kinds = ("switch", "hand_over", "stranded", "command")
+        back = [e for e in self.after_the_fault() if e.kind in kinds and e is not switch]
         print("\nwhat happened when (ms after the fault):", file=out)
-        self.line(out, fault, 0, "fault: kill -9 of the ACTIVE node")
+        self.line(out, self.fault_at, 0, "fault: kill -9 of the ACTIVE node")
         for event, word in ((doubt, "first doubt"), (switch, "switch")):
             if event is not None:
                 self.line(out, event.wall_ms / 1000, event.rule, f"{word}: {event.message}")
@@ -46,6 +54,16 @@ class Timeline:
             self.line(out, first[0], 0, f"first good write, on {first[1]}")
         for event in back:
             self.line(out, event.wall_ms / 1000, event.rule, f"{event.kind}: {event.message}")
+
+    def caption(self):
+        doubt, switch, first = self.moments()
+        parts = ["kill -9"]
+        for event, word in ((doubt, "first doubt"), (switch, "switch")):
+            if event is not None:
+                parts.append(f"{word} after {event.wall_ms - self.fault_at * 1000:.0f} ms (rule {event.rule})")
+        if first is not None:
+            parts.append(f"first good write after {(first[0] - self.fault_at) * 1000:.0f} ms")
+        return " \u2192 ".join(parts)
 
     def line(self, out, at, rule, text):
         number = f"rule {rule}" if rule else ""
@@ -64,14 +82,15 @@ class Timeline:
         def x(at):
             return left + (at - begin) * scale
 
-        height = 110 + lane * (len(self.nodes) + 1) + 22 * len(self.marks)
+        height = 132 + lane * (len(self.nodes) + 1) + 22 * len(self.marks)
         parts = [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
             'font-family="sans-serif" font-size="13">',
             f'<rect width="{width}" height="{height}" fill="white"/>',
             f'<text x="16" y="26" font-size="17">Primacy: fail-over and hand-back of two {escape(flavour)} servers</text>',
+            f'<text x="16" y="48" fill="#444">{escape(self.caption())}</text>',
         ]
-        top = 50
+        top = 72
         for i, node in enumerate(self.nodes):
             y = top + i * lane
             parts.append(f'<text x="16" y="{y + 20}">{escape(node)}</text>')

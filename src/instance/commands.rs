@@ -23,8 +23,7 @@ impl Handle {
         observed_by_host(pool, probe_mode)?;
         let now = clock::now();
         let HostObservation { cause, errno, message, facts } = observation;
-        let observation =
-            Observation { cause, errno, message, facts, started: now.mono, ended: now.mono };
+        let observation = Observation { cause, errno, message, facts, started: now.mono, ended: now.mono };
         core.give(now, Input::Observed { node, observation })
     }
 
@@ -115,9 +114,9 @@ impl Handle {
         let core = self.shared.core.lock();
         let index = names::pool(&core.config, pool)?;
         let config = core.config.pools.get(index);
-        config.map(crate::policy::budget::budget).ok_or_else(|| {
-            Error::new(ErrorCode::NotFound, format!("no pool is named '{pool}'"))
-        })
+        config
+            .map(crate::policy::budget::budget)
+            .ok_or_else(|| Error::new(ErrorCode::NotFound, format!("no pool is named '{pool}'")))
     }
 
     pub(super) fn subscribe(&self, filter: EventFilter, capacity: usize) -> Result<Subscription> {
@@ -149,6 +148,8 @@ fn observed_by_host(pool: &str, mode: Option<ProbeMode>) -> Result<()> {
     }
     Err(Error::new(
         ErrorCode::State,
-        format!("the library probes pool '{pool}' itself; set pool.{pool}.probe = \"external\" to observe it"),
+        format!(
+            "the library probes pool '{pool}' itself; set pool.{pool}.probe = \"external\" to observe it"
+        ),
     ))
 }

@@ -159,7 +159,8 @@ impl Subscription {
         let mut state = self.queue.state.lock();
         if let Some(last) = state.last_lost.take() {
             let count = core::mem::take(&mut state.lost);
-            let message = format!("{count} events were dropped because nobody read them; the snapshot is complete");
+            let message =
+                format!("{count} events were dropped because nobody read them; the snapshot is complete");
             let mut event = plain(EventKind::Lost, Severity::Warning, last, message);
             event.pool = self.queue.filter.pool.clone().unwrap_or_default();
             event.count = count;

@@ -23,13 +23,13 @@ mod open;
 mod run;
 mod shared;
 
+use self::shared::Handle;
 use crate::config::Config;
 use crate::engine::{Answer, Severity, Snapshot};
 use crate::error::Result;
 use crate::policy::budget::Budget;
 use crate::pool::PoolStatus;
 use crate::probe::{Cause, Facts};
-use self::shared::Handle;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -150,7 +150,7 @@ impl Instance {
     }
 
     /// One cycle of a pool, with its burst; blocks for at most `timeout`. For cron and scripts; not on a started
-    /// instance. The other pools of the instance are probed meanwhile, too.
+    /// instance.
     ///
     /// # Errors
     ///

@@ -113,8 +113,7 @@ fn read_key(path: &Path) -> Result<Vec<u8>> {
 impl Core {
     /// Whether the engine exists and its cache is locked by this process.
     pub(super) fn is_open(&self) -> bool {
-        self.engine.is_some()
-            && (self.writer.is_none() || self.opened_by == Some(std::process::id()))
+        self.engine.is_some() && (self.writer.is_none() || self.opened_by == Some(std::process::id()))
     }
 
     /// The folder of the cache, if there is one.
@@ -133,9 +132,9 @@ impl Core {
             }
             _ => (None, None),
         };
-        let seed = entropy::bytes::<8>().map(u64::from_ne_bytes).map_err(|e| {
-            Error::new(ErrorCode::Io, format!("the system gives no random bytes: {e}"))
-        })?;
+        let seed = entropy::bytes::<8>()
+            .map(u64::from_ne_bytes)
+            .map_err(|e| Error::new(ErrorCode::Io, format!("the system gives no random bytes: {e}")))?;
         let now = clock::now();
         self.engine = Some(Engine::new(self.config.clone(), cache.as_ref(), seed, now));
         self.writer = writer;

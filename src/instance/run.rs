@@ -3,7 +3,7 @@
 use super::names;
 use super::shared::{Core, Handle, Life, Shared};
 use crate::config::ProbeMode;
-use crate::engine::{Engine, Input, Time};
+use crate::engine::{Input, Time};
 use crate::error::{Error, ErrorCode, Result};
 use crate::io::driver::{Driver, Mode};
 use crate::io::lock::CacheLock;
@@ -100,7 +100,9 @@ impl Handle {
         match core.life {
             Life::New => {}
             Life::Thread(_) => return Ok(()),
-            Life::Host => return Err(state("the host's loop runs this instance: fd() and start() exclude each other")),
+            Life::Host => {
+                return Err(state("the host's loop runs this instance: fd() and start() exclude each other"));
+            }
             Life::Cycle => return Err(state("run_cycle() is at work; start() when it has ended")),
             Life::Stopped => return Err(state("a stopped instance does not start again; make a new one")),
         }
@@ -127,7 +129,9 @@ impl Handle {
             }
             Life::Host => {}
             Life::Thread(_) => {
-                return Err(state("a thread of its own runs this instance: start() and fd() exclude each other"));
+                return Err(state(
+                    "a thread of its own runs this instance: start() and fd() exclude each other",
+                ));
             }
             Life::Cycle => return Err(state("run_cycle() is at work; call fd() when it has ended")),
             Life::Stopped => return Err(state("a stopped instance does not start again; make a new one")),
@@ -159,7 +163,9 @@ impl Handle {
         match core.life {
             Life::New => {}
             Life::Cycle => return Err(state("another thread is inside run_cycle()")),
-            _ => return Err(state("this instance runs by itself: run_cycle() is for one that is not started")),
+            _ => {
+                return Err(state("this instance runs by itself: run_cycle() is for one that is not started"));
+            }
         }
         self.begin(&mut core, Mode::Thread)?;
         let Some(waiter) = core.driver.as_ref().map(Driver::waiter) else { return Err(state("no driver")) };
@@ -196,23 +202,23 @@ impl Handle {
         deadline: Time,
     ) -> (MutexGuard<'a, Core>, Result<()>) {
         let mut events = Vec::new();
-        let mut outcome = core.give(clock::now(), Input::Start);
+        let mut outcome = core.give(clock::now(), Input::RunOnce { pool });
         while outcome.is_ok() {
             if core.stop {
                 outcome = Err(Error::new(ErrorCode::Stopped, "the instance was stopped during the cycle"));
                 break;
             }
-            match core.missing(pool) {
+            match core.guarded(|engine| engine.is_settled(pool)) {
                 Err(error) => {
                     outcome = Err(error);
                     break;
                 }
-                Ok(None) => break,
-                Ok(Some(missing)) if clock::mono() >= deadline => {
-                    outcome = Err(Error::new(ErrorCode::Timeout, missing));
+                Ok(true) => break,
+                Ok(false) if clock::mono() >= deadline => {
+                    outcome = Err(core.unsettled(pool));
                     break;
                 }
-                Ok(Some(_)) => {}
+                Ok(false) => {}
             }
             let until = core.driver.as_mut().and_then(Driver::fall_asleep);
             let until = until.map_or(deadline, |at| at.min(deadline));
@@ -279,31 +285,28 @@ impl Handle {
 }
 
 impl Core {
-    /// What the pool's cycle still waits for; nothing once it is settled.
-    fn missing(&mut self, pool: usize) -> Result<Option<String>> {
-        let now = clock::now();
-        let settled = self.guarded(|engine| engine.is_settled(pool))?;
-        let removed = self.guarded(|engine| Engine::cache(engine, now))?;
-        let removed = removed.pools.get(pool).map(|p| p.removed.as_slice()).unwrap_or_default();
-        let Some(config) = self.config.pools.get(pool) else { return Ok(None) };
-        let seen = self.observed.as_ref().map(|(_, seen)| seen);
-        let missing: Vec<String> = config
-            .nodes
+    /// What the pool's cycle still waits for.
+    fn unsettled(&self, pool: usize) -> Error {
+        let (name, nodes) = match self.config.pools.get(pool) {
+            Some(pool) => (pool.name.as_str(), pool.nodes.as_slice()),
+            None => ("", &[][..]),
+        };
+        let seen = |index| self.observed.as_ref().is_some_and(|(_, seen)| seen.contains(&index));
+        let missing: Vec<String> = nodes
             .iter()
             .enumerate()
-            .filter(|(index, _)| !seen.is_some_and(|seen| seen.contains(index)))
+            .filter(|(index, _)| !seen(*index))
             .map(|(_, node)| node.address.to_string())
-            .filter(|name| !removed.contains(name))
             .collect();
-        if missing.is_empty() && settled {
-            return Ok(None);
-        }
         let what = if missing.is_empty() {
             "a doubt is still open".to_owned()
         } else {
-            format!("not yet observed: {}", missing.join(", "))
+            format!("not observed: {}", missing.join(", "))
         };
-        Ok(Some(format!("the cycle of pool '{}' did not end in the time given; {what}", config.name)))
+        Error::new(
+            ErrorCode::Timeout,
+            format!("the cycle of pool '{name}' did not end in the time given; {what}"),
+        )
     }
 }
 

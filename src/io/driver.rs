@@ -146,11 +146,6 @@ impl Driver {
         }
     }
 
-    /// Hands in the outcome of a write that somebody else made.
-    pub(crate) fn push(&mut self, input: Input) {
-        self.inputs.push_back(input);
-    }
-
     /// The thread goes to sleep: until when. `None` is for ever.
     pub(crate) fn fall_asleep(&mut self) -> Option<Time> {
         self.poller.fall_asleep()

@@ -325,9 +325,8 @@ impl Link {
     fn attempt_ended(&mut self, context: &mut Context<'_>) {
         let Some(attempt) = self.attempt.take() else { return };
         let Some(socket) = &self.socket else { return };
-        let outcome = socket
-            .finish()
-            .and_then(|()| context.poller.change(socket.number(), self.token(), false));
+        let outcome =
+            socket.finish().and_then(|()| context.poller.change(socket.number(), self.token(), false));
         match outcome {
             Ok(()) => self.established(context),
             Err(error) => {

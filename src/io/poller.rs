@@ -233,8 +233,8 @@ fn wait(
         }
     } else {
         // Rounded up: a wait that ends early would spin until the deadline.
-        let millis = timeout
-            .map_or(-1, |t| i32::try_from(t.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX));
+        let millis =
+            timeout.map_or(-1, |t| i32::try_from(t.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX));
         // SAFETY: the buffer holds BATCH events.
         unsafe { libc::epoll_wait(epoll, events.as_mut_ptr(), BATCH as libc::c_int, millis) }
     };

@@ -64,7 +64,8 @@ impl Socket {
             socket.set_option(libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)?;
         }
         // SAFETY: the address is a live structure of the length that is passed with it.
-        match checked(unsafe { libc::connect(socket.number(), (&raw const raw.storage).cast(), raw.length) }) {
+        match checked(unsafe { libc::connect(socket.number(), (&raw const raw.storage).cast(), raw.length) })
+        {
             Ok(()) => {
                 socket.refuse_self()?;
                 Ok((socket, Progress::Up))
@@ -113,9 +114,8 @@ impl Socket {
         }
         let own = self.name(libc::getsockname)?;
         // The peer may have reset the connection meanwhile; then it has no name any more.
-        let peer = self
-            .name(libc::getpeername)
-            .map_err(|_| io::Error::from_raw_os_error(libc::ECONNRESET))?;
+        let peer =
+            self.name(libc::getpeername).map_err(|_| io::Error::from_raw_os_error(libc::ECONNRESET))?;
         if own == peer { Err(io::Error::from_raw_os_error(libc::ECONNREFUSED)) } else { Ok(()) }
     }
 
@@ -221,9 +221,7 @@ impl Socket {
     fn set_option(&self, level: i32, name: i32, value: i32) -> io::Result<()> {
         let length = size_of::<i32>() as libc::socklen_t;
         // SAFETY: `value` is live and `length` is its length.
-        checked(unsafe {
-            libc::setsockopt(self.number(), level, name, (&raw const value).cast(), length)
-        })
+        checked(unsafe { libc::setsockopt(self.number(), level, name, (&raw const value).cast(), length) })
     }
 
     fn option(&self, level: i32, name: i32) -> io::Result<i32> {

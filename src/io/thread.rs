@@ -4,15 +4,8 @@ use std::io;
 use std::thread::{Builder, JoinHandle};
 
 /// Signals that a fault of the thread itself raises. Blocking them would turn a crash into a hang.
-const SYNCHRONOUS: [libc::c_int; 7] = [
-    libc::SIGSEGV,
-    libc::SIGBUS,
-    libc::SIGFPE,
-    libc::SIGILL,
-    libc::SIGTRAP,
-    libc::SIGABRT,
-    libc::SIGSYS,
-];
+const SYNCHRONOUS: [libc::c_int; 7] =
+    [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGABRT, libc::SIGSYS];
 
 /// The caller's signal mask, restored when dropped.
 struct Mask {

@@ -116,8 +116,7 @@ impl AddressBook {
                         addresses.push(address);
                     }
                 }
-                self.first =
-                    current.and_then(|c| addresses.iter().position(|a| *a == c)).unwrap_or_default();
+                self.first = current.and_then(|c| addresses.iter().position(|a| *a == c)).unwrap_or_default();
                 self.addresses = addresses;
                 self.doubt = false;
                 self.error.clear();

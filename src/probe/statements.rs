@@ -32,7 +32,7 @@ enum Item {
     ReadOnly,
     SuperReadOnly,
     GtidExecuted,
-    GtidBinlogPos,
+    GtidBinlogState,
     GtidSlavePos,
 }
 
@@ -47,7 +47,7 @@ impl Item {
             Item::ReadOnly => "read_only",
             Item::SuperReadOnly => "super_read_only",
             Item::GtidExecuted => "gtid_executed",
-            Item::GtidBinlogPos => "gtid_binlog_pos",
+            Item::GtidBinlogState => "gtid_binlog_state",
             Item::GtidSlavePos => "gtid_slave_pos",
         }
     }
@@ -83,7 +83,7 @@ impl Statements {
             }
             Flavour::MariaDb => {
                 identity.push(Item::LogBin);
-                state.extend([Item::GtidBinlogPos, Item::GtidSlavePos]);
+                state.extend([Item::GtidBinlogState, Item::GtidSlavePos]);
                 // All connections of a multi-source replica, the unnamed one too.
                 "SHOW ALL SLAVES STATUS"
             }
@@ -188,7 +188,7 @@ impl Reader {
             match item {
                 Item::ReadOnly => facts.read_only = boolean(set, column),
                 Item::SuperReadOnly => facts.super_read_only = boolean(set, column),
-                Item::GtidExecuted | Item::GtidBinlogPos => positions[0] = text(set, column),
+                Item::GtidExecuted | Item::GtidBinlogState => positions[0] = text(set, column),
                 Item::GtidSlavePos => positions[1] = text(set, column),
                 _ => {}
             }
@@ -201,11 +201,19 @@ impl Reader {
 
 /// The transactions that a server has, from the texts of its variables.
 ///
-/// MySQL: `gtid_executed` alone. MariaDB: the union, per domain, of `gtid_binlog_pos` (own transactions, and the
-/// replicated ones where log_slave_updates is on) and `gtid_slave_pos` (all replicated ones). `gtid_current_pos` is
-/// not asked for: it leaves out what the binary log holds of other servers and not of this one.
-fn gtids(_flavour: Flavour, _executed_or_binlog: Option<&str>, _slave: Option<&str>) -> Option<Gtids> {
-    None
+/// MySQL: `gtid_executed` alone. MariaDB: `gtid_binlog_state`, which holds the last transaction of each server in each
+/// domain and so shows a fork that a position hides. It is complete only where replicated transactions are logged
+/// (log_slave_updates): a server whose `gtid_slave_pos` is not in it is known by its positions alone.
+fn gtids(flavour: Flavour, executed_or_state: Option<&str>, slave: Option<&str>) -> Option<Gtids> {
+    let first = executed_or_state?;
+    match flavour {
+        Flavour::MySql => Gtids::parse_mysql(first).ok(),
+        Flavour::MariaDb => {
+            let logged = Gtids::parse_mariadb_state(first).ok()?;
+            let replicated = Gtids::parse_mariadb(slave?).ok()?;
+            if logged.contains(&replicated)? { Some(logged) } else { logged.union(&replicated) }
+        }
+    }
 }
 
 fn text<'a>(set: &ResultSet<'a>, column: usize) -> Option<&'a str> {

@@ -3,6 +3,7 @@
 use super::ladder::Ladder;
 use super::model::{Bar, Model, Settings};
 use super::table;
+use crate::config::Failback;
 use crate::policy::Refusal;
 use crate::pool::{NodeType, State, Status};
 
@@ -18,13 +19,14 @@ pub fn recover(model: &mut Model, settings: &Settings, node: usize) -> Result<u1
     }
     m.state = State::Unknown;
     m.held = false;
-    m.owed = true;
+    // With `failback = manual` only `activate_primary` promises the role.
+    m.owed |= m.node_type == NodeType::Primary && settings.failback != Failback::Manual;
     m.tries = 0;
     m.ladder = Ladder::warning(Status::OkWarn, settings.fall, settings.rise);
     Ok(table::RECOVER)
 }
 
-/// Takes every failed node back; refused if there is none.
+/// Takes every failed node back; the others stay as they are.
 pub fn recover_pool(model: &mut Model, settings: &Settings) -> u16 {
     for node in 0..model.members.len() {
         // A node that did not fail has nothing to recover.
@@ -59,10 +61,11 @@ pub fn remove(model: &mut Model, node: usize) -> Result<u16, Refusal> {
         return Err(refuse(table::REMOVE_REFUSED, "the node is ACTIVE and nobody may take over"));
     }
     let m = &mut model.members[node];
+    let was_active = m.state == State::Active;
     m.removed = true;
     m.owed = false;
     m.state = State::Unknown;
-    if model.hand_over.is_some_and(|h| h.to == node) {
+    if was_active || model.hand_over.is_some_and(|h| h.to == node) {
         model.hand_over = None;
     }
     Ok(table::REMOVE)

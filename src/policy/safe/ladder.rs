@@ -65,11 +65,12 @@ impl Ladder {
     /// The status: quarters of the way to FAIL.
     pub fn status(&self, fall: u32, rise: u32) -> Status {
         match self.hard.max(self.soft).div_ceil(quarter(fall, rise)) {
+            _ if self.is_failed(fall, rise) => Status::Fail,
             0 => Status::Ok,
             1 => Status::OkInfo,
             2 => Status::OkWarn,
-            3 => Status::OkCritical,
-            _ => Status::Fail,
+            // Within the last quarter, where `rise` is not a multiple of `fall`: FAIL is its very end.
+            _ => Status::OkCritical,
         }
     }
 

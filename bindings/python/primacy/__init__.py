@@ -1,0 +1,28 @@
+"""Embeddable MySQL and MariaDB failover.
+
+    cfg = primacy.Config()
+    cfg.add_pool("name:orders;primary:10.0.1.11:3306;secondary:10.0.1.12:3306")
+    with primacy.Instance(cfg) as p:
+        p.start()
+        node = p.pool("orders").active
+
+Everything goes through the C contract of libprimacy.so.0 (docs/c-contract.md). In a forked child of a running instance every method of the
+inherited objects raises PrimacyError with code FORKED.
+"""
+
+from ._errors import Code, PrimacyError, Word
+from ._events import Event, Events
+from ._instance import Budget, BudgetLine, Config, Instance, Pool
+from ._library import library
+from ._snapshot import Channel, Node, PoolState, Snapshot, rule_text
+
+__all__ = [
+    "Budget", "BudgetLine", "Channel", "Code", "Config", "Event", "Events", "Instance", "Node", "Pool", "PoolState",
+    "PrimacyError", "Snapshot", "Word", "rule_text", "version",
+]
+
+
+def version() -> str:
+    """The version of the loaded library."""
+    text: bytes = library().primacy_version()
+    return text.decode()

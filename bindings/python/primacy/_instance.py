@@ -1,0 +1,268 @@
+"""Configuration, instance, pools."""
+
+import ctypes
+import json
+from dataclasses import dataclass
+from typing import Any, Dict, Iterable, List, Optional, Tuple, Union
+
+from . import _abi
+from ._errors import Code, PrimacyError, Word
+from ._events import Events
+from ._library import encode, library
+from ._observation import observation
+from ._snapshot import Node, PoolState, Snapshot
+
+
+class Config:
+    """A configuration while it is being put together. What comes later wins."""
+
+    def __init__(self, text: Optional[str] = None) -> None:
+        self._handle: Any = None
+        handle = ctypes.POINTER(_abi.primacy_config)()
+        library().call("primacy_config_new", ctypes.byref(handle))
+        self._handle = handle
+        if text is not None:
+            self.load_text(text)
+
+    def load_file(self, path: Any) -> "Config":
+        """Adds what a TOML file says."""
+        library().call("primacy_config_load_file", self._handle, encode(str(path), "path"))
+        return self
+
+    def load_text(self, text: str, name: str = "text") -> "Config":
+        """Adds what a TOML text says; errors begin with NAME:LINE:COLUMN."""
+        data = text.encode("utf-8")
+        library().call("primacy_config_load_text", self._handle, data, len(data), encode(name, "name"))
+        return self
+
+    def set(self, key: str, value: Union[str, int, bool]) -> "Config":
+        """Sets one key, as "pool.orders.policy" to "mpp"."""
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        library().call("primacy_config_set", self._handle, encode(key, "key"), encode(text, "value"))
+        return self
+
+    def add_pool(self, spec: str) -> "Config":
+        """Adds a ring from "name:POOL;primary:HOST[:PORT];secondary:HOST[:PORT];..."."""
+        library().call("primacy_config_add_pool", self._handle, encode(spec, "spec"))
+        return self
+
+    def __del__(self) -> None:
+        handle = getattr(self, "_handle", None)
+        if handle is not None:
+            self._handle = None
+            library().primacy_config_free(handle)
+
+
+@dataclass(frozen=True)
+class BudgetLine:
+    """The worst case of one kind of fault."""
+
+    fault_class: str
+    fault: str
+    worst: Optional[float]
+    """Seconds from the fault to the switch; None if it never fails an ACTIVE node, or at the host's pace."""
+    kind: str
+    """"within", "never" or "hosts_pace"."""
+    formula: str
+
+
+class Budget:
+    """The worst case from fault to switch, one line for each kind of fault."""
+
+    def __init__(self, text: str, data: Dict[str, Any]) -> None:
+        self._text = text
+        self.connections_per_node: int = data["connections_per_node"]
+        self.lines: List[BudgetLine] = [
+            BudgetLine(
+                fault_class=line["class"],
+                fault=line["fault"],
+                worst=None if line["worst_ms"] is None else line["worst_ms"] / 1000,
+                kind=line["worst"],
+                formula=line["formula"],
+            )
+            for line in data["lines"]
+        ]
+
+    def __str__(self) -> str:
+        return self._text
+
+
+class Pool:
+    """One pool of an instance. Every attribute asks anew; take a snapshot to see several at the same moment."""
+
+    def __init__(self, instance: "Instance", name: str) -> None:
+        self._instance = instance
+        self._c_name = encode(name, "name")
+        self.name = name
+
+    def _state(self) -> PoolState:
+        try:
+            return self._instance.snapshot().pool(self.name)
+        except KeyError:
+            raise PrimacyError(Code.NOT_FOUND, f"there is no pool {self.name!r}") from None
+
+    @property
+    def status(self) -> Word:
+        """"OK" or "FAIL"."""
+        return self._state().status
+
+    @property
+    def active(self) -> Optional[Node]:
+        """The node that takes the clients; None if there is none, and while routing pauses for a hand-over."""
+        return self._state().active
+
+    @property
+    def paused(self) -> bool:
+        """Whether routing pauses for a hand-over."""
+        return self._state().paused
+
+    @property
+    def epoch(self) -> int:
+        """Raised at every change of the ACTIVE node."""
+        return self._state().epoch
+
+    def nodes(self) -> Tuple[Node, ...]:
+        """The nodes in configuration order."""
+        return self._state().nodes
+
+    def node(self, name: str) -> Node:
+        """The node of a canonical address."""
+        return self._state().node(name)
+
+    def observe(self, node: str, cause: str, message: str = "", **facts: Any) -> None:
+        """Hands in a health observation that the host made itself.
+
+        Facts: error_number, flavour, version, server_id, server_uuid, read_only, super_read_only, gtids (with flavour), channels
+        (dicts with name, source, io, sql, io_error, sql_error, error, lag, applied_all), threads_connected,
+        max_connections, round_trip (seconds).
+        """
+        raw = observation(cause, message, **facts)
+        library().call("primacy_observe", self._instance._own(), self._c_name, encode(node, "node"), ctypes.byref(raw))
+
+    def cycle(self, pool_status: Optional[str] = None) -> None:
+        """Closes a cycle; `pool_status` ("OK", "FAIL") is what the host's own checkpoints found, for this cycle only."""
+        options = _abi.primacy_cycle_options(size=ctypes.sizeof(_abi.primacy_cycle_options))
+        if pool_status is not None:
+            words = _abi.ENUMS["primacy_pool_status"]
+            key = f"PRIMACY_POOL_STATUS_{str(pool_status).upper()}"
+            if key not in words:
+                raise ValueError(f'pool_status is {pool_status!r}; it must be "OK" or "FAIL"')
+            options.flags, options.pool_status = _abi.PRIMACY_CYCLE_POOL_STATUS, words[key]
+        library().call("primacy_cycle", self._instance._own(), self._c_name, ctypes.byref(options))
+
+    def run_cycle(self, timeout: float = 10.0) -> None:
+        """One cycle with the library's own probes; waits up to `timeout` seconds."""
+        library().call("primacy_run_cycle", self._instance._own(), self._c_name, round(timeout * 1000))
+
+    def _command(self, name: str, wait: bool, *arguments: bytes) -> str:
+        # One buffer, no second try: a command must not be carried out twice to learn its answer's length.
+        room = 4096
+        buffer = ctypes.create_string_buffer(room)
+        flags = 0 if wait else _abi.PRIMACY_NOWAIT
+        length = library().call(name, self._instance._own(), self._c_name, *arguments, flags, buffer, room)
+        return buffer.raw[: min(length, room - 1)].decode("utf-8", "ignore")
+
+    def recover(self, node: str, wait: bool = True) -> str:
+        """Takes a failed node back into the pool; gives the answer in words. `wait`: until it is on disk."""
+        return self._command("primacy_recover_node", wait, encode(node, "node"))
+
+    def recover_pool(self, wait: bool = True) -> str:
+        """Takes back a pool whose status is FAIL."""
+        return self._command("primacy_recover_pool", wait)
+
+    def activate_primary(self, wait: bool = True) -> str:
+        """Gives the role to the PRIMARY."""
+        return self._command("primacy_activate_primary", wait)
+
+    def remove(self, node: str, wait: bool = True) -> str:
+        """Takes a node out of the pool until the configuration is read again."""
+        return self._command("primacy_remove_node", wait, encode(node, "node"))
+
+    def explain(self) -> str:
+        """Why the pool is as it is, and what would change it."""
+        return library().text("primacy_explain", self._instance._own(), self._c_name)
+
+    def budget(self) -> Budget:
+        """The worst case from fault to switch."""
+        lib, own = library(), self._instance._own()
+        data = json.loads(lib.text("primacy_budget_json", own, self._c_name))
+        return Budget(lib.text("primacy_budget", own, self._c_name), data)
+
+    def __repr__(self) -> str:
+        return f"<primacy.Pool {self.name!r}>"
+
+
+class Instance:
+    """One engine with its pools, not started. As a context manager it is freed at the end, and stopped before."""
+
+    def __init__(self, config: Config) -> None:
+        self._handle: Any = None
+        handle = ctypes.POINTER(_abi.primacy_instance)()
+        library().call("primacy_instance_new", config._handle, ctypes.byref(handle))
+        self._handle = handle
+
+    def _own(self) -> Any:
+        if self._handle is None:
+            raise PrimacyError(Code.HANDLE, "the instance was closed")
+        return self._handle
+
+    def start(self) -> None:
+        """Runs the driver in a thread of the library's own."""
+        library().call("primacy_start", self._own())
+
+    def stop(self) -> None:
+        """Ends probing within a second; snapshots and events still work."""
+        library().call("primacy_stop", self._own())
+
+    def fileno(self) -> int:
+        """For the host's loop: the descriptor to watch for input; then call `dispatch`."""
+        return library().call("primacy_fd", self._own())
+
+    @property
+    def fd(self) -> int:
+        """The same."""
+        return self.fileno()
+
+    def dispatch(self) -> int:
+        """For the host's loop: handles what is due; never blocks."""
+        return library().call("primacy_dispatch", self._own())
+
+    def pool(self, name: str) -> Pool:
+        """A pool by its name."""
+        pool = Pool(self, name)
+        pool._state()
+        return pool
+
+    def pools(self) -> List[Pool]:
+        """All pools in configuration order."""
+        return [Pool(self, state.name) for state in self.snapshot()]
+
+    def snapshot(self) -> Snapshot:
+        """The state of all pools at one moment."""
+        return Snapshot(self._own())
+
+    def events(
+        self,
+        kinds: Optional[Iterable[str]] = None,
+        severity: str = "info",
+        pool: Optional[str] = None,
+        capacity: int = 1024,
+    ) -> Events:
+        """A queue of events from now on."""
+        return Events(self._own(), kinds, severity, pool, capacity)
+
+    def close(self) -> None:
+        """Stops and frees the instance. In a forked child of a running instance it frees memory and nothing else."""
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            library().primacy_instance_free(handle)
+
+    def __enter__(self) -> "Instance":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_handle", None) is not None:
+            self.close()
