@@ -131,7 +131,7 @@ impl PoolMachine {
         if let Some(note) = note {
             observation.message = note;
         }
-        self.nodes[node].remember(&observation, now.wall_ms);
+        self.nodes[node].remember(observation, now.wall_ms);
         match &self.judge {
             Judge::Mpp { .. } => {
                 self.findings[node] = match class {
@@ -145,7 +145,8 @@ impl PoolMachine {
                 };
             }
             Judge::Safe { .. } => {
-                let evidence = self.surroundings().evidence(node, class, &observation, now.mono);
+                let Some(observation) = &self.nodes[node].last else { return };
+                let evidence = self.surroundings().evidence(node, class, observation, now.mono);
                 self.count(node, class);
                 self.evaluate(now, safe::Occasion::Observed(node, evidence), out);
                 self.report_stranded(now, node, out);

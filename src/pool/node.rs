@@ -68,7 +68,7 @@ impl Node {
     }
 
     /// Takes in an observation; the rules judge it afterwards.
-    pub fn remember(&mut self, observation: &Observation, wall_ms: u64) {
+    pub fn remember(&mut self, observation: Observation, wall_ms: u64) {
         match observation.class() {
             Class::Silent => {
                 self.silent_since.get_or_insert(observation.started);
@@ -83,7 +83,7 @@ impl Node {
             self.facts = merge(facts.clone(), &self.facts);
         }
         self.observed_ms = wall_ms;
-        self.last = Some(observation.clone());
+        self.last = Some(observation);
     }
 }
 
