@@ -513,17 +513,21 @@ static void signals_stay_the_hosts(void)
     CHECK_CALL(0, primacy_instance_free(p));
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    int fork_too = !(argc == 2 && strcmp(argv[1], "no-fork") == 0);
+
     RUN(new_takes_hold_of_nothing);
     RUN(a_thread_of_its_own);
     RUN(the_hosts_loop);
     RUN(a_cycle_of_a_script);
     RUN(a_stopped_external_pool);
-    RUN(fork_under_a_thread);
-    RUN(fork_under_the_hosts_loop);
-    RUN(forked_workers_start_on_their_own);
-    RUN(a_cache_stays_with_its_process);
+    if (fork_too) {
+        RUN(fork_under_a_thread);
+        RUN(fork_under_the_hosts_loop);
+        RUN(forked_workers_start_on_their_own);
+        RUN(a_cache_stays_with_its_process);
+    }
     RUN(peers_that_close_raise_no_signal);
     RUN(signals_stay_the_hosts);
     return check_failures;
