@@ -95,6 +95,8 @@ fn a_reader_needs_no_right_to_write() {
     let site = Site::new(&pool);
     let mut agent = site.agent();
     agent.wait_for("ALARM");
+    // At rest: no write is under way that would bring back the old mode.
+    wait_until(|| site.run(&["status"]).out.matches("FAILED_OFFLINE").count() == 2, || agent.log());
     for (name, mode) in [("cache", 0o444), ("cache.lock", 0o444), ("primacy.toml", 0o444), ("", 0o555)] {
         set_permissions(site.path(name), Permissions::from_mode(mode)).unwrap();
     }
@@ -111,6 +113,11 @@ fn a_reader_needs_no_right_to_write() {
         set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
         let mut other = site.command_as(&path);
         other.args(["up", "--require-agent", &nodes[0]]).uid(65534).gid(65534);
+        // A process that another test is just forking may hold the copy open for writing for a moment.
+        wait_until(
+            || !matches!(other.output(), Err(e) if e.kind() == std::io::ErrorKind::ExecutableFileBusy),
+            || "the copy stays busy".into(),
+        );
         let said = crate::site::said(&mut other).exits(1);
         assert_eq!(said.out, "DOWN\n", "{said:?}");
     } else {

@@ -81,6 +81,13 @@ fn poll_finds_dead_servers_and_operators_take_them_back() {
     assert!(times.contains("gone") && times.contains("silent") && times.contains("never"), "{times}");
 }
 
+#[test]
+fn a_name_that_does_not_resolve_counts_against_nobody() {
+    let site = Site::new("[pool.orders]\nnodes = [ { address = \"db.invalid\", type = \"primary\" } ]\n");
+    let said = site.run(&["poll", "-v"]).exits(1).complains(&["pool orders: no node is ACTIVE"]);
+    assert!(said.out.contains("UNKNOWN") && !said.err.contains("not in the cache"), "{said:?}");
+}
+
 const EXTERNAL: &str = "[pool.orders]\npolicy = \"mpp\"\nprobe = \"external\"\nnodes = [\n  { address = \"DB1.example\", \
                         type = \"primary\" },\n  { address = \"[2001:db8::2]:3307\" },\n]\n";
 

@@ -3,7 +3,6 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Read;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -155,14 +154,10 @@ pub fn wait_until(mut condition: impl FnMut() -> bool, why: impl Fn() -> String)
     }
 }
 
-/// A port on the loopback that refuses: it was free a moment ago, and its listener is closed.
-pub fn refused_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 /// A pool of two refused ports, quick to settle.
 pub fn gone_pool(name: &str) -> (String, [String; 2]) {
-    let nodes = [refused_port(), refused_port()].map(|port| format!("127.0.0.1:{port}"));
+    // Port 1 (tcpmux) refuses on every machine, and the system never hands it out to a test that binds port 0.
+    let nodes = ["127.0.0.1:1", "127.0.0.2:1"].map(String::from);
     let text = format!(
         "[pool.{name}]\nprobe = {{ interval = \"50ms\", confirm_interval = \"5ms\" }}\nnodes = [\n  {{ address = \
          \"{}\", type = \"primary\" }},\n  {{ address = \"{}\" }},\n]\n",

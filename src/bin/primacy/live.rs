@@ -8,10 +8,11 @@ use crate::view::{Source, View};
 use crate::{Outcome, find, load, offline, table, terminal};
 use primacy::config::{Config, OnLocked, PoolConfig, ProbeMode};
 use primacy::console::{Signals, wait};
-use primacy::engine::{Answer, Command, EventKind, Severity};
+use primacy::engine::{Answer, Command, EventKind, PoolSnapshot, Severity, Snapshot};
 use primacy::instance::{Durability, EventFilter, Instance, Subscription};
-use primacy::pool::PolicyName;
+use primacy::pool::{PolicyName, State};
 use primacy::{Error, ErrorCode};
+use std::path::Path;
 use std::time::Duration;
 
 /// Events that may wait for a slow terminal.
@@ -45,6 +46,34 @@ fn drain(events: &Subscription) -> bool {
         note(&text);
     }
     stored
+}
+
+/// Whether the cache holds what was decided. Events alone do not tell: a write may still fail while an instance ends.
+fn is_stored(config: &Config, decided: &Snapshot) -> bool {
+    let exists = config.cache_file.as_deref().is_some_and(|path| path.symlink_metadata().is_ok());
+    if !exists {
+        // Nothing is written before something was seen: a name that does not resolve is nothing.
+        return decided.pools.iter().flat_map(|pool| &pool.nodes).all(|node| node.state == State::Unknown);
+    }
+    let Ok(stored) = View::from_cache(config) else { return false };
+    let essence = |snapshot: &Snapshot| -> Vec<_> {
+        let nodes = |pool: &PoolSnapshot| -> Vec<_> {
+            pool.nodes.iter().map(|node| (node.state, node.status, node.waits_for_recover)).collect()
+        };
+        snapshot.pools.iter().map(|pool| (pool.epoch, pool.status, nodes(pool))).collect()
+    };
+    essence(&stored.snapshot) == essence(decided)
+}
+
+/// What is said of a decision that is not in the cache.
+fn not_stored(config: &Config) -> Failure {
+    let path = config.cache_file.as_deref().unwrap_or(Path::new("")).display();
+    Failure::new(
+        Exit::Unreachable,
+        format!(
+            "the outcome is not in the cache {path}, which keeps its old state: make room or repair it, and run this again"
+        ),
+    )
 }
 
 /// Longer than any cycle of the pool takes if nothing is wrong with this machine.
@@ -91,10 +120,11 @@ pub fn poll(args: &Args, pool: Option<&str>, timeout: Option<Duration>, verbose:
     }
     let snapshot = instance.snapshot()?;
     let stopped = instance.stop();
-    if !drain(&events) && exit == Exit::Done {
-        exit = Exit::Unreachable;
-    }
+    drain(&events);
     stopped?;
+    if !is_stored(&config, &snapshot) {
+        return Err(not_stored(&config));
+    }
     for &index in &wanted {
         if let Some(why) = snapshot.pools.get(index).and_then(table::not_serving) {
             terminal::complain(&format!("pool {}: {why}", config.pools[index].name));
@@ -149,12 +179,16 @@ fn act(
     let answer = looked.and_then(|()| carry_out(&instance));
     // A hand-over begins with the command and ends in the next cycle.
     let ended = if answer.is_ok() { instance.run_cycle(&pool.name, patience(pool)) } else { Ok(()) };
+    let decided = instance.snapshot();
     let stopped = instance.stop();
-    let stored = drain(&events);
+    drain(&events);
     let answer = answer?;
-    print(&format!("{} (rule {})\n", answer.message, answer.rule))?;
     ended.and(stopped)?;
-    Ok(if stored { Exit::Done } else { Exit::Unreachable })
+    if !is_stored(config, &decided?) {
+        return Err(not_stored(config));
+    }
+    print(&format!("{} (rule {})\n", answer.message, answer.rule))?;
+    Ok(Exit::Done)
 }
 
 pub fn run(args: &Args) -> Outcome {
