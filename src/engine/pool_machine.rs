@@ -542,6 +542,7 @@ impl PoolMachine {
             status: self.judge.status(i),
             count: self.judge.count(i),
             waits_for_recover: self.judge.waits_for_recover(i),
+            owed: self.judge.is_owed(i),
             rule: n.rule,
             observed_ms: n.observed_ms,
             changed_ms: n.changed_ms,

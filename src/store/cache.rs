@@ -17,6 +17,8 @@ pub struct StoredNode {
     pub count: Option<u32>,
     /// The node failed as ACTIVE and waits for `recover`.
     pub waits_for_recover: bool,
+    /// The node was recovered and, as the PRIMARY, is to get the role back.
+    pub owed: bool,
     /// Rule that last judged the node.
     pub rule: u16,
     /// Wall-clock time of the last observation, milliseconds since the Unix epoch.

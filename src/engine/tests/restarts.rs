@@ -32,7 +32,7 @@ enum Act {
 fn act(restarts: bool) -> impl Strategy<Value = Act> {
     let node = 0..4usize;
     let cause = proptest::sample::select(Cause::ALL.to_vec());
-    let lives = if restarts { 2 } else { 0 };
+    let life = move |act: Act| if restarts { act } else { Act::Wait(300) };
     prop_oneof![
         6 => (node.clone(), cause).prop_map(|(n, c)| Act::Fault(n, c)),
         8 => node.clone().prop_map(Act::Heal),
@@ -45,8 +45,8 @@ fn act(restarts: bool) -> impl Strategy<Value = Act> {
         1 => Just(Act::ActivatePrimary),
         1 => node.prop_map(Act::Remove),
         1 => (0..3000u64).prop_map(Act::Disk),
-        lives => Just(Act::Restart),
-        lives => Just(Act::Crash),
+        2 => Just(life(Act::Restart)),
+        2 => Just(life(Act::Crash)),
         12 => (50..4000u64).prop_map(Act::Wait),
         4 => (1..200u64).prop_map(Act::Wait),
     ]
