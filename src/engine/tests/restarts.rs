@@ -254,3 +254,24 @@ fn a_recovered_primary_gets_its_role_back_in_the_next_life_too() {
     world.run(Duration::from_secs(20));
     assert_eq!(world.active(), Some(0));
 }
+
+#[test]
+fn a_clock_that_was_set_back_gives_no_epoch_twice() {
+    let mut world = World::new(2, &[]);
+    world.run(ms(3000));
+    for _ in 0..3 {
+        // Each life begins a day before the last one.
+        world.epoch_ms -= 86_400_000;
+        world.servers[0].cause = Cause::Ok;
+        let cache = world.on_disk.clone();
+        world.restart(cache);
+        world.run(ms(2000));
+        let active = world.active().expect("an ACTIVE node");
+        world.set(active, Cause::Refused);
+        world.run(ms(200));
+        assert_eq!(world.active(), Some(1 - active));
+        world.servers[active].cause = Cause::Ok;
+        world.command(Command::RecoverNode(node(active))).expect("recover");
+        world.run(ms(20_000));
+    }
+}
