@@ -140,8 +140,7 @@ impl PoolMachine {
                 };
             }
             Judge::Safe { .. } => {
-                let Some(observation) = &self.nodes[node].last else { return };
-                let evidence = self.surroundings().evidence(node, class, observation, now.mono);
+                let evidence = self.surroundings().evidence(node, class, now.mono);
                 self.count(node, class);
                 self.evaluate(now, safe::Occasion::Observed(node, evidence), out);
                 self.report_stranded(now, node, out);
@@ -293,7 +292,7 @@ impl PoolMachine {
     fn report_stranded(&mut self, now: Now, node: usize, out: &mut Outbox) {
         let Some(active) = self.judge.active().filter(|&a| a != node) else { return };
         let waits = self.judge.waits_for_recover(node);
-        let known = self.nodes[node].last.as_ref().and_then(|o| o.facts.gtids.as_ref());
+        let known = self.nodes[node].last_facts().and_then(|facts| facts.gtids.as_ref());
         if !waits {
             self.nodes[node].stranded_reported = false;
             return;
