@@ -110,3 +110,22 @@ fn every_trace_of_the_original_is_reproduced() {
     }
     assert!(steps > 100, "only {steps} steps were checked");
 }
+
+/// What the host's checkpoints found holds for one cycle: nobody is ACTIVE in it, and the next one starts afresh.
+#[test]
+fn a_pool_status_from_the_host_holds_for_one_cycle() {
+    let trace = serde_json::json!({"hostile_takeover": false,
+        "nodes": [{"name": "A", "type": "PRIMARY"}, {"name": "B", "type": "SECONDARY"}]});
+    let mut run = Trace::new(&trace);
+    let good = serde_json::json!({"A": "ok", "B": "ok"});
+    let mut cycle = |status: Option<&str>| {
+        run.step(&serde_json::json!({"op": "cycle", "in": good, "pool_status": status}));
+        let now = run.now();
+        let pool = run.engine.snapshot(now).pools.remove(0);
+        (pool.status.name(), pool.nodes[0].state.name())
+    };
+    assert_eq!(cycle(None), ("OK", "STANDBY"));
+    assert_eq!(cycle(None), ("OK", "ACTIVE"));
+    assert_eq!(cycle(Some("FAIL")), ("FAIL", "STANDBY"));
+    assert_eq!(cycle(None), ("OK", "ACTIVE"));
+}

@@ -42,6 +42,8 @@ pub struct Schedule {
     pub in_flight: Option<u64>,
     /// When the last probe began.
     pub last_started: Option<Time>,
+    /// When a login was last asked for; a connection that had to be made anew in between does not count.
+    pub last_login: Option<Time>,
     /// The kept connection was lost: look soon.
     pub hint: bool,
     /// Taken off the interval, so that many probers do not march in step.

@@ -170,7 +170,7 @@ table! {
     225, "FAILED_ONLINE, at FAIL, does not answer",
         |v| v.state == FailedOnline && v.failed && !v.evidence.class.answered() && v.evidence.class != Class::Blind,
         Some(FailedOffline), "the failed node no longer answers";
-    226, "FAILED_*, failed as ACTIVE, good", |v| v.state.is_failed() && v.held && v.evidence.is_good_standby(),
+    226, "failed as ACTIVE, good", |v| v.held && v.evidence.is_good_standby(),
         None, "it failed as ACTIVE and may hold transactions that nobody else has: it waits for `recover`";
     227, "FAILED_*, healed, replication in order, lag within bounds",
         |v| v.state.is_failed() && !v.held && v.healed && v.evidence.is_good_standby() && v.evidence.applies && v.evidence.within_takeover_lag,

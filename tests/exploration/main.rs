@@ -1,0 +1,251 @@
+//! Policy `safe`, proven over every reachable state of pools of one to four nodes.
+//!
+//! The summary is printed (`--nocapture`) and written to `target/exploration.txt`.
+
+mod classes;
+mod mutants;
+mod oracle;
+mod properties;
+mod search;
+mod summary;
+mod world;
+
+use primacy::config::Failback;
+use primacy::pool::NodeType::{self, Primary, Secondary};
+use search::{Checks, Found, explore};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+use world::{Pool, in_force, letters};
+
+const PRIMARY: &[NodeType] = &[Primary];
+const SECONDARY: &[NodeType] = &[Secondary];
+const RING: &[NodeType] = &[Primary, Secondary];
+const PEERS: &[NodeType] = &[Secondary, Secondary];
+/// The PRIMARY is not the first in the configuration's order.
+const THREE: &[NodeType] = &[Secondary, Primary, Secondary];
+const FOUR: &[NodeType] = &[Primary, Secondary, Secondary, Secondary];
+
+const EVERYTHING: Checks = Checks { properties: true, oracle: true, ends: true };
+
+/// A pool with fewer letters.
+fn fewer(pool: Pool, names: &[&str], constant: &[&str]) -> Pool {
+    Pool { letters: letters(names), constant: letters(constant), ..pool }
+}
+
+/// Explores pools in force, and says what was found.
+fn explore_all(section: &str, pools: &[Pool]) -> BTreeMap<u16, u64> {
+    let mut fired = BTreeMap::new();
+    let mut lines = Vec::new();
+    for pool in pools {
+        let began = Instant::now();
+        let found = explore(pool, &in_force(), EVERYTHING);
+        if let Some((name, how)) = &found.broken {
+            panic!("{name} does not hold: {how}");
+        }
+        lines.push(line(pool, &found, began));
+        for (rule, n) in found.fired {
+            *fired.entry(rule).or_insert(0) += n;
+        }
+    }
+    summary::pools(section, lines, &fired);
+    fired
+}
+
+fn line(pool: &Pool, found: &Found, began: Instant) -> String {
+    let s = &pool.settings;
+    format!(
+        "{:<28} fall {} rise {} {:<12} {:>2} letters {:>9} states {:>10} transitions {:>10} ends {:>6.1} s",
+        pool.name,
+        s.fall,
+        s.rise,
+        format!("{:?}", s.failback),
+        pool.letters.len(),
+        found.states,
+        found.transitions,
+        found.ends,
+        began.elapsed().as_secs_f64()
+    )
+}
+
+fn with(failback: Failback, mut pool: Pool) -> Pool {
+    pool.settings.failback = failback;
+    pool
+}
+
+#[test]
+fn one_node() {
+    let mut pools = Vec::new();
+    for (fall, rise) in [(1, 1), (2, 3), (3, 2), (4, 4), (5, 4), (4, 7)] {
+        for failback in [Failback::AfterRecover, Failback::Manual, Failback::Auto] {
+            pools.push(with(failback, Pool::new("PRIMARY alone", PRIMARY, fall, rise)));
+            pools.push(with(failback, Pool::new("SECONDARY alone", SECONDARY, fall, rise)));
+        }
+    }
+    explore_all("1 node", &pools);
+}
+
+#[test]
+fn two_nodes() {
+    let pools = [
+        Pool::new("ring", RING, 1, 1),
+        with(Failback::Auto, Pool::new("ring", RING, 1, 1)),
+        with(Failback::Manual, Pool::new("ring", RING, 1, 1)),
+        Pool::new("two SECONDARYs", PEERS, 1, 1),
+        Pool { dues: &[false], ..fewer(Pool::new("ring", RING, 2, 2), &MANY, &SOME) },
+        Pool {
+            remove: false,
+            dues: &[false],
+            ..fewer(
+                Pool::new("ring, none removed", RING, 4, 4),
+                &["good", "gone", "refusing", "lag-within", "repl-sql-stopped"],
+                &["gone", "good"],
+            )
+        },
+    ];
+    let fired = explore_all("2 nodes", &pools);
+    let all: BTreeSet<u16> = search::all_rules().into_iter().map(|(rule, _)| rule).collect();
+    let silent: Vec<_> = all.iter().filter(|rule| !fired.contains_key(rule)).collect();
+    assert!(silent.is_empty(), "rules that never fired: {silent:?}");
+}
+
+/// One letter of each kind that rules tell apart.
+const MANY: [&str; 12] = [
+    "good",
+    "good-stale",
+    "gone",
+    "silent-due",
+    "silent-not-due",
+    "refusing",
+    "refusing-listed",
+    "repl-sql-stopped",
+    "repl-source-applying",
+    "lag-beyond",
+    "read-only",
+    "blind",
+];
+const SOME: [&str; 4] = ["good", "gone", "refusing", "blind"];
+
+#[test]
+fn three_nodes() {
+    let seven = ["good", "good-stale", "gone", "refusing", "repl-sql-stopped", "read-only", "blind"];
+    let pools = [
+        Pool { dues: &[false], ..fewer(Pool::new("three", THREE, 1, 1), &seven, &["gone", "refusing"]) },
+        Pool { dues: &[false], ..fewer(Pool::new("three", THREE, 2, 2), &["good", "gone"], &["gone"]) },
+    ];
+    explore_all("3 nodes", &pools);
+}
+
+#[test]
+fn four_nodes() {
+    let pools = [
+        Pool { dues: &[false], ..fewer(Pool::new("four", FOUR, 1, 1), &["good", "gone"], &["gone"]) },
+        Pool {
+            dues: &[false],
+            remove: false,
+            ..fewer(
+                Pool::new("four, none removed", FOUR, 1, 1),
+                &["good", "gone", "good-stale", "repl-sql-stopped"],
+                &["gone"],
+            )
+        },
+    ];
+    explore_all("4 nodes", &pools);
+}
+
+/// With `failback = manual` the role moves to the PRIMARY by an operator's word alone.
+#[test]
+fn manual_failback_is_manual() {
+    let pool = Pool { activate: false, ..with(Failback::Manual, Pool::new("ring", RING, 1, 1)) };
+    let found = explore(&pool, &in_force(), EVERYTHING);
+    assert!(found.broken.is_none(), "{:?}", found.broken);
+    assert!(!found.fired.contains_key(&251), "a hand-over began that nobody asked for");
+}
+
+/// States keep of the last observation only what rules read of it. Explored both ways, the same states turn up.
+#[test]
+fn the_short_form_of_the_last_observation_loses_nothing() {
+    let checks = Checks { ends: false, ..EVERYTHING };
+    let short = Pool { dues: &[false], ..Pool::new("ring", RING, 1, 1) };
+    let full = Pool { full: true, ..short.clone() };
+    let shorten = |pool: &Pool| {
+        let mut found = explore(pool, &in_force(), checks);
+        assert!(found.broken.is_none(), "{:?}", found.broken);
+        let all = std::mem::take(&mut found.all);
+        let states: BTreeSet<_> = all
+            .into_iter()
+            .map(|packed| {
+                let (mut model, fails) = found.packer.unpack(pool, packed);
+                model.members.iter_mut().for_each(|m| m.seen = m.seen.map(world::short));
+                (model, fails)
+            })
+            .collect();
+        (states, found.states)
+    };
+    let (of_short, _) = shorten(&short);
+    let (of_full, states) = shorten(&full);
+    println!("{states} states in full, {} in short", of_short.len());
+    assert!(of_short == of_full, "the short form leads to other states");
+}
+
+/// Alterations that cannot change anything in any reachable state, each with its reason.
+const EQUIVALENT: [(&str, &str); 4] = [
+    (
+        "227 for any lag_only",
+        "a healed ladder means that the last step was up; own faults and lag never step up to OK",
+    ),
+    ("227 for every lag_only", "as above: nothing that is good for its lag alone is at OK"),
+    ("227 for any source_in_doubt", "as above: a fault of the node's own steps down, never up to OK"),
+    ("241 for any handing_over", "an heir is fit only if there is one: heir_fit implies handing_over"),
+];
+
+fn mutant_pools() -> Vec<Pool> {
+    let five = ["good", "gone", "refusing", "repl-sql-stopped", "lag-within"];
+    vec![
+        Pool::new("PRIMARY alone", PRIMARY, 2, 2),
+        Pool::new("PRIMARY alone", PRIMARY, 4, 4),
+        fewer(Pool::new("ring", RING, 1, 1), &five, &["good", "gone"]),
+        fewer(Pool::new("ring", RING, 2, 2), &["good", "gone"], &["good", "gone"]),
+        Pool { constant: letters(&["good", "gone"]), ..Pool::new("ring", RING, 1, 1) },
+    ]
+}
+
+#[test]
+fn every_altered_rule_is_caught() {
+    let (mutants, none) = mutants::all();
+    let pools = mutant_pools();
+    let half = mutants.len() / 2;
+    let (left, right) = mutants.split_at(half);
+    let judge = |mutants: &[mutants::Mutant]| -> Vec<(String, Option<(bool, String)>)> {
+        let mut verdicts = Vec::new();
+        for m in mutants {
+            // First the properties alone on the small pools, then the prose as well on all.
+            let alone = Checks { oracle: false, ..EVERYTHING };
+            let by = m.run(|tables| {
+                let small = pools[..4].iter().find_map(|p| explore(p, tables, alone).broken);
+                let property = small.map(|(name, _)| (true, name));
+                property.or_else(|| {
+                    pools
+                        .iter()
+                        .find_map(|p| explore(p, tables, EVERYTHING).broken)
+                        .map(|(name, _)| (false, name))
+                })
+            });
+            verdicts.push((m.name.clone(), by));
+        }
+        verdicts
+    };
+    let verdicts: Vec<_> = std::thread::scope(|scope| {
+        let second = scope.spawn(|| judge(right));
+        let mut first = judge(left);
+        first.extend(second.join().expect("the other half"));
+        first
+    });
+    let survivors: BTreeSet<&str> =
+        verdicts.iter().filter(|(_, by)| by.is_none()).map(|(name, _)| name.as_str()).collect();
+    summary::mutants(&verdicts, none, &EQUIVALENT);
+    let equivalent: BTreeSet<&str> = EQUIVALENT.iter().map(|(name, _)| *name).collect();
+    let caught: Vec<_> = equivalent.difference(&survivors).collect();
+    assert!(caught.is_empty(), "called equivalent, but caught: {caught:?}");
+    let survivors: Vec<_> = survivors.difference(&equivalent).collect();
+    assert!(survivors.is_empty(), "survivors: {survivors:?}");
+}

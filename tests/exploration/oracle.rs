@@ -1,0 +1,233 @@
+//! What the design says in prose about each kind of evidence, written down a second time and in another order
+//! than the tables: what an observation counts, what the observed node becomes, who has the role.
+
+use super::world::{Transition, short};
+use primacy::config::Failback;
+use primacy::policy::safe::{Evidence, Ladder, Member, Model, Occasion, RoleAction, Settings, Step};
+use primacy::pool::{NodeType, State, Status};
+use primacy::probe::Class;
+
+/// "What may fail an ACTIVE: gone, hung, silent", silent only as its time is up, and refusing if `fail_on` lists it.
+pub fn fails(e: Evidence) -> bool {
+    match e.class {
+        Class::Gone | Class::Hung => true,
+        Class::Silent => e.silence_due,
+        Class::Refusing => e.fail_on,
+        _ => false,
+    }
+}
+
+/// "Healthy, or with a replication fault that is charged to its source, or with nothing but lag."
+pub fn good(e: Evidence) -> bool {
+    let charged_to_source = e.source_in_doubt && e.applies;
+    e.class == Class::Ok || (e.class == Class::Replication && (charged_to_source || e.lag_only))
+}
+
+/// "Only a node with a good observation newer than the ACTIVE's first bad one, SQL thread running, lag within
+/// `max_takeover_lag`, and writable"; and a stand-in, neither removed nor waiting for `recover`.
+pub fn may_take_over(m: &Member) -> bool {
+    let proof =
+        m.seen.is_some_and(|e| good(e) && e.fresh && e.applies && e.within_takeover_lag && e.writable);
+    proof && m.state == State::Standby && !m.held && !m.removed
+}
+
+/// Who is preferred: the PRIMARY, then the order of configuration.
+pub fn heir_apparent(model: &Model, fit: impl Fn(&Member) -> bool) -> Option<usize> {
+    let primary = model.members.iter().position(|m| m.node_type == NodeType::Primary && fit(m));
+    primary.or_else(|| model.members.iter().position(fit))
+}
+
+/// The ACTIVE node's last sign is one that may fail it, and a step has been counted.
+pub fn in_doubt(model: &Model) -> bool {
+    let Some(a) = model.members.iter().find(|m| m.state == State::Active) else { return false };
+    let bad = a.seen.is_some_and(|e| match e.class {
+        Class::Gone | Class::Hung | Class::Silent => true,
+        class => class == Class::Refusing && e.fail_on,
+    });
+    bad && a.ladder.is_down()
+}
+
+fn charge(e: Evidence, active: bool) -> (u16, Step) {
+    match e.class {
+        Class::Ok => (212, Step::Up),
+        Class::Gone => (203, Step::Down),
+        Class::Hung => (204, Step::Down),
+        Class::Silent if e.silence_due => (205, Step::Down),
+        Class::Silent => (206, Step::Hold),
+        Class::Refusing if e.fail_on => (202, Step::Down),
+        Class::Refusing => (207, Step::Towards(Status::OkCritical)),
+        Class::Replication if active => (208, Step::Towards(Status::OkWarn)),
+        Class::Replication if e.lag_only => (209, Step::Towards(Status::OkWarn)),
+        Class::Replication if good(e) => (210, Step::Up),
+        Class::Replication => (211, Step::Down),
+        Class::Blind => (201, Step::Hold),
+    }
+}
+
+fn becomes(was: &Member, now: &Member, e: Evidence, s: &Settings) -> (u16, State) {
+    let at_fail = now.ladder.status(s.fall, s.rise) == Status::Fail;
+    let at_ok = now.ladder.status(s.fall, s.rise) == Status::Ok;
+    let answers = matches!(e.class, Class::Ok | Class::Refusing | Class::Replication);
+    let failed = if answers { (222, State::FailedOnline) } else { (223, State::FailedOffline) };
+    match was.state {
+        State::Active => (228, State::Active),
+        State::Unknown if good(e) => (221, State::Standby),
+        State::Unknown | State::Standby if at_fail => failed,
+        State::Unknown | State::Standby => (228, was.state),
+        State::FailedOffline if at_fail && e.class == Class::Replication => (224, State::FailedOnline),
+        State::FailedOnline if at_fail && !answers && e.class != Class::Blind => (225, State::FailedOffline),
+        _ if was.held && good(e) => (226, was.state),
+        _ if !was.held && good(e) && at_ok && e.applies && e.within_takeover_lag => (227, State::Standby),
+        _ => (228, was.state),
+    }
+}
+
+fn roles(model: &Model, s: &Settings, due: bool, occasion: Occasion) -> Vec<(u16, RoleAction)> {
+    let mut done = Vec::new();
+    let doubt = in_doubt(model);
+    let mut handing_over = false;
+    if let Some(h) = model.hand_over {
+        let fit = may_take_over(&model.members[h.to]);
+        match occasion {
+            _ if doubt => done.push((242, RoleAction::AbandonHandOver)),
+            _ if !fit => done.push((243, RoleAction::AbandonHandOver)),
+            Occasion::Proven => return vec![(241, RoleAction::CompleteHandOver)],
+            Occasion::Expired => done.push((244, RoleAction::AbandonHandOver)),
+            _ => handing_over = true,
+        }
+        if occasion == Occasion::Expired {
+            return done;
+        }
+    }
+    let candidate = heir_apparent(model, may_take_over);
+    let active = model.members.iter().find(|m| m.state == State::Active);
+    done.push(match active {
+        Some(a) if a.ladder.is_failed(s.fall, s.rise) => {
+            let held = |m: &Member| m.held && !m.removed && m.seen.is_some_and(good);
+            match candidate {
+                Some(_) => (245, RoleAction::TakeOver),
+                None if model.members.iter().any(held) => (246, RoleAction::KeepLast),
+                None => (247, RoleAction::KeepLast),
+            }
+        }
+        Some(_) => {
+            let wanted = |m: &&Member| m.node_type == NodeType::Primary;
+            let ready = model.members.iter().find(wanted).is_some_and(|p| {
+                let asked = p.owed || s.failback == Failback::Auto;
+                asked && may_take_over(p) && p.ladder.status(s.fall, s.rise) == Status::Ok
+            });
+            match ready && due && !doubt && !handing_over {
+                true => (251, RoleAction::BeginHandOver),
+                false => (252, RoleAction::Keep),
+            }
+        }
+        None => {
+            let looked_at =
+                |m: &Member| m.removed || m.state != State::Unknown || u32::from(m.tries) >= s.fall;
+            let best = heir_apparent(model, |m| !m.removed);
+            match candidate {
+                None => (250, RoleAction::Keep),
+                Some(_) if candidate == best || model.members.iter().all(looked_at) => {
+                    (248, RoleAction::Elect)
+                }
+                Some(_) => (249, RoleAction::Keep),
+            }
+        }
+    });
+    done
+}
+
+/// Compares a transition with the prose; the error says where they part.
+pub fn check(t: &Transition<'_>) -> Result<(), String> {
+    let s = &t.pool.settings;
+    if matches!(t.command, Some(Err(_))) {
+        return same(t.before, t.after, "a refused command changed the pool");
+    }
+    let mut want = t.between.clone();
+    let mut numbers = (0, 0);
+    if let Some((node, e)) = t.action.evidence() {
+        if t.before.members[node].removed {
+            return same(t.before, t.after, "an observation of a removed node changed the pool");
+        }
+        let was = want.members[node].clone();
+        let doubted = in_doubt(&want);
+        let m = &mut want.members[node];
+        let (rule, step) = charge(e, was.state == State::Active);
+        m.ladder.step(step, s.fall, s.rise);
+        if e.class != Class::Blind {
+            m.seen = Some(if t.pool.full { e } else { short(e) });
+        }
+        if was.state == State::Unknown {
+            m.tries = (was.tries + 1).min(s.fall as u8);
+        }
+        let (state_rule, state) = becomes(&was, m, e, s);
+        m.state = state;
+        if state != State::Unknown {
+            m.tries = 0;
+        }
+        numbers = (rule, state_rule);
+        if !doubted && in_doubt(&want) {
+            for (_, other) in want.members.iter_mut().enumerate().filter(|(i, _)| *i != node) {
+                if let Some(seen) = &mut other.seen {
+                    seen.fresh = false;
+                }
+            }
+        }
+    }
+    let actions = roles(&want, s, t.action.due(), t.action.occasion());
+    for &(_, action) in &actions {
+        carry_out(&mut want, s, action);
+    }
+    if !t.pool.full {
+        for m in &mut want.members {
+            m.seen = m.seen.map(short);
+        }
+    }
+    if (t.verdict.charge, t.verdict.state) != numbers {
+        return Err(format!("cites {} and {}, not {numbers:?}", t.verdict.charge, t.verdict.state));
+    }
+    if t.verdict.roles != actions {
+        return Err(format!("decides {:?}, not {actions:?}", t.verdict.roles));
+    }
+    same(&want, t.after, "the pool is not as the prose has it")
+}
+
+fn carry_out(m: &mut Model, s: &Settings, action: RoleAction) {
+    let active = m.members.iter().position(|m| m.state == State::Active);
+    let candidate = heir_apparent(m, may_take_over);
+    let mut to = None;
+    match action {
+        RoleAction::Keep | RoleAction::KeepLast => {}
+        RoleAction::Elect => to = candidate,
+        RoleAction::TakeOver => {
+            to = candidate;
+            if let Some(old) = active.map(|a| &mut m.members[a]) {
+                let answers = old.seen.is_some_and(|e| matches!(e.class, Class::Refusing));
+                old.state = if answers { State::FailedOnline } else { State::FailedOffline };
+                old.held = true;
+                old.ladder = Ladder::failed(s.fall, s.rise);
+            }
+        }
+        RoleAction::BeginHandOver => {
+            m.hand_over = heir_apparent(m, |m| m.node_type == NodeType::Primary)
+                .map(|to| primacy::policy::safe::HandOver { to });
+        }
+        RoleAction::CompleteHandOver => {
+            to = m.hand_over.take().map(|h| h.to);
+            if let Some(old) = active.map(|a| &mut m.members[a]) {
+                old.state = State::Standby;
+                old.ladder.clear();
+            }
+        }
+        RoleAction::AbandonHandOver => m.hand_over = None,
+    }
+    if let Some(new) = to.map(|to| &mut m.members[to]) {
+        new.state = State::Active;
+        new.owed = false;
+        new.ladder.clear();
+    }
+}
+
+fn same(want: &Model, got: &Model, what: &str) -> Result<(), String> {
+    if want == got { Ok(()) } else { Err(format!("{what}: expected {want:?}")) }
+}

@@ -1,0 +1,314 @@
+//! The pools that are explored: their letters (what can be seen of a node), their moves, and states packed small.
+
+use primacy::config::Failback;
+use primacy::policy::safe::command;
+use primacy::policy::safe::{
+    Evidence, HandOver, Ladder, Member, Model, Occasion, Settings, Tables, Verdict, evaluate,
+};
+use primacy::policy::{Refusal, safe};
+use primacy::pool::{NodeType, State};
+use primacy::probe::Class;
+
+const fn of(class: Class) -> Evidence {
+    Evidence { class, ..Evidence::GOOD }
+}
+
+pub const GOOD: Evidence = Evidence::GOOD;
+const STALE: Evidence = Evidence { fresh: false, ..GOOD };
+const READ_ONLY: Evidence = Evidence { writable: false, ..GOOD };
+const GONE: Evidence = of(Class::Gone);
+const REFUSING: Evidence = of(Class::Refusing);
+const LISTED: Evidence = Evidence { fail_on: true, ..REFUSING };
+
+/// Everything that can be seen of a node, as far as rules may look at it.
+pub const LETTERS: [(&str, Evidence); 26] = [
+    ("good", GOOD),
+    ("good-stale", STALE),
+    ("gone", GONE),
+    ("hung", of(Class::Hung)),
+    ("silent-due", Evidence { silence_due: true, ..of(Class::Silent) }),
+    ("silent-not-due", of(Class::Silent)),
+    ("refusing", REFUSING),
+    ("refusing-listed", LISTED),
+    ("repl-io-stopped", of(Class::Replication)),
+    ("repl-sql-stopped", Evidence { applies: false, ..of(Class::Replication) }),
+    ("repl-source-applying", Evidence { source_in_doubt: true, ..of(Class::Replication) }),
+    (
+        "repl-source-not-applying",
+        Evidence { source_in_doubt: true, applies: false, ..of(Class::Replication) },
+    ),
+    ("lag-within", Evidence { lag_only: true, ..of(Class::Replication) }),
+    ("lag-beyond", Evidence { lag_only: true, within_takeover_lag: false, ..of(Class::Replication) }),
+    ("read-only", READ_ONLY),
+    ("blind", of(Class::Blind)),
+    ("good-lag-beyond", Evidence { within_takeover_lag: false, ..GOOD }),
+    ("good-not-applying", Evidence { applies: false, ..GOOD }),
+    (
+        "repl-source-beyond",
+        Evidence { source_in_doubt: true, within_takeover_lag: false, ..of(Class::Replication) },
+    ),
+    ("repl-listed", Evidence { fail_on: true, ..of(Class::Replication) }),
+    ("repl-source-read-only", Evidence { source_in_doubt: true, writable: false, ..of(Class::Replication) }),
+    ("blind-listed", Evidence { fail_on: true, ..of(Class::Blind) }),
+    // What belongs to another class must not matter.
+    ("good-noise", Evidence { fail_on: true, ..noisy(Class::Ok) }),
+    ("refusing-noise", noisy(Class::Refusing)),
+    ("gone-noise", Evidence { fail_on: true, silence_due: false, ..noisy(Class::Gone) }),
+    (
+        "repl-io-stopped-noise",
+        Evidence { lag_only: false, source_in_doubt: false, fail_on: true, ..noisy(Class::Replication) },
+    ),
+];
+
+const fn noisy(class: Class) -> Evidence {
+    Evidence { silence_due: true, lag_only: true, source_in_doubt: true, ..of(class) }
+}
+
+/// The letters of these names.
+pub fn letters(names: &[&str]) -> Vec<usize> {
+    let place = |name: &&str| LETTERS.iter().position(|l| l.0 == *name).expect("a letter's name");
+    names.iter().map(place).collect()
+}
+
+pub fn all_letters() -> Vec<usize> {
+    (0..LETTERS.len()).collect()
+}
+
+/// The last observation, reduced to what any rule reads of it later: may the node take over; is it good; did it
+/// answer; may what was seen fail an ACTIVE. `the_short_form_of_the_last_observation_loses_nothing` holds this to account.
+pub fn short(e: Evidence) -> Evidence {
+    let good = e.is_good_standby();
+    match (good, e.class) {
+        (true, _) if !(e.applies && e.within_takeover_lag && e.writable) => READ_ONLY,
+        (true, _) if !e.fresh => STALE,
+        (true, _) => GOOD,
+        (false, Class::Gone | Class::Hung | Class::Silent) => GONE,
+        (false, Class::Refusing) if e.fail_on => LISTED,
+        (false, _) => REFUSING,
+    }
+}
+
+const SHORT: [Evidence; 6] = [GOOD, STALE, READ_ONLY, GONE, REFUSING, LISTED];
+
+/// What is explored.
+#[derive(Clone)]
+pub struct Pool {
+    pub name: &'static str,
+    pub types: &'static [NodeType],
+    pub settings: Settings,
+    pub letters: Vec<usize>,
+    /// `hand_back_due` with observations; a look is always taken with both.
+    pub dues: &'static [bool],
+    /// Operators may ask for the PRIMARY, and take nodes out.
+    pub activate: bool,
+    pub remove: bool,
+    /// Letters of the nodes that are not the good one, where the end of every path is looked at.
+    pub constant: Vec<usize>,
+    /// Keep the last observation in full.
+    pub full: bool,
+}
+
+impl Pool {
+    pub fn new(name: &'static str, types: &'static [NodeType], fall: u32, rise: u32) -> Pool {
+        Pool {
+            name,
+            types,
+            settings: Settings { fall, rise, failback: Failback::AfterRecover },
+            letters: all_letters(),
+            dues: &[false, true],
+            activate: true,
+            remove: true,
+            constant: all_letters(),
+            full: false,
+        }
+    }
+
+    pub fn start(&self) -> Model {
+        Model { members: self.types.iter().map(|&t| Member::new(t)).collect(), hand_over: None }
+    }
+
+    pub fn moves(&self) -> Vec<Move> {
+        let mut moves =
+            vec![Move::Proven, Move::Expired, Move::Look(false), Move::Look(true), Move::RecoverPool];
+        if self.activate {
+            moves.push(Move::ActivatePrimary);
+        }
+        for node in 0..self.types.len() {
+            for &letter in &self.letters {
+                moves.extend(self.dues.iter().map(|&due| Move::Observe { node, letter, due }));
+            }
+            moves.push(Move::Recover(node));
+            if self.remove {
+                moves.push(Move::Remove(node));
+            }
+        }
+        moves
+    }
+}
+
+/// One thing that happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Move {
+    Observe { node: usize, letter: usize, due: bool },
+    Proven,
+    Expired,
+    Look(bool),
+    Recover(usize),
+    RecoverPool,
+    ActivatePrimary,
+    Remove(usize),
+}
+
+impl Move {
+    pub fn evidence(self) -> Option<(usize, Evidence)> {
+        match self {
+            Move::Observe { node, letter, .. } => Some((node, LETTERS[letter].1)),
+            _ => None,
+        }
+    }
+
+    pub fn due(self) -> bool {
+        matches!(self, Move::Observe { due: true, .. } | Move::Look(true))
+    }
+
+    pub fn occasion(self) -> Occasion {
+        match self {
+            Move::Observe { node, letter, .. } => Occasion::Observed(node, LETTERS[letter].1),
+            Move::Proven => Occasion::Proven,
+            Move::Expired => Occasion::Expired,
+            _ => Occasion::Look,
+        }
+    }
+}
+
+/// A move and what came of it.
+pub struct Transition<'a> {
+    pub pool: &'a Pool,
+    pub action: Move,
+    pub before: &'a Model,
+    /// After a command, before the rules looked at the pool.
+    pub between: &'a Model,
+    pub after: &'a Model,
+    pub verdict: &'a Verdict,
+    pub command: &'a Option<Result<u16, Refusal>>,
+    /// Observations that may fail an ACTIVE since this one got the role, this one included.
+    pub fails: u8,
+}
+
+/// Carries out a move as the engine does: a command first, then the rules look at the pool.
+pub fn step(
+    pool: &Pool,
+    tables: &Tables<'_>,
+    before: &Model,
+    action: Move,
+) -> (Model, Model, Verdict, Option<Result<u16, Refusal>>) {
+    let mut model = before.clone();
+    let settings = &pool.settings;
+    let command = match action {
+        Move::Recover(node) => Some(command::recover(&mut model, settings, node)),
+        Move::RecoverPool => Some(Ok(command::recover_pool(&mut model, settings))),
+        Move::ActivatePrimary => Some(command::activate_primary(&mut model)),
+        Move::Remove(node) => Some(command::remove(&mut model, node)),
+        _ => None,
+    };
+    let between = model.clone();
+    // A refused command is not followed by a look.
+    if matches!(command, Some(Err(_))) {
+        return (between, model, Verdict::default(), command);
+    }
+    let verdict = evaluate(&mut model, tables, settings, action.due(), action.occasion());
+    if !pool.full {
+        for m in &mut model.members {
+            m.seen = m.seen.map(short);
+        }
+    }
+    (between, model, verdict, command)
+}
+
+/// Packs states; ladders and observations are numbered as they turn up.
+#[derive(Default)]
+pub struct Packer {
+    ladders: Vec<Ladder>,
+    seen: Vec<Evidence>,
+}
+
+const STATES: [State; 5] =
+    [State::Unknown, State::Standby, State::Active, State::FailedOnline, State::FailedOffline];
+
+fn number<T: PartialEq + Copy>(list: &mut Vec<T>, item: T, bits: u32) -> u128 {
+    let place = list.iter().position(|&l| l == item).unwrap_or_else(|| {
+        list.push(item);
+        list.len() - 1
+    });
+    assert!(place + 1 < 1 << bits, "the packed form has {bits} bits for this");
+    place as u128
+}
+
+/// Bits of one node: ladder 12, observation 8, tries 3, flags 3, state 3.
+const NODE: u32 = 29;
+
+impl Packer {
+    pub fn new() -> Packer {
+        Packer { ladders: Vec::new(), seen: SHORT.to_vec() }
+    }
+
+    pub fn pack(&mut self, model: &Model, fails: u8) -> u128 {
+        let mut packed = u128::from(fails & 7) << 3 | model.hand_over.map_or(0, |h| h.to as u128 + 1);
+        for m in &model.members {
+            let seen = m.seen.map_or(0, |e| number(&mut self.seen, e, 8) + 1);
+            let flags = u128::from(m.held) | u128::from(m.owed) << 1 | u128::from(m.removed) << 2;
+            let node = number(&mut self.ladders, m.ladder, 12)
+                | seen << 12
+                | u128::from(m.tries & 7) << 20
+                | flags << 23
+                | (m.state as u128) << 26;
+            packed = packed << NODE | node;
+        }
+        packed
+    }
+
+    pub fn unpack(&self, pool: &Pool, packed: u128) -> (Model, u8) {
+        let count = pool.types.len() as u32;
+        let mut model = pool.start();
+        for (i, m) in (0..count).zip(model.members.iter_mut()) {
+            let node = packed >> (NODE * (count - 1 - i));
+            let part = |shift: u32, bits: u32| (node >> shift & ((1 << bits) - 1)) as usize;
+            m.ladder = self.ladders[part(0, 12)];
+            m.seen = part(12, 8).checked_sub(1).map(|s| self.seen[s]);
+            m.tries = part(20, 3) as u8;
+            (m.held, m.owed, m.removed) = (part(23, 1) == 1, part(24, 1) == 1, part(25, 1) == 1);
+            m.state = STATES[part(26, 3)];
+        }
+        let head = packed >> (NODE * count);
+        model.hand_over = ((head & 7) as usize).checked_sub(1).map(|to| HandOver { to });
+        (model, (head >> 3 & 7) as u8)
+    }
+}
+
+/// A state in words, for failures.
+pub fn words(pool: &Pool, model: &Model) -> String {
+    let mut text = String::new();
+    for (i, m) in model.members.iter().enumerate() {
+        let letter = m.seen.map_or("not seen", |e| LETTERS.iter().find(|l| l.1 == e).map_or("?", |l| l.0));
+        text.push_str(&format!(
+            "  {i} {} {} {}{}{}{} tries {} seen {letter} ladder {:?}\n",
+            m.node_type,
+            m.state,
+            model.status(i, &pool.settings),
+            if m.held { " held" } else { "" },
+            if m.owed { " owed" } else { "" },
+            if m.removed { " removed" } else { "" },
+            m.tries,
+            m.ladder,
+        ));
+    }
+    if let Some(h) = model.hand_over {
+        text.push_str(&format!("  hand-over to {}\n", h.to));
+    }
+    text
+}
+
+/// The rules in force.
+pub fn in_force() -> Tables<'static> {
+    safe::table::IN_FORCE
+}
