@@ -16,6 +16,7 @@ pub mod snapshot;
 #[cfg(test)]
 mod tests;
 pub mod time;
+mod vantage;
 
 pub use effect::Effect;
 pub use event::{Event, EventKind, Severity};

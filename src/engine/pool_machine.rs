@@ -119,6 +119,7 @@ impl PoolMachine {
         if self.judge.is_removed(node) {
             return;
         }
+        self.discard_if_late(now, node, &mut observation, out);
         let around = self.surroundings();
         let (class, note) = around.class(node, &observation);
         if let Some(note) = note {

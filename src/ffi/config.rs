@@ -37,7 +37,8 @@ pub(super) unsafe fn build(config: *const primacy_config) -> Result<Config> {
 
 fn read_file(path: &str) -> Result<String> {
     let failed = |error: std::io::Error| {
-        let hint = if error.kind() == std::io::ErrorKind::InvalidData { "; it must be UTF-8 text" } else { "" };
+        let hint =
+            if error.kind() == std::io::ErrorKind::InvalidData { "; it must be UTF-8 text" } else { "" };
         Error::new(ErrorCode::Io, format!("{path}: cannot read the configuration: {error}{hint}"))
     };
     let mut text = String::new();

@@ -42,9 +42,7 @@ pub(super) fn give<T: Handle>(object: T) -> *mut T::Opaque {
 /// `handle` is NULL or points to 8 readable bytes; if those are `T::MAGIC`, it came from [`give`] and was not freed, nor will be
 /// during `'a`.
 pub(super) unsafe fn shell<'a, T: Handle>(handle: *const T::Opaque) -> Result<&'a Shell<T>> {
-    let wrong = |what: &str| {
-        Err(Error::new(ErrorCode::Handle, format!("{what}; a {} is needed", T::NAME)))
-    };
+    let wrong = |what: &str| Err(Error::new(ErrorCode::Handle, format!("{what}; a {} is needed", T::NAME)));
     let shell = handle.cast::<Shell<T>>();
     if shell.is_null() {
         return wrong("the handle is NULL");
@@ -66,7 +64,9 @@ pub(super) unsafe fn shell<'a, T: Handle>(handle: *const T::Opaque) -> Result<&'
 }
 
 fn name_of(magic: u64) -> Option<&'static str> {
-    use super::{config::ConfigHandle, events::EventsHandle, instance::InstanceHandle, snapshot::SnapshotHandle};
+    use super::{
+        config::ConfigHandle, events::EventsHandle, instance::InstanceHandle, snapshot::SnapshotHandle,
+    };
     let known = [
         (ConfigHandle::MAGIC, ConfigHandle::NAME),
         (InstanceHandle::MAGIC, InstanceHandle::NAME),

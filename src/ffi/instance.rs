@@ -91,8 +91,7 @@ pub unsafe extern "C" fn primacy_instance_new(
         // SAFETY: the contract of handles.
         let config = unsafe { build(config) }?;
         let instance = Instance::new(config)?;
-        let handle =
-            InstanceHandle { instance, bond: Arc::default(), poison: OnceLock::new() };
+        let handle = InstanceHandle { instance, bond: Arc::default(), poison: OnceLock::new() };
         // SAFETY: checked above; the caller vouches that it can be written.
         unsafe { out.write(give(handle)) };
         Ok(0)
@@ -197,7 +196,11 @@ pub unsafe extern "C" fn primacy_dispatch(p: *mut primacy_instance) -> i32 {
 ///
 /// Thread: any thread. Time: network. Since: 0.1.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn primacy_run_cycle(p: *mut primacy_instance, pool: *const c_char, timeout_ms: u32) -> i32 {
+pub unsafe extern "C" fn primacy_run_cycle(
+    p: *mut primacy_instance,
+    pool: *const c_char,
+    timeout_ms: u32,
+) -> i32 {
     call(|| {
         // SAFETY: the contract of handles and strings. The handle is checked before the string.
         unsafe {

@@ -5,9 +5,9 @@ use super::fork::Bond;
 use super::guard::{call, count};
 use super::handle::{Handle, free, give, shell};
 use super::instance::{Use, enter, primacy_instance};
+use super::json;
 use super::slice::{StructOut, TextOut, c_string, handle_out, text};
 use super::structs::{primacy_channel, primacy_node, primacy_pool, primacy_snapshot_info};
-use super::json;
 use crate::engine::{NodeSnapshot, PoolSnapshot, Snapshot};
 use crate::error::{Error, ErrorCode, Result};
 use crate::pool::Address;
@@ -76,7 +76,10 @@ impl SnapshotHandle {
         let pools = snapshot
             .pools
             .iter()
-            .map(|pool| PoolOut { name: c_string(&pool.name), nodes: pool.nodes.iter().map(node_strings).collect() })
+            .map(|pool| PoolOut {
+                name: c_string(&pool.name),
+                nodes: pool.nodes.iter().map(node_strings).collect(),
+            })
             .collect();
         SnapshotHandle { snapshot, pools, json: None, bond }
     }
@@ -147,7 +150,10 @@ unsafe fn read<R>(
 /// Ownership: the caller frees the handle with primacy_snapshot_free; it may outlive the instance.
 /// Thread: any thread. Time: short lock. Since: 0.1.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn primacy_snapshot_take(p: *mut primacy_instance, out: *mut *mut primacy_snapshot) -> i32 {
+pub unsafe extern "C" fn primacy_snapshot_take(
+    p: *mut primacy_instance,
+    out: *mut *mut primacy_snapshot,
+) -> i32 {
     call(|| {
         handle_out(out, "out")?;
         // SAFETY: the contract of handles; `out` is checked above.
@@ -401,7 +407,9 @@ pub unsafe extern "C" fn primacy_snapshot_channel(
                 let out = StructOut::new(out, "out")?;
                 let from = pool_at(&this.snapshot, pool)?;
                 let nodes = this.pools.get(pool as usize).map_or(&[][..], |pool| &pool.nodes);
-                let Some(found) = nodes.get(node as usize) else { return no_element("node", node, from.nodes.len()) };
+                let Some(found) = nodes.get(node as usize) else {
+                    return no_element("node", node, from.nodes.len());
+                };
                 match found.facts.channels.get(channel as usize) {
                     Some(channel) => out.put(channel.channel()),
                     None => return no_element("channel", channel, found.facts.channels.len()),

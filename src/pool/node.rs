@@ -19,6 +19,8 @@ pub struct Node {
     pub last_lag: Option<Duration>,
     /// When the present silence began.
     pub silent_since: Option<Time>,
+    /// Observations in a row that were discarded because the prober itself was late.
+    pub late: u32,
     /// Message as stored, until the first observation of this life.
     pub stored_message: String,
     /// The rule that last judged the node.
@@ -56,6 +58,7 @@ impl Node {
             facts: Facts::default(),
             last_lag: None,
             silent_since: None,
+            late: 0,
             stored_message: String::new(),
             rule: 0,
             observed_ms: 0,

@@ -130,6 +130,7 @@ PRIMACY_EVENT_POOL_STATUS = 10
 PRIMACY_EVENT_STORE = 11
 PRIMACY_EVENT_LOG = 12
 PRIMACY_EVENT_LOST = 13
+PRIMACY_EVENT_LATE = 14
 
 # primacy_severity
 PRIMACY_SEVERITY_INFO = 0
@@ -245,6 +246,7 @@ ENUMS: Dict[str, Dict[str, int]] = {
         "PRIMACY_EVENT_STORE": 11,
         "PRIMACY_EVENT_LOG": 12,
         "PRIMACY_EVENT_LOST": 13,
+        "PRIMACY_EVENT_LATE": 14,
     },
     "primacy_severity": {
         "PRIMACY_SEVERITY_INFO": 0,
