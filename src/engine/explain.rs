@@ -102,6 +102,9 @@ fn write_safe(
     model: &Model,
     settings: &Settings,
 ) -> core::fmt::Result {
+    if pool.cut_off {
+        writeln!(text, "  the prober itself may be cut off: a reply from any node of any pool changes that")?;
+    }
     if let Some(a) = model.active() {
         let taken = model.members[a].ladder.steps(settings.rise);
         let left = settings.fall.saturating_sub(taken);

@@ -30,12 +30,14 @@ use crate::pool::Judge;
 use crate::store::Cache;
 use outbox::{Draft, Outbox};
 use pool_machine::{PoolMachine, Running};
+use vantage::Vantage;
 
 /// All pools of one instance.
 #[derive(Debug)]
 pub struct Engine {
     config: Config,
     pools: Vec<PoolMachine>,
+    vantage: Vantage,
     out: Outbox,
     written: u64,
     store_failed: bool,
@@ -47,7 +49,7 @@ impl Engine {
     ///
     /// `seed` feeds the jitter of the schedule. A lost cache starts its epochs from `now.wall_ms`.
     pub fn new(config: Config, cache: Option<&Cache>, seed: u64, now: Now) -> Engine {
-        let pools = config
+        let pools: Vec<PoolMachine> = config
             .pools
             .iter()
             .enumerate()
@@ -58,6 +60,7 @@ impl Engine {
             .collect();
         Engine {
             config,
+            vantage: Vantage::new(&pools),
             pools,
             out: Outbox::new(seed),
             written: cache.map_or(0, |c| c.sequence),
@@ -79,13 +82,14 @@ impl Engine {
             Input::RunOnce { pool } => {
                 if let Some(p) = self.pools.get_mut(pool) {
                     p.running = Running::Once(now.mono);
+                    self.vantage.begin_cycle(pool);
                 }
             }
             Input::Timer => {}
             Input::Probed { node, probe, observation } => self.probed(now, node, probe, observation),
             Input::Observed { node, observation } => {
                 if let Some(p) = self.pools.get_mut(node.pool).filter(|p| node.node < p.nodes.len()) {
-                    p.observed(now, node.node, observation, &mut self.out);
+                    p.observed(now, node.node, observation, &mut self.vantage, &mut self.out);
                 }
             }
             Input::ConnectionLost { node } => {
@@ -111,7 +115,7 @@ impl Engine {
             return;
         }
         n.schedule.in_flight = None;
-        p.observed(now, node.node, observation, &mut self.out);
+        p.observed(now, node.node, observation, &mut self.vantage, &mut self.out);
         let in_flight = p.nodes.iter().any(|n| n.schedule.in_flight.is_some());
         if p.cycle_open && !in_flight {
             p.close_cycle(now, None, &mut self.out);
@@ -141,6 +145,7 @@ impl Engine {
             if pool.gate.deadline().is_some_and(|d| d <= now.mono) {
                 pool.evaluate(now, Occasion::Expired, &mut self.out);
             }
+            pool.cut_off = self.vantage.is_cut_off();
             pool.ask_for_probes(now.mono, &mut self.out);
         }
         if std::mem::take(&mut self.out.dirty) {

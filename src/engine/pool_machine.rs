@@ -6,6 +6,7 @@ use super::hand_over::{GateView, HandOverGate};
 use super::outbox::{Draft, Outbox};
 use super::snapshot::{NodeSnapshot, PoolSnapshot};
 use super::time::{Now, Time};
+use super::vantage::Vantage;
 use crate::config::{PoolConfig, ProbeMode};
 use crate::policy::{mpp, rule_sentence, safe};
 use crate::pool::evidence::Surroundings;
@@ -47,6 +48,8 @@ pub struct PoolMachine {
     pub running: Running,
     /// When the ACTIVE node's first bad observation came, while it is in doubt.
     pub doubt_since: Option<Time>,
+    /// No node of the instance answers: nothing is to be gained by looking closely.
+    pub cut_off: bool,
     /// The alarm about a last node has been given.
     pub alarmed: bool,
     /// The gate of a planned hand-over.
@@ -88,6 +91,7 @@ impl PoolMachine {
             status: stored.map_or(PoolStatus::Ok, |s| s.status),
             running: Running::No,
             doubt_since: None,
+            cut_off: false,
             alarmed: false,
             gate: HandOverGate::default(),
             findings: vec![None; nodes.len()],
@@ -115,7 +119,14 @@ impl PoolMachine {
     }
 
     /// Takes in an observation; under `mpp` it waits for the cycle to close.
-    pub fn observed(&mut self, now: Now, node: usize, mut observation: Observation, out: &mut Outbox) {
+    pub fn observed(
+        &mut self,
+        now: Now,
+        node: usize,
+        mut observation: Observation,
+        vantage: &mut Vantage,
+        out: &mut Outbox,
+    ) {
         if self.judge.is_removed(node) {
             return;
         }
@@ -126,6 +137,7 @@ impl PoolMachine {
             observation.message = note;
         }
         self.nodes[node].remember(&observation, now.wall_ms);
+        let isolated = self.is_isolated(now, node, &observation, vantage, out);
         match &self.judge {
             Judge::Mpp { .. } => {
                 self.findings[node] = match class {
@@ -139,7 +151,8 @@ impl PoolMachine {
                 };
             }
             Judge::Safe { .. } => {
-                let evidence = self.surroundings().evidence(node, class, &observation, now.mono);
+                let around = Surroundings { isolated, ..self.surroundings() };
+                let evidence = around.evidence(node, class, &observation, now.mono);
                 self.count(node, class);
                 self.evaluate(now, safe::Occasion::Observed(node, evidence), out);
                 self.report_stranded(now, node, out);
@@ -317,6 +330,7 @@ impl PoolMachine {
             nodes: &self.nodes,
             judge: &self.judge,
             doubt_since: self.doubt_since,
+            isolated: false,
         }
     }
 

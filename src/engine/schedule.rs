@@ -103,6 +103,9 @@ impl PoolMachine {
     /// Whether a decision waits for this node: it is in doubt itself, may take over, or may be the first ACTIVE.
     fn in_question(&self, node: usize) -> bool {
         let Judge::Safe { model, settings, .. } = &self.judge else { return false };
+        if self.cut_off {
+            return false;
+        }
         let member = &model.members[node];
         let failed =
             model.active().is_some_and(|a| model.members[a].ladder.is_failed(settings.fall, settings.rise));

@@ -1,11 +1,15 @@
 //! Whether the observer itself is the sick one (rule 12 of the design).
 
 use super::event::{EventKind, Severity};
-use super::outbox::Outbox;
+use super::input::NodeRef;
+use super::outbox::{Draft, Outbox};
 use super::pool_machine::PoolMachine;
-use super::time::{Duration, Now};
+use super::time::{Duration, Now, Time};
 use crate::config::{ProbeConfig, print_duration};
+use crate::policy::rule_sentence;
+use crate::policy::safe::table::ISOLATED;
 use crate::probe::{Cause, Class, Facts, Observation};
+use std::collections::BTreeSet;
 
 /// After so many discarded observations of a node in a row someone is told.
 const LATE_ALARM: u32 = 3;
@@ -23,7 +27,97 @@ fn overrun(observation: &Observation, probe: &ProbeConfig, now: Now) -> Option<D
     Some(took).filter(|&took| took > probe.probe_timeout + probe.timeout)
 }
 
+/// What the nodes of all pools together say about the observer's own network.
+#[derive(Debug)]
+pub struct Vantage {
+    /// Different addresses that are reached over a network.
+    remotes: usize,
+    /// The latest beginning of a probe of one of them that brought a reply of any kind.
+    replied: Option<Time>,
+    /// Nodes whose last observation was a reply.
+    replying: BTreeSet<NodeRef>,
+    /// Nobody answers, and that has been told.
+    cut_off: bool,
+}
+
+impl Vantage {
+    /// Nothing has been seen yet.
+    pub fn new(pools: &[PoolMachine]) -> Vantage {
+        Vantage { remotes: remotes(pools), replied: None, replying: BTreeSet::new(), cut_off: false }
+    }
+
+    /// Whether no node answers.
+    pub fn is_cut_off(&self) -> bool {
+        self.cut_off
+    }
+
+    /// One pool is looked at: what others said before is no longer what they would say.
+    pub fn begin_cycle(&mut self, pool: usize) {
+        self.replying.retain(|n| n.pool == pool);
+    }
+
+    /// A node left its pool.
+    pub fn forget(&mut self, node: NodeRef, pools: &[PoolMachine]) {
+        self.replying.remove(&node);
+        self.remotes = remotes(pools);
+    }
+}
+
+fn remotes(pools: &[PoolMachine]) -> usize {
+    let mut addresses = BTreeSet::new();
+    for pool in pools {
+        for (i, node) in pool.nodes.iter().enumerate() {
+            if !pool.judge.is_removed(i) && !node.config.address.is_local() {
+                addresses.insert(&node.config.address);
+            }
+        }
+    }
+    addresses.len()
+}
+
 impl PoolMachine {
+    /// Whether a silent node proves nothing, because nobody at all has answered since it fell silent.
+    ///
+    /// A first silent observation always counts: it makes the others be looked at closely. Any reply from any node
+    /// over the network proves the path, a reset and a kernel's mere acknowledgement too.
+    pub(super) fn is_isolated(
+        &mut self,
+        now: Now,
+        node: usize,
+        observation: &Observation,
+        vantage: &mut Vantage,
+        out: &mut Outbox,
+    ) -> bool {
+        let place = NodeRef { pool: self.index, node };
+        let n = &mut self.nodes[node];
+        let class = observation.class();
+        if class == Class::Blind || n.config.address.is_local() {
+            return false;
+        }
+        if class != Class::Silent {
+            vantage.replying.insert(place);
+            vantage.replied = vantage.replied.max(Some(observation.started));
+            if core::mem::take(&mut vantage.cut_off) {
+                let text = format!("{} answers: the prober is no longer cut off", n.name);
+                out.emit(now, Draft::about_instance(EventKind::Isolated, Severity::Info, text));
+            }
+            return false;
+        }
+        vantage.replying.remove(&place);
+        let Some(since) = n.silent_since.filter(|&since| since < observation.started) else { return false };
+        if vantage.remotes < 2 || vantage.replied.is_some_and(|at| at >= since) {
+            return false;
+        }
+        // Whatever the node's own silence is, it is measured from where the path is known to be open.
+        n.silent_since = Some(observation.started);
+        if vantage.replying.is_empty() && !core::mem::replace(&mut vantage.cut_off, true) {
+            let text = rule_sentence(ISOLATED).unwrap_or_default().to_string();
+            let draft = Draft::about_instance(EventKind::Isolated, Severity::Alarm, text);
+            out.emit(now, Draft { rule: ISOLATED, ..draft });
+        }
+        true
+    }
+
     /// Makes an observation that the prober was too late for a blind one.
     pub(super) fn discard_if_late(
         &mut self,

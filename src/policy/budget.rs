@@ -106,8 +106,13 @@ fn safe_lines(pool: &PoolConfig) -> Vec<BudgetLine> {
         BudgetLine {
             class: Class::Silent,
             fault: "host or network silent",
-            worst: Worst::Within(interval + (silence + step).max(step * fall) + MARGIN),
-            formula: format!("interval {i} + silence {s} + timeout {t} + {m}"),
+            // One observation may be held until another node has proven the path.
+            worst: Worst::Within(interval + (silence + step).max(step * (fall + 1)) + MARGIN),
+            formula: if silence + step >= step * (fall + 1) {
+                format!("interval {i} + silence {s} + timeout {t} + {m}")
+            } else {
+                format!("interval {i} + {} x timeout {t} + {m}", fall + 1)
+            },
         },
     ];
     if pool.fail_on.is_empty() {

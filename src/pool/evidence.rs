@@ -18,6 +18,8 @@ pub struct Surroundings<'a> {
     pub judge: &'a Judge,
     /// When the ACTIVE node's first bad observation came, while it is in doubt.
     pub doubt_since: Option<Time>,
+    /// No node of the instance has answered since the observed one fell silent.
+    pub isolated: bool,
 }
 
 /// Errors of a receiving thread that tell of its source or the way to it, not of the replica:
@@ -69,6 +71,7 @@ impl Surroundings<'_> {
             class,
             fail_on: self.config.fail_on.contains(&observation.cause),
             silence_due: self.silence_due(node, now),
+            isolated: self.isolated,
             lag_only: observation.cause == Cause::ReplicationLag,
             source_in_doubt: told
                 && channels.iter().any(|c| c.io != ThreadState::Running)

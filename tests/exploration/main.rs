@@ -109,12 +109,13 @@ fn two_nodes() {
 }
 
 /// One letter of each kind that rules tell apart.
-const MANY: [&str; 12] = [
+const MANY: [&str; 13] = [
     "good",
     "good-stale",
     "gone",
     "silent-due",
     "silent-not-due",
+    "silent-isolated",
     "refusing",
     "refusing-listed",
     "repl-sql-stopped",

@@ -46,6 +46,7 @@ facts! { CHARGE_FACTS: ChargeView {
     "active", 2, |v, n| v.active = n == 1;
     "fail_on", 2, |v, n| v.evidence.fail_on = n == 1;
     "silence_due", 2, |v, n| v.evidence.silence_due = n == 1;
+    "isolated", 2, |v, n| v.evidence.isolated = n == 1;
     "lag_only", 2, |v, n| v.evidence.lag_only = n == 1;
     "source_in_doubt", 2, |v, n| v.evidence.source_in_doubt = n == 1;
     "applies", 2, |v, n| v.evidence.applies = n == 1;

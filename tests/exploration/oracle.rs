@@ -7,11 +7,11 @@ use primacy::policy::safe::{Evidence, Ladder, Member, Model, Occasion, RoleActio
 use primacy::pool::{NodeType, State, Status};
 use primacy::probe::Class;
 
-/// "What may fail an ACTIVE: gone, hung, silent", silent only as its time is up, and refusing if `fail_on` lists it.
+/// "What may fail an ACTIVE: gone, hung, silent", silent only as its time is up and while others answer, and refusing if `fail_on` lists it.
 pub fn fails(e: Evidence) -> bool {
     match e.class {
         Class::Gone | Class::Hung => true,
-        Class::Silent => e.silence_due,
+        Class::Silent => e.silence_due && !e.isolated,
         Class::Refusing => e.fail_on,
         _ => false,
     }
@@ -52,6 +52,7 @@ fn charge(e: Evidence, active: bool) -> (u16, Step) {
         Class::Ok => (212, Step::Up),
         Class::Gone => (203, Step::Down),
         Class::Hung => (204, Step::Down),
+        Class::Silent if e.isolated => (213, Step::Hold),
         Class::Silent if e.silence_due => (205, Step::Down),
         Class::Silent => (206, Step::Hold),
         Class::Refusing if e.fail_on => (202, Step::Down),

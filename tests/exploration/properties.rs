@@ -79,7 +79,7 @@ fn leaving(t: &Transition<'_>) -> Result<(), Broken> {
     hold("P3 what fails an ACTIVE", !kept || status <= worst, || {
         format!("{:?} brought the ACTIVE node from {} to {status}", e.class, t.before.status(a, s))
     })?;
-    let idle = e.class == Class::Blind || (e.class == Class::Silent && !e.silence_due);
+    let idle = e.class == Class::Blind || (e.class == Class::Silent && !fails(e));
     hold("P3 what fails an ACTIVE", !idle || was.ladder == now.ladder, || {
         "what says nothing counted".into()
     })?;
@@ -272,7 +272,7 @@ fn ladders(t: &Transition<'_>) -> Result<(), Broken> {
             let steps = (was.ladder.steps(s.rise), now.ladder.steps(s.rise));
             hold(name, own || steps.1 <= steps.0, || format!("{:?} counted against node {i}", e.class))?;
         }
-        let idle = e.class == Class::Blind || (e.class == Class::Silent && !e.silence_due);
+        let idle = e.class == Class::Blind || (e.class == Class::Silent && !fails(e));
         hold(name, !idle || was.ladder == now.ladder, || "what says nothing counted".into())?;
         let shown = match e.class {
             Class::Refusing if !e.fail_on => Status::OkCritical,
@@ -406,7 +406,7 @@ pub fn ends_well(
         let served = model.active().is_some_and(|a| {
             // Of a node that nobody can see nothing is known: it keeps what it has.
             let unseen =
-                seen[a].class == Class::Blind || (seen[a].class == Class::Silent && !seen[a].silence_due);
+                seen[a].class == Class::Blind || (seen[a].class == Class::Silent && !fails(seen[a]));
             unseen || seen[a].class == Class::Ok || (!fails(seen[a]) && seen[a].class.answered())
         });
         let g = &model.members[good_node];

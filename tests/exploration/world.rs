@@ -21,13 +21,14 @@ const REFUSING: Evidence = of(Class::Refusing);
 const LISTED: Evidence = Evidence { fail_on: true, ..REFUSING };
 
 /// Everything that can be seen of a node, as far as rules may look at it.
-pub const LETTERS: [(&str, Evidence); 26] = [
+pub const LETTERS: [(&str, Evidence); 27] = [
     ("good", GOOD),
     ("good-stale", STALE),
     ("gone", GONE),
     ("hung", of(Class::Hung)),
     ("silent-due", Evidence { silence_due: true, ..of(Class::Silent) }),
     ("silent-not-due", of(Class::Silent)),
+    ("silent-isolated", Evidence { silence_due: true, isolated: true, ..of(Class::Silent) }),
     ("refusing", REFUSING),
     ("refusing-listed", LISTED),
     ("repl-io-stopped", of(Class::Replication)),
@@ -61,7 +62,7 @@ pub const LETTERS: [(&str, Evidence); 26] = [
 ];
 
 const fn noisy(class: Class) -> Evidence {
-    Evidence { silence_due: true, lag_only: true, source_in_doubt: true, ..of(class) }
+    Evidence { silence_due: true, isolated: true, lag_only: true, source_in_doubt: true, ..of(class) }
 }
 
 /// The letters of these names.

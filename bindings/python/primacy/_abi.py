@@ -131,6 +131,7 @@ PRIMACY_EVENT_STORE = 11
 PRIMACY_EVENT_LOG = 12
 PRIMACY_EVENT_LOST = 13
 PRIMACY_EVENT_LATE = 14
+PRIMACY_EVENT_ISOLATED = 15
 
 # primacy_severity
 PRIMACY_SEVERITY_INFO = 0
@@ -247,6 +248,7 @@ ENUMS: Dict[str, Dict[str, int]] = {
         "PRIMACY_EVENT_LOG": 12,
         "PRIMACY_EVENT_LOST": 13,
         "PRIMACY_EVENT_LATE": 14,
+        "PRIMACY_EVENT_ISOLATED": 15,
     },
     "primacy_severity": {
         "PRIMACY_SEVERITY_INFO": 0,

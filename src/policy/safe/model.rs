@@ -14,6 +14,8 @@ pub struct Evidence {
     pub fail_on: bool,
     /// `silent` only: the share of `silence` that the next step needs has passed.
     pub silence_due: bool,
+    /// `silent` only: no node of the instance has answered since this one fell silent, and there are several.
+    pub isolated: bool,
     /// `replication` only: nothing is wrong but the lag.
     pub lag_only: bool,
     /// The receiving thread does not run, and its source in this pool is itself in doubt or failed.
@@ -34,6 +36,7 @@ impl Evidence {
         class: Class::Ok,
         fail_on: false,
         silence_due: false,
+        isolated: false,
         lag_only: false,
         source_in_doubt: false,
         applies: true,

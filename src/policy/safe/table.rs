@@ -134,6 +134,8 @@ table! {
         Step::Down, "the server does not run or will not serve";
     204, "hung", |v| v.evidence.class == Class::Hung,
         Step::Down, "the host answers, the server does not";
+    213, "silent, and no node answers at all", |v| v.evidence.class == Class::Silent && v.evidence.isolated,
+        Step::Hold, "no node answers at all: the prober itself may be cut off, so nothing is counted";
     205, "silent, this step's share of `silence` has passed", |v| v.evidence.class == Class::Silent && v.evidence.silence_due,
         Step::Down, "nothing answers, and has not for long enough to count";
     206, "silent, not yet for long enough", |v| v.evidence.class == Class::Silent,
@@ -210,6 +212,9 @@ table! {
         RoleAction::Keep, "the ACTIVE node keeps the role";
     }
 }
+
+/// Number of the row for an observer that may be cut off.
+pub const ISOLATED: u16 = 213;
 
 /// Number of the operator's `recover`.
 pub const RECOVER: u16 = 261;
