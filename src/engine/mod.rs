@@ -21,6 +21,7 @@ mod vantage;
 pub use effect::Effect;
 pub use event::{Event, EventKind, Severity};
 pub use input::{Answer, Command, Input, NodeRef};
+pub use schedule::BACK_OFF;
 pub use snapshot::{NodeSnapshot, PoolSnapshot, Snapshot};
 pub use time::{Now, Time};
 
@@ -93,9 +94,8 @@ impl Engine {
                 }
             }
             Input::ConnectionLost { node } => {
-                let pool = self.pools.get_mut(node.pool);
-                if let Some(n) = pool.and_then(|p| p.nodes.get_mut(node.node)) {
-                    n.schedule.hint = true;
+                if let Some(p) = self.pools.get_mut(node.pool) {
+                    p.hint(node.node);
                 }
             }
             Input::Cycle { pool, pool_status } => {

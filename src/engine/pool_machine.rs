@@ -155,6 +155,7 @@ impl PoolMachine {
                 let evidence = around.evidence(node, class, &observation, now.mono);
                 self.count(node, class);
                 self.evaluate(now, safe::Occasion::Observed(node, evidence), out);
+                self.back_off(node, class, evidence.is_good_standby());
                 self.report_stranded(now, node, out);
                 self.try_proof(now, out);
             }

@@ -6,6 +6,10 @@ use super::pool_machine::{PoolMachine, Running};
 use super::time::{Duration, Time};
 use crate::config::ProbeMode;
 use crate::pool::{Judge, State};
+use crate::probe::Class;
+
+/// The longest time that a failed node is left alone, unless `interval` is longer.
+pub const BACK_OFF: Duration = Duration::from_secs(5);
 
 /// How a due probe is to be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,8 +62,15 @@ impl PoolMachine {
     fn ask(&mut self, now: Time, node: usize, fresh: bool, out: &mut Outbox) {
         let interval = u64::try_from(self.nodes[node].config.probe.interval.as_nanos()).unwrap_or(u64::MAX);
         let jitter = Duration::from_nanos(out.random(interval / 10));
+        // A kept connection hides what a new client would meet: a changed password, no connection free.
+        let login_interval = self.nodes[node].config.probe.login_interval;
+        let stale = self.nodes[node].schedule.last_login.is_none_or(|at| now.since(at) >= login_interval);
+        let fresh = fresh || stale;
         let probe = out.probe(NodeRef { pool: self.index, node }, fresh);
         let schedule = &mut self.nodes[node].schedule;
+        if fresh {
+            schedule.last_login = Some(now);
+        }
         schedule.in_flight = Some(probe);
         schedule.last_started = Some(now);
         schedule.hint = false;
@@ -93,10 +104,32 @@ impl PoolMachine {
         match self.running {
             Running::Once(since) if last >= since => None,
             Running::Once(since) => Some(Due { at: since, fresh: false }),
-            _ => Some(Due {
-                at: last + n.config.probe.interval.saturating_sub(n.schedule.jitter),
-                fresh: false,
-            }),
+            _ => {
+                let failed = self.judge.state(node).is_failed();
+                let back_off = if failed { n.schedule.back_off } else { Duration::ZERO };
+                let pause = n.config.probe.interval.max(back_off);
+                Some(Due { at: last + pause.saturating_sub(n.schedule.jitter), fresh: false })
+            }
+        }
+    }
+
+    /// A failed node is looked at ever more slowly, until it is good once or something tells of it.
+    pub(super) fn back_off(&mut self, node: usize, class: Class, good: bool) {
+        let failed = self.judge.state(node).is_failed();
+        let n = &mut self.nodes[node];
+        let pause = &mut n.schedule.back_off;
+        *pause = match class {
+            Class::Blind => *pause,
+            _ if good || !failed => Duration::ZERO,
+            _ => (n.config.probe.interval.max(*pause) * 2).min(BACK_OFF),
+        };
+    }
+
+    /// Something tells that it is worth to look at the node: a lost connection.
+    pub(super) fn hint(&mut self, node: usize) {
+        if let Some(n) = self.nodes.get_mut(node) {
+            n.schedule.hint = true;
+            n.schedule.back_off = Duration::ZERO;
         }
     }
 

@@ -5,6 +5,7 @@
 //! killed server down begins the fault later.
 
 use crate::config::{PoolConfig, ProbeConfig, ProbeMode, print_duration};
+use crate::engine::BACK_OFF;
 use crate::engine::time::Duration;
 use crate::pool::PolicyName;
 use crate::probe::Class;
@@ -56,6 +57,10 @@ pub struct Budget {
     pub lines: Vec<BudgetLine>,
     /// Connections that the prober keeps open at each node.
     pub connections_per_node: u32,
+    /// The shortest time between two fresh logins at a node while all is well.
+    pub login_interval: Duration,
+    /// The longest time that a failed node is left alone.
+    pub back_off: Duration,
 }
 
 /// The budget of a pool. The slowest node's settings count.
@@ -66,7 +71,16 @@ pub fn budget(pool: &PoolConfig) -> Budget {
         (false, PolicyName::Safe) => safe_lines(pool),
         (false, PolicyName::Mpp) => mpp_lines(pool),
     };
-    Budget { pool: pool.name.clone(), lines, connections_per_node: u32::from(!external) }
+    Budget {
+        pool: pool.name.clone(),
+        lines,
+        connections_per_node: u32::from(!external),
+        login_interval: pool.nodes.iter().map(|n| n.probe.login_interval).min().unwrap_or_default(),
+        back_off: match pool.policy {
+            PolicyName::Safe => worst(pool, |p| p.interval).max(BACK_OFF),
+            PolicyName::Mpp => worst(pool, |p| p.interval),
+        },
+    }
 }
 
 fn worst(pool: &PoolConfig, of: impl Fn(&ProbeConfig) -> Duration) -> Duration {
@@ -186,6 +200,15 @@ impl fmt::Display for Budget {
                 line.formula
             )?;
         }
-        writeln!(f, "  connections kept at each node: {}", self.connections_per_node)
+        write!(f, "  connections kept at each node: {}", self.connections_per_node)?;
+        if self.connections_per_node > 0 {
+            let (login, back_off) = (print_duration(self.login_interval), print_duration(self.back_off));
+            write!(
+                f,
+                "; a fresh login every {login} and with each probe of a doubt; \
+                 a failed node is probed every {back_off} at the slowest"
+            )?;
+        }
+        writeln!(f)
     }
 }

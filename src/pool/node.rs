@@ -42,8 +42,12 @@ pub struct Schedule {
     pub in_flight: Option<u64>,
     /// When the last probe began.
     pub last_started: Option<Time>,
+    /// When a probe with a fresh login was last asked for.
+    pub last_login: Option<Time>,
     /// The kept connection was lost: look soon.
     pub hint: bool,
+    /// How long a failed node is left alone; zero for no longer than any other.
+    pub back_off: Duration,
     /// Taken off the interval, so that many probers do not march in step.
     pub jitter: Duration,
 }

@@ -3,4 +3,5 @@
 
 mod isolation;
 mod late;
+mod no_harm;
 mod world;
