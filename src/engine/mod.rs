@@ -20,7 +20,7 @@ mod vantage;
 
 pub use effect::Effect;
 pub use event::{Event, EventKind, Severity};
-pub use input::{Answer, Command, Input, NodeRef};
+pub use input::{Answer, Command, Input, NodeRef, ReportOutcome};
 pub use schedule::BACK_OFF;
 pub use snapshot::{NodeSnapshot, PoolSnapshot, Snapshot};
 pub use time::{Now, Time};
@@ -96,6 +96,11 @@ impl Engine {
             Input::ConnectionLost { node } => {
                 if let Some(p) = self.pools.get_mut(node.pool) {
                     p.hint(node.node);
+                }
+            }
+            Input::Report { node, outcome } => {
+                if let Some(p) = self.pools.get_mut(node.pool).filter(|_| outcome.is_connect_failure()) {
+                    p.reported(node.node);
                 }
             }
             Input::Cycle { pool, pool_status } => {

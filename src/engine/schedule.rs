@@ -74,6 +74,7 @@ impl PoolMachine {
         schedule.in_flight = Some(probe);
         schedule.last_started = Some(now);
         schedule.hint = false;
+        schedule.reported = false;
         schedule.jitter = jitter;
     }
 
@@ -101,6 +102,12 @@ impl PoolMachine {
         if doubtful || n.schedule.hint || self.proving(node) {
             return Some(Due { at: last + n.config.probe.confirm_interval, fresh: doubtful });
         }
+        if n.schedule.reported {
+            // What new clients meet shows at a login. Reports may come for ever, so logins keep the interval's pace.
+            let at = last + n.config.probe.confirm_interval;
+            let login = n.schedule.last_login.map(|login| login + n.config.probe.interval);
+            return Some(Due { at, fresh: login.is_none_or(|login| login <= at) });
+        }
         match self.running {
             Running::Once(since) if last >= since => None,
             Running::Once(since) => Some(Due { at: since, fresh: false }),
@@ -123,6 +130,13 @@ impl PoolMachine {
             _ if good || !failed => Duration::ZERO,
             _ => (n.config.probe.interval.max(*pause) * 2).min(BACK_OFF),
         };
+    }
+
+    /// A host could not reach the node: look early. What has failed already is not worth a look.
+    pub(super) fn reported(&mut self, node: usize) {
+        if node < self.nodes.len() && !self.judge.state(node).is_failed() {
+            self.nodes[node].schedule.reported = true;
+        }
     }
 
     /// Something tells that it is worth to look at the node: a lost connection.

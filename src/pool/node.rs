@@ -46,6 +46,8 @@ pub struct Schedule {
     pub last_login: Option<Time>,
     /// The kept connection was lost: look soon.
     pub hint: bool,
+    /// A host could not reach it: look soon.
+    pub reported: bool,
     /// How long a failed node is left alone; zero for no longer than any other.
     pub back_off: Duration,
     /// Taken off the interval, so that many probers do not march in step.

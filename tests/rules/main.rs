@@ -4,4 +4,5 @@
 mod isolation;
 mod late;
 mod no_harm;
+mod reports;
 mod world;
