@@ -10,6 +10,7 @@ use super::vantage::Vantage;
 use crate::config::{PoolConfig, ProbeMode};
 use crate::policy::{mpp, rule_sentence, safe};
 use crate::pool::evidence::Surroundings;
+use crate::pool::node::Window;
 use crate::pool::{Judge, Node, PoolStatus, State, Status};
 use crate::probe::{Cause, Class, Observation};
 use crate::store::{StoredNode, StoredPool};
@@ -152,7 +153,12 @@ impl PoolMachine {
             }
             Judge::Safe { .. } => {
                 let around = Surroundings { isolated, ..self.surroundings() };
-                let evidence = around.evidence(node, class, &observation, now.mono);
+                let mut evidence = around.evidence(node, class, &observation, now.mono);
+                if !evidence.is_idle() {
+                    let window = &mut self.nodes[node].window;
+                    window.push(evidence.counts());
+                    evidence.window_bad = window.is_bad();
+                }
                 self.count(node, class);
                 self.evaluate(now, safe::Occasion::Observed(node, evidence), out);
                 self.back_off(node, class, evidence.is_good_standby());
@@ -396,6 +402,10 @@ impl PoolMachine {
             let (new_state, new_status) = (self.judge.state(i), self.judge.status(i));
             if new_state != state {
                 self.nodes[i].changed_ms = now.wall_ms;
+            }
+            if new_state != state || new_status == Status::Fail {
+                // What led to this is settled by it.
+                self.nodes[i].window = Window::default();
             }
             let stored_count = matches!(self.judge, Judge::Mpp { .. }) && count != self.judge.count(i);
             out.dirty |= new_state != state || new_status != status || stored_count;

@@ -72,6 +72,7 @@ impl Surroundings<'_> {
             fail_on: self.config.fail_on.contains(&observation.cause),
             silence_due: self.silence_due(node, now),
             isolated: self.isolated,
+            window_bad: false,
             lag_only: observation.cause == Cause::ReplicationLag,
             source_in_doubt: told
                 && channels.iter().any(|c| c.io != ThreadState::Running)

@@ -21,6 +21,8 @@ pub struct Node {
     pub silent_since: Option<Time>,
     /// Observations in a row that were discarded because the prober itself was late.
     pub late: u32,
+    /// The last observations that counted.
+    pub window: Window,
     /// Message as stored, until the first observation of this life.
     pub stored_message: String,
     /// The rule that last judged the node.
@@ -33,6 +35,31 @@ pub struct Node {
     pub stranded_reported: bool,
     /// The schedule.
     pub schedule: Schedule,
+}
+
+/// The last twenty observations that said something, the latest in the lowest bit; bad ones are 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Window {
+    bits: u32,
+    filled: u32,
+}
+
+impl Window {
+    /// How many observations it holds.
+    pub const LENGTH: u32 = 20;
+    /// So many bad ones of a full window are too many.
+    pub const BAD: u32 = 12;
+
+    /// Takes one in.
+    pub fn push(&mut self, bad: bool) {
+        self.bits = (self.bits << 1 | u32::from(bad)) & ((1 << Window::LENGTH) - 1);
+        self.filled = (self.filled + 1).min(Window::LENGTH);
+    }
+
+    /// Whether it is full and 60 % of it are bad.
+    pub fn is_bad(&self) -> bool {
+        self.filled == Window::LENGTH && self.bits.count_ones() >= Window::BAD
+    }
 }
 
 /// When a node was and will be probed.
@@ -65,6 +92,7 @@ impl Node {
             last_lag: None,
             silent_since: None,
             late: 0,
+            window: Window::default(),
             stored_message: String::new(),
             rule: 0,
             observed_ms: 0,

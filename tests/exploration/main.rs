@@ -109,13 +109,14 @@ fn two_nodes() {
 }
 
 /// One letter of each kind that rules tell apart.
-const MANY: [&str; 13] = [
+const MANY: [&str; 14] = [
     "good",
     "good-stale",
     "gone",
     "silent-due",
     "silent-not-due",
     "silent-isolated",
+    "gone-window",
     "refusing",
     "refusing-listed",
     "repl-sql-stopped",

@@ -47,6 +47,7 @@ facts! { CHARGE_FACTS: ChargeView {
     "fail_on", 2, |v, n| v.evidence.fail_on = n == 1;
     "silence_due", 2, |v, n| v.evidence.silence_due = n == 1;
     "isolated", 2, |v, n| v.evidence.isolated = n == 1;
+    "window_bad", 2, |v, n| v.evidence.window_bad = n == 1;
     "lag_only", 2, |v, n| v.evidence.lag_only = n == 1;
     "source_in_doubt", 2, |v, n| v.evidence.source_in_doubt = n == 1;
     "applies", 2, |v, n| v.evidence.applies = n == 1;
@@ -101,7 +102,7 @@ impl View for ChargeView {
     }
     fn outcomes() -> Vec<Step> {
         let towards = [Status::OkWarn, Status::OkCritical].map(Step::Towards);
-        [Step::Hold, Step::Down, Step::Up].into_iter().chain(towards).collect()
+        [Step::Hold, Step::Down, Step::Up, Step::Foot].into_iter().chain(towards).collect()
     }
 }
 

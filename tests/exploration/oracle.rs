@@ -49,6 +49,7 @@ pub fn in_doubt(model: &Model) -> bool {
 
 fn charge(e: Evidence, active: bool) -> (u16, Step) {
     match e.class {
+        _ if fails(e) && e.window_bad => (214, Step::Foot),
         Class::Ok => (212, Step::Up),
         Class::Gone => (203, Step::Down),
         Class::Hung => (204, Step::Down),

@@ -62,7 +62,7 @@ fn leaving(t: &Transition<'_>) -> Result<(), Broken> {
     let (was, now) = (&t.before.members[a], &t.after.members[a]);
     let worst = match e.class {
         _ if fails(e) => {
-            let more = (was.ladder.steps(s.rise) + 1).min(s.fall);
+            let more = if e.window_bad { s.fall } else { (was.ladder.steps(s.rise) + 1).min(s.fall) };
             return hold("P3 what fails an ACTIVE", !kept || now.ladder.steps(s.rise) == more, || {
                 format!("a failing observation counted from {:?} to {:?}", was.ladder, now.ladder)
             });
@@ -249,7 +249,7 @@ fn ladders(t: &Transition<'_>) -> Result<(), Broken> {
             hold(name, was.ladder == now.ladder, || format!("node {i} moved without being seen"))?;
             continue;
         };
-        if s.fall >= 4 && s.rise >= 4 {
+        if s.fall >= 4 && s.rise >= 4 && !(fails(e) && e.window_bad) {
             let apart = (old as i32 - new as i32).abs();
             hold(name, apart <= 1, || format!("node {i} went from {old} to {new} at once"))?;
         }
@@ -264,7 +264,8 @@ fn ladders(t: &Transition<'_>) -> Result<(), Broken> {
         // A stand-in's own faults count against it; what is not its own, and mere lag, cannot fail it.
         let own = fails(e) || (e.class == Class::Replication && !good(e));
         if own && now.state != State::Active {
-            let more = (was.ladder.steps(s.rise) + 1).min(s.fall);
+            let at_once = fails(e) && e.window_bad;
+            let more = if at_once { s.fall } else { (was.ladder.steps(s.rise) + 1).min(s.fall) };
             hold(name, now.ladder.steps(s.rise) == more, || {
                 format!("{:?} of node {i} did not count", e.class)
             })?;
@@ -405,8 +406,7 @@ pub fn ends_well(
         }
         let served = model.active().is_some_and(|a| {
             // Of a node that nobody can see nothing is known: it keeps what it has.
-            let unseen =
-                seen[a].class == Class::Blind || (seen[a].class == Class::Silent && !fails(seen[a]));
+            let unseen = seen[a].class == Class::Blind || (seen[a].class == Class::Silent && !fails(seen[a]));
             unseen || seen[a].class == Class::Ok || (!fails(seen[a]) && seen[a].class.answered())
         });
         let g = &model.members[good_node];

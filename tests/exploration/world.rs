@@ -21,7 +21,7 @@ const REFUSING: Evidence = of(Class::Refusing);
 const LISTED: Evidence = Evidence { fail_on: true, ..REFUSING };
 
 /// Everything that can be seen of a node, as far as rules may look at it.
-pub const LETTERS: [(&str, Evidence); 27] = [
+pub const LETTERS: [(&str, Evidence); 32] = [
     ("good", GOOD),
     ("good-stale", STALE),
     ("gone", GONE),
@@ -42,6 +42,14 @@ pub const LETTERS: [(&str, Evidence); 27] = [
     ("lag-beyond", Evidence { lag_only: true, within_takeover_lag: false, ..of(Class::Replication) }),
     ("read-only", READ_ONLY),
     ("blind", of(Class::Blind)),
+    ("gone-window", Evidence { window_bad: true, ..GONE }),
+    ("silent-window", Evidence { window_bad: true, silence_due: true, ..of(Class::Silent) }),
+    ("silent-window-not-due", Evidence { window_bad: true, ..of(Class::Silent) }),
+    (
+        "silent-window-isolated",
+        Evidence { window_bad: true, silence_due: true, isolated: true, ..of(Class::Silent) },
+    ),
+    ("refusing-window", Evidence { window_bad: true, ..LISTED }),
     ("good-lag-beyond", Evidence { within_takeover_lag: false, ..GOOD }),
     ("good-not-applying", Evidence { applies: false, ..GOOD }),
     (
@@ -62,7 +70,15 @@ pub const LETTERS: [(&str, Evidence); 27] = [
 ];
 
 const fn noisy(class: Class) -> Evidence {
-    Evidence { silence_due: true, isolated: true, lag_only: true, source_in_doubt: true, ..of(class) }
+    Evidence {
+        silence_due: true,
+        isolated: true,
+        // Only with what counts does the window matter.
+        window_bad: !matches!(class, Class::Gone),
+        lag_only: true,
+        source_in_doubt: true,
+        ..of(class)
+    }
 }
 
 /// The letters of these names.

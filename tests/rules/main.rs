@@ -5,4 +5,5 @@ mod isolation;
 mod late;
 mod no_harm;
 mod reports;
+mod window;
 mod world;

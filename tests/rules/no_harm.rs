@@ -2,7 +2,7 @@
 
 use super::world::{RING, World, ms, node};
 use primacy::config::ConfigBuilder;
-use primacy::engine::{Command, Input};
+use primacy::engine::{Command, EventKind, Input};
 use primacy::policy::budget::budget;
 use primacy::pool::State;
 use primacy::probe::Cause;
@@ -74,11 +74,13 @@ fn logins_are_fresh_every_login_interval_and_in_every_burst() {
         assert!((11..=12).contains(&logins.len()), "{logins:?}");
         assert!(logins.windows(2).all(|l| (5_000..5_500).contains(&l[1].since(l[0]).as_millis())));
     }
-    let since = w.clock;
     w.set(&[0], Cause::NoReply);
     w.run_until(ms(5_000), |w| w.state(1) == State::Active);
-    let burst: Vec<_> = w.asked.iter().filter(|a| a.at > since + ms(760)).collect();
-    assert!(burst.len() >= 3 && burst.iter().all(|a| a.fresh || a.node == node(1)), "{burst:?}");
+    let doubt = w.told(EventKind::Doubt)[0].mono;
+    let burst: Vec<_> = w.asked.iter().filter(|a| a.at >= doubt && a.node == node(0)).collect();
+    assert!(burst.len() >= 3 && burst[..3].iter().all(|a| a.fresh), "{burst:?}");
+    let first = w.asked.iter().find(|a| a.at >= doubt && a.node == node(1));
+    assert!(first.is_some_and(|a| a.fresh), "{first:?}");
 }
 
 #[test]

@@ -16,6 +16,8 @@ pub struct Evidence {
     pub silence_due: bool,
     /// `silent` only: no node of the instance has answered since this one fell silent, and there are several.
     pub isolated: bool,
+    /// Of the last twenty observations that counted, this one included, 60 % were of a kind that fails an ACTIVE node.
+    pub window_bad: bool,
     /// `replication` only: nothing is wrong but the lag.
     pub lag_only: bool,
     /// The receiving thread does not run, and its source in this pool is itself in doubt or failed.
@@ -37,6 +39,7 @@ impl Evidence {
         fail_on: false,
         silence_due: false,
         isolated: false,
+        window_bad: false,
         lag_only: false,
         source_in_doubt: false,
         applies: true,
@@ -124,6 +127,16 @@ impl Evidence {
             Class::Replication => self.lag_only || (self.source_in_doubt && self.applies),
             _ => false,
         }
+    }
+
+    /// Whether it takes a step towards the fall of an ACTIVE node.
+    pub fn counts(&self) -> bool {
+        self.fails_active() && (self.class != Class::Silent || (self.silence_due && !self.isolated))
+    }
+
+    /// Whether it says nothing about the node: it neither counts nor clears.
+    pub fn is_idle(&self) -> bool {
+        self.class == Class::Blind || (self.class == Class::Silent && !self.counts())
     }
 
     /// Proof or lasting absence: what may fail an ACTIVE node.

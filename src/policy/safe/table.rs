@@ -128,6 +128,8 @@ table! {
     CHARGE: ChargeView => Step {
     201, "blind", |v| v.evidence.class == Class::Blind,
         Step::Hold, "the prober could not look: nothing is counted against the node";
+    214, "bad, and 60 % of the last 20 were", |v| v.evidence.window_bad && v.evidence.counts(),
+        Step::Foot, "most of the last twenty observations were bad: a node that is half dead counts as failed";
     202, "a cause listed in fail_on", |v| v.evidence.fail_on && v.evidence.class == Class::Refusing,
         Step::Down, "the configuration lists this cause in fail_on: it counts as a failure";
     203, "gone", |v| v.evidence.class == Class::Gone,
