@@ -4,7 +4,7 @@ use super::builder::ConfigBuilder;
 use super::draft::{NodeDraft, Place, PoolDraft, Section, Setting};
 use super::keys::{self, Scope, Value};
 use super::model::{
-    Config, Failback, NodeConfig, OnLocked, PoolConfig, ProbeConfig, ProbeMode, RsaPublicKey,
+    Config, Failback, NodeConfig, OnDoubt, OnLocked, PoolConfig, ProbeConfig, ProbeMode, RsaPublicKey,
 };
 use super::value::print_duration;
 use crate::engine::time::Duration;
@@ -131,6 +131,11 @@ fn build_pool(draft: &ConfigBuilder, pool: &PoolDraft) -> Result<PoolConfig> {
             _ => Failback::AfterRecover,
         },
         handback_deadline: keys.span("handback_deadline"),
+        on_doubt: match keys.word("on_doubt") {
+            "fail" => OnDoubt::Fail,
+            _ => OnDoubt::Hold,
+        },
+        doubt_deadline: keys.span("doubt_deadline"),
         nodes: nodes.iter().map(|node| build_node(draft, pool, node)).collect::<Result<_>>()?,
     })
 }

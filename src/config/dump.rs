@@ -2,7 +2,7 @@
 
 use super::draft::pool_key;
 use super::model::{
-    Config, Failback, NodeConfig, OnLocked, PoolConfig, ProbeConfig, ProbeMode, RsaPublicKey,
+    Config, Failback, NodeConfig, OnDoubt, OnLocked, PoolConfig, ProbeConfig, ProbeMode, RsaPublicKey,
 };
 use super::value::print_duration;
 use core::fmt::Write;
@@ -49,6 +49,10 @@ fn dump_pool(out: &mut String, pool: &PoolConfig) {
         Failback::Manual => "manual",
         Failback::Auto => "auto",
     };
+    let on_doubt = match pool.on_doubt {
+        OnDoubt::Hold => "hold",
+        OnDoubt::Fail => "fail",
+    };
     let mode = match pool.probe_mode {
         ProbeMode::Builtin => "builtin",
         ProbeMode::External => "external",
@@ -66,6 +70,8 @@ fn dump_pool(out: &mut String, pool: &PoolConfig) {
             ("fail_on", format!("[{}]", fail_on.join(", "))),
             ("failback", string(failback)),
             ("handback_deadline", string(&print_duration(pool.handback_deadline))),
+            ("on_doubt", string(on_doubt)),
+            ("doubt_deadline", string(&print_duration(pool.doubt_deadline))),
             ("levels", pool.levels.to_string()),
             ("hostile_takeover", pool.hostile_takeover.to_string()),
         ],

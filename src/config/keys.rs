@@ -176,13 +176,15 @@ pub(super) static KEYS: &[Key] = &[
     .only(PolicyName::Safe),
     Key::new(Scope::Pool, "handback_deadline", Kind::Span { min: ms(10), max: s(300), default: s(2) })
         .only(PolicyName::Safe),
+    Key::new(Scope::Pool, "on_doubt", Kind::Word { landed: &["hold", "fail"], later: &[] })
+        .only(PolicyName::Safe),
+    Key::new(Scope::Pool, "doubt_deadline", Kind::Span { min: ms(10), max: s(HOUR), default: s(3) })
+        .only(PolicyName::Safe),
     Key::new(Scope::Pool, "levels", Kind::Count { min: 1, max: 100, default: 4 }).only(PolicyName::Mpp),
     Key::new(Scope::Pool, "hostile_takeover", Kind::Flag).only(PolicyName::Mpp),
     Key::new(Scope::Pool, "auto_recover", Kind::Later),
     Key::new(Scope::Pool, "checkpoints", Kind::Later),
-    Key::new(Scope::Pool, "doubt_deadline", Kind::Later),
     Key::new(Scope::Pool, "last_resort", Kind::Later),
-    Key::new(Scope::Pool, "on_doubt", Kind::Later),
     Key::new(Scope::Pool, "service", Kind::Later),
     // One node.
     Key::new(Scope::Node, "address", Kind::Address),

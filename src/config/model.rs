@@ -34,6 +34,15 @@ pub enum Failback {
     Auto,
 }
 
+/// What becomes of a hung or silent ACTIVE node that a replica still hears.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnDoubt {
+    /// It is held for as long as a replica hears it.
+    Hold,
+    /// It is failed after `doubt_deadline`.
+    Fail,
+}
+
 /// How and how often a node is probed. Set for all pools, one pool or one node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbeConfig {
@@ -115,6 +124,10 @@ pub struct PoolConfig {
     pub failback: Failback,
     /// How long routing may pause for a hand-back.
     pub handback_deadline: Duration,
+    /// What becomes of a hung or silent ACTIVE node that a replica still hears.
+    pub on_doubt: OnDoubt,
+    /// How long such a node is held with [`OnDoubt::Fail`].
+    pub doubt_deadline: Duration,
     /// In configuration order.
     pub nodes: Vec<NodeConfig>,
 }

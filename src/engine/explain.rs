@@ -35,7 +35,7 @@ fn write_all(text: &mut String, pool: &PoolMachine, now: Now) -> core::fmt::Resu
     }
     writeln!(text, "what would change it:")?;
     match &pool.judge {
-        Judge::Safe { model, settings, .. } => write_safe(text, pool, model, settings),
+        Judge::Safe { model, settings, .. } => write_safe(text, pool, model, settings, now),
         Judge::Mpp { members, settings } => write_mpp(text, pool, members, settings),
     }
 }
@@ -101,6 +101,7 @@ fn write_safe(
     pool: &PoolMachine,
     model: &Model,
     settings: &Settings,
+    now: Now,
 ) -> core::fmt::Result {
     if pool.cut_off {
         writeln!(text, "  the prober itself may be cut off: a reply from any node of any pool changes that")?;
@@ -109,7 +110,10 @@ fn write_safe(
         let taken = model.members[a].ladder.steps(settings.rise);
         let left = settings.fall.saturating_sub(taken);
         let name = &pool.nodes[a].name;
-        if left == 0 {
+        if left == 0 && pool.held_since.is_some() {
+            writeln!(text, "  {name} has failed, but is {}", pool.hearers_in_words(now.mono))?;
+            writeln!(text, "  proof that {name} is gone, or replicas that no longer hear it, change that")?;
+        } else if left == 0 {
             writeln!(text, "  {name} has failed: it loses the role as soon as another node may take over")?;
         } else {
             writeln!(text, "  {left} more observations of class gone, hung or silent fail {name}")?;

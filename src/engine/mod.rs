@@ -4,6 +4,7 @@
 //! then sleep until `poll_timeout` at most. Time comes in with every call.
 
 pub mod commands;
+mod doubt;
 pub mod effect;
 pub mod event;
 mod explain;
@@ -149,6 +150,9 @@ impl Engine {
         for pool in &mut self.pools {
             if pool.gate.deadline().is_some_and(|d| d <= now.mono) {
                 pool.evaluate(now, Occasion::Expired, &mut self.out);
+            }
+            if pool.doubt_is_due(now.mono) {
+                pool.evaluate(now, Occasion::Look, &mut self.out);
             }
             pool.cut_off = self.vantage.is_cut_off();
             pool.ask_for_probes(now.mono, &mut self.out);

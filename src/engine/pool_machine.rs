@@ -49,6 +49,8 @@ pub struct PoolMachine {
     pub running: Running,
     /// When the ACTIVE node's first bad observation came, while it is in doubt.
     pub doubt_since: Option<Time>,
+    /// Since when the ACTIVE node, at FAIL, is held in doubt.
+    pub held_since: Option<Time>,
     /// No node of the instance answers: nothing is to be gained by looking closely.
     pub cut_off: bool,
     /// The alarm about a last node has been given.
@@ -92,6 +94,7 @@ impl PoolMachine {
             status: stored.map_or(PoolStatus::Ok, |s| s.status),
             running: Running::No,
             doubt_since: None,
+            held_since: None,
             cut_off: false,
             alarmed: false,
             gate: HandOverGate::default(),
@@ -152,6 +155,7 @@ impl PoolMachine {
                 };
             }
             Judge::Safe { .. } => {
+                self.listen(node, &observation);
                 let around = Surroundings { isolated, ..self.surroundings() };
                 let mut evidence = around.evidence(node, class, &observation, now.mono);
                 if !evidence.is_idle() {
@@ -192,9 +196,13 @@ impl PoolMachine {
     /// Runs the tables of `safe` on an occasion and carries out what they decide.
     pub fn evaluate(&mut self, now: Now, occasion: safe::Occasion, out: &mut Outbox) {
         let before = self.before();
-        let due = self.gate.is_due(now.mono);
+        let dues = safe::Dues {
+            hand_back: self.gate.is_due(now.mono),
+            heard: self.is_heard(now.mono),
+            doubt_over: self.doubt_is_over(now.mono),
+        };
         let Judge::Safe { model, settings, .. } = &mut self.judge else { return };
-        let verdict = safe::evaluate(model, &safe::table::IN_FORCE, settings, due, occasion);
+        let verdict = safe::evaluate(model, &safe::table::IN_FORCE, settings, dues, occasion);
         let in_doubt = model.in_doubt();
         if let safe::Occasion::Observed(node, _) = occasion {
             let kept = before.nodes[node].0 == self.judge.state(node);
@@ -207,6 +215,7 @@ impl PoolMachine {
         match (self.doubt_since, in_doubt) {
             (None, true) => {
                 self.doubt_since = Some(now.mono);
+                self.forget_hearing();
                 let text =
                     "first bad observation of the ACTIVE node: it and the stand-ins are looked at closely";
                 out.emit(
@@ -216,6 +225,7 @@ impl PoolMachine {
             }
             (Some(_), false) => {
                 self.doubt_since = None;
+                self.forget_hearing();
                 if before.active == active {
                     let text = "the ACTIVE node answers again".to_string();
                     out.emit(
@@ -257,6 +267,10 @@ impl PoolMachine {
                     }
                     out.emit(now, self.draft(EventKind::LastNode, Severity::Alarm, active, rule, text));
                 }
+                self.blame(active, rule);
+            }
+            safe::RoleAction::KeepDoubted => {
+                self.hold_in_doubt(now, rule, out);
                 self.blame(active, rule);
             }
             safe::RoleAction::BeginHandOver => {

@@ -34,7 +34,7 @@ impl PoolMachine {
             (0..self.nodes.len()).filter_map(|i| self.due(i)).map(|d| d.at).min()
         };
         let waiting = self.gate.waits_until(now);
-        [probe, self.gate.deadline(), waiting].into_iter().flatten().min()
+        [probe, self.gate.deadline(), waiting, self.doubt_timer(now)].into_iter().flatten().min()
     }
 
     /// Asks for every probe that is due.
@@ -159,7 +159,8 @@ impl PoolMachine {
         match member.state {
             State::Active => model.in_doubt() && !failed,
             State::Standby => {
-                model.in_doubt() && !failed && !member.seen.is_some_and(|e| e.fresh && e.is_good_standby())
+                let seen = member.seen.is_some_and(|e| e.fresh && e.is_good_standby());
+                model.in_doubt() && !failed && (!seen || self.owes_hearing(node))
             }
             State::Unknown => model.active().is_none() && u32::from(member.tries) < settings.fall.min(255),
             State::FailedOnline | State::FailedOffline => false,

@@ -4,7 +4,7 @@
 //! outside: the operating system's wake-ups and the candidate's own login. A kernel that takes longer to tear a
 //! killed server down begins the fault later.
 
-use crate::config::{PoolConfig, ProbeConfig, ProbeMode, print_duration};
+use crate::config::{OnDoubt, PoolConfig, ProbeConfig, ProbeMode, print_duration};
 use crate::engine::BACK_OFF;
 use crate::engine::time::Duration;
 use crate::pool::PolicyName;
@@ -129,6 +129,20 @@ fn safe_lines(pool: &PoolConfig) -> Vec<BudgetLine> {
             },
         },
     ];
+    let unheard = (interval + step * fall).max(interval + (silence + step).max(step * (fall + 1)));
+    let heard = "hung or silent, but a replica still hears it";
+    lines.push(match pool.on_doubt {
+        OnDoubt::Hold => never(Class::Silent, heard, "on_doubt hold: held for as long as that lasts"),
+        OnDoubt::Fail => BudgetLine {
+            class: Class::Silent,
+            fault: heard,
+            worst: Worst::Within(unheard + pool.doubt_deadline + MARGIN),
+            formula: format!(
+                "the slower of the two above + doubt_deadline {}",
+                print_duration(pool.doubt_deadline)
+            ),
+        },
+    });
     if pool.fail_on.is_empty() {
         lines.push(never(Class::Refusing, "server refuses the prober", "alive: it stops at OK_CRITICAL"));
     } else {

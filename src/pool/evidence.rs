@@ -93,14 +93,7 @@ impl Surroundings<'_> {
 
     /// Whether the source of a channel is a member of this pool that is in doubt or has failed.
     fn source_in_doubt(&self, node: usize, channel: &Channel) -> bool {
-        let address = Address::parse(&channel.source).ok();
-        let source = self
-            .nodes
-            .iter()
-            .position(|n| Some(&n.config.address) == address.as_ref())
-            // In a ring of two the source is the other one, whatever name the replica knows it by.
-            .or(if self.nodes.len() == 2 { Some(1 - node) } else { None });
-        source.filter(|&s| s != node).is_some_and(|s| {
+        source_of(self.nodes, node, channel).is_some_and(|s| {
             self.judge.state(s).is_failed()
                 || self.judge.waits_for_recover(s)
                 || self.nodes[s].last.as_ref().is_some_and(|o| !o.class().answered())
@@ -132,4 +125,15 @@ impl Surroundings<'_> {
             (None, _) => within(self.nodes[node].last_lag),
         })
     }
+}
+
+/// The member of the pool from which a channel of this node receives.
+pub fn source_of(nodes: &[Node], node: usize, channel: &Channel) -> Option<usize> {
+    let address = Address::parse(&channel.source).ok();
+    let source = nodes
+        .iter()
+        .position(|n| Some(&n.config.address) == address.as_ref())
+        // In a ring of two the source is the other one, whatever name the replica knows it by.
+        .or(if nodes.len() == 2 { Some(1 - node) } else { None });
+    source.filter(|&s| s != node)
 }

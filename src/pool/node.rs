@@ -23,6 +23,8 @@ pub struct Node {
     pub late: u32,
     /// The last observations that counted.
     pub window: Window,
+    /// What it hears of the ACTIVE node while that is in doubt.
+    pub hearing: Hearing,
     /// Message as stored, until the first observation of this life.
     pub stored_message: String,
     /// The rule that last judged the node.
@@ -62,6 +64,17 @@ impl Window {
     }
 }
 
+/// What a replica has heard of the ACTIVE node since that came into doubt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hearing {
+    /// Good observations that began after the ACTIVE node's first bad one.
+    pub looks: u32,
+    /// The token of what was received by the last of them, and when that one began.
+    pub last: Option<(u64, Time)>,
+    /// The latest time after which something is known to have been received.
+    pub heard: Option<Time>,
+}
+
 /// When a node was and will be probed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Schedule {
@@ -92,6 +105,7 @@ impl Node {
             last_lag: None,
             silent_since: None,
             late: 0,
+            hearing: Hearing::default(),
             window: Window::default(),
             stored_message: String::new(),
             rule: 0,

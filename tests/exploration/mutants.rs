@@ -73,6 +73,9 @@ facts! { ROLE_FACTS: RoleView {
     "active_failed", 2, |v, n| v.active_failed = n == 1;
     "in_doubt", 2, |v, n| v.in_doubt = n == 1;
     "candidate", 2, |v, n| v.candidate = n == 1;
+    "unheard", 2, |v, n| v.unheard = n == 1;
+    "heard", 2, |v, n| v.heard = n == 1;
+    "doubt_over", 2, |v, n| v.doubt_over = n == 1;
     "settled", 2, |v, n| v.settled = n == 1;
     "barred_by_recover", 2, |v, n| v.barred_by_recover = n == 1;
     "primary_due", 2, |v, n| v.primary_due = n == 1;
@@ -133,6 +136,9 @@ impl View for RoleView {
         active_failed: false,
         in_doubt: false,
         candidate: false,
+        unheard: false,
+        heard: false,
+        doubt_over: false,
         settled: false,
         barred_by_recover: false,
         primary_due: false,
@@ -149,7 +155,7 @@ impl View for RoleView {
     }
     fn outcomes() -> Vec<RoleAction> {
         use RoleAction::*;
-        vec![Keep, Elect, TakeOver, KeepLast, BeginHandOver, CompleteHandOver, AbandonHandOver]
+        vec![Keep, Elect, TakeOver, KeepLast, KeepDoubted, BeginHandOver, CompleteHandOver, AbandonHandOver]
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::world::{Transition, short};
 use primacy::config::Failback;
-use primacy::policy::safe::{Evidence, Ladder, Member, Model, Occasion, RoleAction, Settings, Step};
+use primacy::policy::safe::{Dues, Evidence, Ladder, Member, Model, Occasion, RoleAction, Settings, Step};
 use primacy::pool::{NodeType, State, Status};
 use primacy::probe::Class;
 
@@ -47,6 +47,12 @@ pub fn in_doubt(model: &Model) -> bool {
     bad && a.ladder.is_down()
 }
 
+/// "Before an ACTIVE is failed for hung or silent: only fresh evidence holds; then hold, until the deadline."
+pub fn held_by_doubt(active: &Member, dues: Dues) -> bool {
+    let says_nothing = active.seen.is_some_and(|e| matches!(e.class, Class::Hung | Class::Silent));
+    says_nothing && dues.heard && !dues.doubt_over
+}
+
 fn charge(e: Evidence, active: bool) -> (u16, Step) {
     match e.class {
         _ if fails(e) && e.window_bad => (214, Step::Foot),
@@ -84,7 +90,7 @@ fn becomes(was: &Member, now: &Member, e: Evidence, s: &Settings) -> (u16, State
     }
 }
 
-fn roles(model: &Model, s: &Settings, due: bool, occasion: Occasion) -> Vec<(u16, RoleAction)> {
+fn roles(model: &Model, s: &Settings, dues: Dues, occasion: Occasion) -> Vec<(u16, RoleAction)> {
     let mut done = Vec::new();
     let doubt = in_doubt(model);
     let mut handing_over = false;
@@ -107,6 +113,7 @@ fn roles(model: &Model, s: &Settings, due: bool, occasion: Occasion) -> Vec<(u16
         Some(a) if a.ladder.is_failed(s.fall, s.rise) => {
             let held = |m: &Member| m.held && !m.removed && m.seen.is_some_and(good);
             match candidate {
+                Some(_) if held_by_doubt(a, dues) => (253, RoleAction::KeepDoubted),
                 Some(_) => (245, RoleAction::TakeOver),
                 None if model.members.iter().any(held) => (246, RoleAction::KeepLast),
                 None => (247, RoleAction::KeepLast),
@@ -118,7 +125,7 @@ fn roles(model: &Model, s: &Settings, due: bool, occasion: Occasion) -> Vec<(u16
                 let asked = p.owed || s.failback == Failback::Auto;
                 asked && may_take_over(p) && p.ladder.status(s.fall, s.rise) == Status::Ok
             });
-            match ready && due && !doubt && !handing_over {
+            match ready && dues.hand_back && !doubt && !handing_over {
                 true => (251, RoleAction::BeginHandOver),
                 false => (252, RoleAction::Keep),
             }
@@ -176,7 +183,7 @@ pub fn check(t: &Transition<'_>) -> Result<(), String> {
             }
         }
     }
-    let actions = roles(&want, s, t.action.due(), t.action.occasion());
+    let actions = roles(&want, s, t.action.dues(), t.action.occasion());
     for &(_, action) in &actions {
         carry_out(&mut want, s, action);
     }
@@ -199,7 +206,7 @@ fn carry_out(m: &mut Model, s: &Settings, action: RoleAction) {
     let candidate = heir_apparent(m, may_take_over);
     let mut to = None;
     match action {
-        RoleAction::Keep | RoleAction::KeepLast => {}
+        RoleAction::Keep | RoleAction::KeepLast | RoleAction::KeepDoubted => {}
         RoleAction::Elect => to = candidate,
         RoleAction::TakeOver => {
             to = candidate;

@@ -1,7 +1,7 @@
 //! What must hold at every transition, whatever the tables say, and where every path must end.
 
-use super::oracle::{fails, good, in_doubt, may_take_over};
-use super::world::{LETTERS, Move, Pool, Transition};
+use super::oracle::{fails, good, held_by_doubt, in_doubt, may_take_over};
+use super::world::{LETTERS, Move, NONE, Pool, Transition};
 use primacy::config::Failback;
 use primacy::policy::safe::table;
 use primacy::policy::safe::{HandOver, Model, Occasion, Step, Tables, evaluate};
@@ -135,6 +135,15 @@ fn held(t: &Transition<'_>) -> Result<(), Broken> {
     Ok(())
 }
 
+/// What was held by a doubt may move at any look, for nobody may hear it any more.
+fn may_be_released(t: &Transition<'_>) -> bool {
+    t.before.active().is_some_and(|a| {
+        let silent = t.before.members[a].seen.is_some_and(|e| matches!(e.class, Class::Hung | Class::Silent));
+        let failed = t.before.status(a, &t.pool.settings) == Status::Fail;
+        failed && silent && t.before.members.iter().any(may_take_over)
+    })
+}
+
 fn hand_over(t: &Transition<'_>) -> Result<(), Broken> {
     let name = "P10 hand-over";
     let s = &t.pool.settings;
@@ -156,6 +165,7 @@ fn hand_over(t: &Transition<'_>) -> Result<(), Broken> {
         (Move::Proven, Some(h)) => {
             hold(name, t.after.active() == Some(h.to), || "a proven hand-over did not move the role".into())
         }
+        (Move::Proven | Move::Expired, None) if may_be_released(t) => Ok(()),
         (Move::Proven, None) => hold(name, t.before == t.after, || "a proof without a hand-over".into()),
         (Move::Expired, over) => {
             let still = t.before.members == t.after.members && t.after.hand_over.is_none();
@@ -332,13 +342,24 @@ fn states(t: &Transition<'_>) -> Result<(), Broken> {
 fn rest(t: &Transition<'_>) -> Result<(), Broken> {
     let name = "P11 nothing left undone";
     let s = &t.pool.settings;
-    hold(name, t.action != Move::Look(false) || t.before == t.after, || {
+    let candidate = t.after.members.iter().any(may_take_over);
+    let released = may_be_released(t);
+    hold(name, t.action != Move::Look(NONE) || released || t.before == t.after, || {
         "a second look changed the pool".into()
     })?;
-    let candidate = t.after.members.iter().any(may_take_over);
+    if let (Some(a), true) = (t.before.active(), released) {
+        let held = held_by_doubt(&t.before.members[a], t.action.dues());
+        let moved = t.after.active() != Some(a);
+        let looked = matches!(t.action, Move::Look(_));
+        hold("P15 doubt", !looked || moved != held, || {
+            format!("an ACTIVE node that says nothing, at FAIL: moved {moved}, heard by a replica {held}")
+        })?;
+    }
     match t.after.active() {
         Some(a) => {
-            let left = t.after.status(a, s) == Status::Fail && candidate;
+            let doubted = held_by_doubt(&t.after.members[a], t.action.dues());
+            let refused = matches!(t.command, Some(Err(_)));
+            let left = t.after.status(a, s) == Status::Fail && candidate && !doubted && !refused;
             hold(name, !left, || "the ACTIVE node is at FAIL while another may take over".into())?;
             let began = t.after.hand_over.is_some() || t.before.hand_over.is_some();
             let primary = t.after.members.iter().find(|m| m.node_type == NodeType::Primary);
@@ -346,7 +367,10 @@ fn rest(t: &Transition<'_>) -> Result<(), Broken> {
                 let asked = p.owed || s.failback == Failback::Auto;
                 asked && may_take_over(p) && p.ladder.status(s.fall, s.rise) == Status::Ok
             });
-            let late = t.action == Move::Look(true) && wanted && !began && !in_doubt(t.after);
+            let late = matches!(t.action, Move::Look(dues) if dues.hand_back)
+                && wanted
+                && !began
+                && !in_doubt(t.after);
             hold(name, !late, || "the PRIMARY is to get the role, and no hand-over began".into())
         }
         None => {
@@ -369,7 +393,7 @@ pub fn forced_open(pool: &Pool, tables: &Tables<'_>, from: &Model) -> Result<(),
     let mut model = from.clone();
     model.hand_over = Some(HandOver { to });
     let may = may_take_over(&model.members[to]) && !in_doubt(&model);
-    evaluate(&mut model, tables, &pool.settings, false, Occasion::Proven);
+    evaluate(&mut model, tables, &pool.settings, NONE, Occasion::Proven);
     let moved = model.active() == Some(to);
     hold("P10 hand-over", moved == may, || {
         format!("a proof with a hand-over forced open moved the role: {moved}, right: {may}")
@@ -402,7 +426,7 @@ pub fn ends_well(
     let bound = s.fall.max(s.rise) + 2;
     for _ in 0..bound {
         for (i, &e) in seen.iter().enumerate() {
-            evaluate(&mut model, tables, s, false, Occasion::Observed(i, e));
+            evaluate(&mut model, tables, s, NONE, Occasion::Observed(i, e));
         }
         let served = model.active().is_some_and(|a| {
             // Of a node that nobody can see nothing is known: it keeps what it has.

@@ -172,7 +172,7 @@ fn every_end(pool: &Pool, tables: &Tables<'_>, found: &mut Found) {
 
 fn move_words(action: Move) -> String {
     match action {
-        Move::Observe { node, letter, due } => format!("node {node} seen {}, due {due}", LETTERS[letter].0),
+        Move::Observe { node, letter, due } => format!("node {node} seen {}, {due:?}", LETTERS[letter].0),
         other => format!("{other:?}"),
     }
 }

@@ -3,7 +3,7 @@
 use primacy::config::Failback;
 use primacy::policy::safe::command;
 use primacy::policy::safe::{
-    Evidence, HandOver, Ladder, Member, Model, Occasion, Settings, Tables, Verdict, evaluate,
+    Dues, Evidence, HandOver, Ladder, Member, Model, Occasion, Settings, Tables, Verdict, evaluate,
 };
 use primacy::policy::{Refusal, safe};
 use primacy::pool::{NodeType, State};
@@ -17,6 +17,7 @@ pub const GOOD: Evidence = Evidence::GOOD;
 const STALE: Evidence = Evidence { fresh: false, ..GOOD };
 const READ_ONLY: Evidence = Evidence { writable: false, ..GOOD };
 const GONE: Evidence = of(Class::Gone);
+const HUNG: Evidence = of(Class::Hung);
 const REFUSING: Evidence = of(Class::Refusing);
 const LISTED: Evidence = Evidence { fail_on: true, ..REFUSING };
 
@@ -92,20 +93,28 @@ pub fn all_letters() -> Vec<usize> {
 }
 
 /// The last observation, reduced to what any rule reads of it later: may the node take over; is it good; did it
-/// answer; may what was seen fail an ACTIVE. `the_short_form_of_the_last_observation_loses_nothing` holds this to account.
+/// answer; may what was seen fail an ACTIVE, and is it proof. `the_short_form_of_the_last_observation_loses_nothing` holds this to account.
 pub fn short(e: Evidence) -> Evidence {
     let good = e.is_good_standby();
     match (good, e.class) {
         (true, _) if !(e.applies && e.within_takeover_lag && e.writable) => READ_ONLY,
         (true, _) if !e.fresh => STALE,
         (true, _) => GOOD,
-        (false, Class::Gone | Class::Hung | Class::Silent) => GONE,
+        (false, Class::Gone) => GONE,
+        (false, Class::Hung | Class::Silent) => HUNG,
         (false, Class::Refusing) if e.fail_on => LISTED,
         (false, _) => REFUSING,
     }
 }
 
-const SHORT: [Evidence; 6] = [GOOD, STALE, READ_ONLY, GONE, REFUSING, LISTED];
+const SHORT: [Evidence; 7] = [GOOD, STALE, READ_ONLY, GONE, HUNG, REFUSING, LISTED];
+
+pub const NONE: Dues = Dues { hand_back: false, heard: false, doubt_over: false };
+pub const HAND_BACK: Dues = Dues { hand_back: true, ..NONE };
+pub const HEARD: Dues = Dues { heard: true, ..NONE };
+pub const DOUBT_OVER: Dues = Dues { doubt_over: true, ..HEARD };
+/// Everything that clocks can say.
+pub const DUES: &[Dues] = &[NONE, HAND_BACK, HEARD, DOUBT_OVER];
 
 /// What is explored.
 #[derive(Clone)]
@@ -114,8 +123,8 @@ pub struct Pool {
     pub types: &'static [NodeType],
     pub settings: Settings,
     pub letters: Vec<usize>,
-    /// `hand_back_due` with observations; a look is always taken with both.
-    pub dues: &'static [bool],
+    /// What clocks say with observations; a look is always taken with all.
+    pub dues: &'static [Dues],
     /// Operators may ask for the PRIMARY, and take nodes out.
     pub activate: bool,
     pub remove: bool,
@@ -132,7 +141,7 @@ impl Pool {
             types,
             settings: Settings { fall, rise, failback: Failback::AfterRecover },
             letters: all_letters(),
-            dues: &[false, true],
+            dues: &[NONE, HAND_BACK],
             activate: true,
             remove: true,
             constant: all_letters(),
@@ -145,8 +154,8 @@ impl Pool {
     }
 
     pub fn moves(&self) -> Vec<Move> {
-        let mut moves =
-            vec![Move::Proven, Move::Expired, Move::Look(false), Move::Look(true), Move::RecoverPool];
+        let mut moves = vec![Move::Proven, Move::Expired, Move::RecoverPool];
+        moves.extend(DUES.iter().map(|&dues| Move::Look(dues)));
         if self.activate {
             moves.push(Move::ActivatePrimary);
         }
@@ -166,10 +175,10 @@ impl Pool {
 /// One thing that happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Move {
-    Observe { node: usize, letter: usize, due: bool },
+    Observe { node: usize, letter: usize, due: Dues },
     Proven,
     Expired,
-    Look(bool),
+    Look(Dues),
     Recover(usize),
     RecoverPool,
     ActivatePrimary,
@@ -184,8 +193,16 @@ impl Move {
         }
     }
 
+    pub fn dues(self) -> Dues {
+        match self {
+            Move::Observe { due, .. } | Move::Look(due) => due,
+            _ => NONE,
+        }
+    }
+
+    /// Whether a planned hand-over may begin now.
     pub fn due(self) -> bool {
-        matches!(self, Move::Observe { due: true, .. } | Move::Look(true))
+        self.dues().hand_back
     }
 
     pub fn occasion(self) -> Occasion {
@@ -233,7 +250,7 @@ pub fn step(
     if matches!(command, Some(Err(_))) {
         return (between, model, Verdict::default(), command);
     }
-    let verdict = evaluate(&mut model, tables, settings, action.due(), action.occasion());
+    let verdict = evaluate(&mut model, tables, settings, action.dues(), action.occasion());
     if !pool.full {
         for m in &mut model.members {
             m.seen = m.seen.map(short);

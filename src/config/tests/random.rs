@@ -123,7 +123,7 @@ fn any_pool() -> impl Strategy<Value = PoolConfig> {
         1..=100u32,
         1..=100u32,
         lag(),
-        any_span(10_000, 300_000_000),
+        (any_span(10_000, 300_000_000), any_span(10_000, 3_600_000_000), any::<bool>()),
         prop::sample::subsequence(causes, 0..=count),
     );
     let failback = prop::sample::select(vec![Failback::AfterRecover, Failback::Manual, Failback::Auto]);
@@ -145,7 +145,9 @@ fn any_pool() -> impl Strategy<Value = PoolConfig> {
                 max_takeover_lag: if mpp { Duration::from_secs(30) } else { own.2 },
                 fail_on: if mpp { vec![] } else { own.4 },
                 failback: if mpp { Failback::AfterRecover } else { failback },
-                handback_deadline: if mpp { Duration::from_secs(2) } else { own.3 },
+                handback_deadline: if mpp { Duration::from_secs(2) } else { own.3.0 },
+                on_doubt: if !mpp && own.3.2 { OnDoubt::Fail } else { OnDoubt::Hold },
+                doubt_deadline: if mpp { Duration::from_secs(3) } else { own.3.1 },
                 nodes,
             }
         },

@@ -43,6 +43,12 @@ pub struct RoleView {
     pub in_doubt: bool,
     /// A node may take over.
     pub candidate: bool,
+    /// The ACTIVE node's last sign was none: hung or silent. Proof that it is gone leaves no doubt.
+    pub unheard: bool,
+    /// A replica has heard from the ACTIVE node since its first bad observation, and lately.
+    pub heard: bool,
+    /// The time for a doubt is up, and the configuration wants the node failed then.
+    pub doubt_over: bool,
     /// The most preferred node of all may take over, or every node has had its chance to be seen.
     pub settled: bool,
     /// A good node is barred only because it waits for `recover`.
@@ -70,6 +76,8 @@ pub enum RoleAction {
     TakeOver,
     /// The ACTIVE node keeps its role at FAIL, with an alarm.
     KeepLast,
+    /// The ACTIVE node keeps its role at FAIL although another may take over, with an alarm.
+    KeepDoubted,
     /// Routing pauses and the heir must prove itself.
     BeginHandOver,
     /// The heir becomes ACTIVE, the old one STANDBY, in one evaluation.
@@ -195,6 +203,9 @@ table! {
         RoleAction::AbandonHandOver, "the heir may no longer take over: nothing moves";
     244, "hand-over, time is up", |v| v.handing_over && v.expired,
         RoleAction::AbandonHandOver, "the heir did not catch up in time: nothing moves";
+    253, "ACTIVE at FAIL, hung or silent, a node may take over, but a replica still hears the ACTIVE node",
+        |v| v.active_failed && v.candidate && v.unheard && v.heard && !v.doubt_over,
+        RoleAction::KeepDoubted, "the ACTIVE node does not answer the prober, but a replica still hears it: the prober's word alone does not fail it";
     245, "ACTIVE at FAIL, a node may take over", |v| v.active_failed && v.candidate,
         RoleAction::TakeOver, "the ACTIVE node has failed and a good node takes over";
     246, "ACTIVE at FAIL, a good node waits for `recover`", |v| v.active_failed && v.barred_by_recover,
