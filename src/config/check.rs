@@ -4,7 +4,8 @@ use super::builder::ConfigBuilder;
 use super::draft::{NodeDraft, Place, PoolDraft, Section, Setting};
 use super::keys::{self, Scope, Value};
 use super::model::{
-    Config, Failback, NodeConfig, OnDoubt, OnLocked, PoolConfig, ProbeConfig, ProbeMode, RsaPublicKey,
+    Config, Failback, LastResort, NodeConfig, OnDoubt, OnLocked, PoolConfig, ProbeConfig, ProbeMode,
+    RsaPublicKey,
 };
 use super::value::print_duration;
 use crate::engine::time::Duration;
@@ -131,6 +132,10 @@ fn build_pool(draft: &ConfigBuilder, pool: &PoolDraft) -> Result<PoolConfig> {
             _ => Failback::AfterRecover,
         },
         handback_deadline: keys.span("handback_deadline"),
+        last_resort: match keys.value("last_resort") {
+            Some(Value::LastResort(last_resort)) => last_resort,
+            _ => LastResort::Alarm,
+        },
         on_doubt: match keys.word("on_doubt") {
             "fail" => OnDoubt::Fail,
             _ => OnDoubt::Hold,

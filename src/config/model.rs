@@ -43,6 +43,17 @@ pub enum OnDoubt {
     Fail,
 }
 
+/// What becomes of a failed ACTIVE node while the only good node waits for `recover`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LastResort {
+    /// It keeps the role, and an alarm tells.
+    Alarm,
+    /// After this time the good node takes over.
+    After(Duration),
+    /// It keeps the role, and no alarm tells that a good node waits.
+    Never,
+}
+
 /// How and how often a node is probed. Set for all pools, one pool or one node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbeConfig {
@@ -124,6 +135,8 @@ pub struct PoolConfig {
     pub failback: Failback,
     /// How long routing may pause for a hand-back.
     pub handback_deadline: Duration,
+    /// What becomes of a failed ACTIVE node while the only good node waits for `recover`.
+    pub last_resort: LastResort,
     /// What becomes of a hung or silent ACTIVE node that a replica still hears.
     pub on_doubt: OnDoubt,
     /// How long such a node is held with [`OnDoubt::Fail`].

@@ -1,10 +1,11 @@
-//! Doubt (rule 11 of the design): the ACTIVE node is not failed for saying nothing to us while it speaks to a replica.
+//! Doubt (rule 11 of the design): the ACTIVE node is not failed for saying nothing to us while it speaks to a replica; and the
+//! last resort (rule 8), which waits too.
 
 use super::event::{EventKind, Severity};
 use super::outbox::Outbox;
 use super::pool_machine::PoolMachine;
 use super::time::{Now, Time};
-use crate::config::OnDoubt;
+use crate::config::{LastResort, OnDoubt};
 use crate::policy::rule_sentence;
 use crate::pool::evidence::source_of;
 use crate::pool::node::Hearing;
@@ -104,5 +105,23 @@ impl PoolMachine {
         let last = self.judge.active().and_then(|a| self.nodes[a].last.as_ref());
         last.is_some_and(|o| matches!(o.class(), Class::Hung | Class::Silent))
             && self.nodes[node].hearing.looks < 2
+    }
+
+    /// When a good node that waits for `recover` may take over after all.
+    fn last_resort_at(&self) -> Option<Time> {
+        match self.config.last_resort {
+            LastResort::After(wait) => Some(self.barred_since? + wait),
+            LastResort::Alarm | LastResort::Never => None,
+        }
+    }
+
+    /// Whether that time has come.
+    pub(super) fn last_resort_is_due(&self, now: Time) -> bool {
+        self.last_resort_at().is_some_and(|at| at <= now)
+    }
+
+    /// The timer for it.
+    pub(super) fn last_resort_timer(&self, now: Time) -> Option<Time> {
+        self.last_resort_at().filter(|&at| at > now)
     }
 }

@@ -2,6 +2,7 @@
 
 use super::pool_machine::PoolMachine;
 use super::time::Now;
+use crate::config::LastResort;
 use crate::policy::safe::{Bar, Model, Settings};
 use crate::policy::{mpp, rule_sentence};
 use crate::pool::{Judge, NodeType, PoolStatus, State};
@@ -117,6 +118,24 @@ fn write_safe(
             writeln!(text, "  {name} has failed: it loses the role as soon as another node may take over")?;
         } else {
             writeln!(text, "  {left} more observations of class gone, hung or silent fail {name}")?;
+        }
+    }
+    if let Some(since) = pool.barred_since {
+        match pool.config.last_resort {
+            LastResort::After(wait) => {
+                let left = (since + wait).since(now.mono);
+                writeln!(
+                    text,
+                    "  last_resort lets a good node that waits for `recover` take over in {} s",
+                    left.as_secs()
+                )?;
+            }
+            LastResort::Alarm | LastResort::Never => {
+                writeln!(
+                    text,
+                    "  `recover` of a good node that waits for it changes that; last_resort = \"after=…\" would in time"
+                )?;
+            }
         }
     }
     for i in (0..pool.nodes.len()).filter(|&i| Some(i) != model.active() && !model.members[i].removed) {

@@ -151,7 +151,7 @@ impl Engine {
             if pool.gate.deadline().is_some_and(|d| d <= now.mono) {
                 pool.evaluate(now, Occasion::Expired, &mut self.out);
             }
-            if pool.doubt_is_due(now.mono) {
+            if pool.doubt_is_due(now.mono) || pool.last_resort_is_due(now.mono) {
                 pool.evaluate(now, Occasion::Look, &mut self.out);
             }
             pool.cut_off = self.vantage.is_cut_off();

@@ -7,7 +7,7 @@ use super::outbox::{Draft, Outbox};
 use super::snapshot::{NodeSnapshot, PoolSnapshot};
 use super::time::{Now, Time};
 use super::vantage::Vantage;
-use crate::config::{PoolConfig, ProbeMode};
+use crate::config::{LastResort, PoolConfig, ProbeMode};
 use crate::policy::{mpp, rule_sentence, safe};
 use crate::pool::evidence::Surroundings;
 use crate::pool::node::Window;
@@ -51,6 +51,8 @@ pub struct PoolMachine {
     pub doubt_since: Option<Time>,
     /// Since when the ACTIVE node, at FAIL, is held in doubt.
     pub held_since: Option<Time>,
+    /// Since when the ACTIVE node is at FAIL while a good one waits for `recover`.
+    pub barred_since: Option<Time>,
     /// No node of the instance answers: nothing is to be gained by looking closely.
     pub cut_off: bool,
     /// The alarm about a last node has been given.
@@ -95,6 +97,7 @@ impl PoolMachine {
             running: Running::No,
             doubt_since: None,
             held_since: None,
+            barred_since: None,
             cut_off: false,
             alarmed: false,
             gate: HandOverGate::default(),
@@ -200,6 +203,7 @@ impl PoolMachine {
             hand_back: self.gate.is_due(now.mono),
             heard: self.is_heard(now.mono),
             doubt_over: self.doubt_is_over(now.mono),
+            last_resort: self.last_resort_is_due(now.mono),
         };
         let Judge::Safe { model, settings, .. } = &mut self.judge else { return };
         let verdict = safe::evaluate(model, &safe::table::IN_FORCE, settings, dues, occasion);
@@ -208,6 +212,12 @@ impl PoolMachine {
             let kept = before.nodes[node].0 == self.judge.state(node);
             self.nodes[node].rule = if kept { verdict.charge } else { verdict.state };
         }
+        // A doubt that holds the last resort back does not start its time anew.
+        let barred = verdict.roles.last().is_some_and(|&(rule, action)| {
+            let held = action == safe::RoleAction::KeepDoubted && self.barred_since.is_some();
+            rule == safe::table::BARRED || held
+        });
+        self.barred_since = if barred { self.barred_since.or(Some(now.mono)) } else { None };
         let active = self.judge.active();
         for &(rule, action) in &verdict.roles {
             self.carry_out(now, rule, action, &before, out);
@@ -254,7 +264,7 @@ impl PoolMachine {
                 self.alarmed = false;
                 self.blame(active, rule);
             }
-            safe::RoleAction::TakeOver => {
+            safe::RoleAction::TakeOver | safe::RoleAction::LastResort => {
                 self.alarmed = false;
                 self.blame(before.active, rule);
                 self.blame(active, rule);
@@ -265,7 +275,9 @@ impl PoolMachine {
                     for (name, bar) in self.bars() {
                         text.push_str(&format!("; {name}: {}", bar.sentence()));
                     }
-                    out.emit(now, self.draft(EventKind::LastNode, Severity::Alarm, active, rule, text));
+                    let quiet = rule == safe::table::BARRED && self.config.last_resort == LastResort::Never;
+                    let severity = if quiet { Severity::Warning } else { Severity::Alarm };
+                    out.emit(now, self.draft(EventKind::LastNode, severity, active, rule, text));
                 }
                 self.blame(active, rule);
             }

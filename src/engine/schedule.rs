@@ -34,7 +34,8 @@ impl PoolMachine {
             (0..self.nodes.len()).filter_map(|i| self.due(i)).map(|d| d.at).min()
         };
         let waiting = self.gate.waits_until(now);
-        [probe, self.gate.deadline(), waiting, self.doubt_timer(now)].into_iter().flatten().min()
+        let held = [self.doubt_timer(now), self.last_resort_timer(now)].into_iter().flatten().min();
+        [probe, self.gate.deadline(), waiting, held].into_iter().flatten().min()
     }
 
     /// Asks for every probe that is due.

@@ -75,6 +75,7 @@ facts! { ROLE_FACTS: RoleView {
     "candidate", 2, |v, n| v.candidate = n == 1;
     "unheard", 2, |v, n| v.unheard = n == 1;
     "heard", 2, |v, n| v.heard = n == 1;
+    "last_resort", 2, |v, n| v.last_resort = n == 1;
     "doubt_over", 2, |v, n| v.doubt_over = n == 1;
     "settled", 2, |v, n| v.settled = n == 1;
     "barred_by_recover", 2, |v, n| v.barred_by_recover = n == 1;
@@ -139,6 +140,7 @@ impl View for RoleView {
         unheard: false,
         heard: false,
         doubt_over: false,
+        last_resort: false,
         settled: false,
         barred_by_recover: false,
         primary_due: false,
@@ -155,7 +157,17 @@ impl View for RoleView {
     }
     fn outcomes() -> Vec<RoleAction> {
         use RoleAction::*;
-        vec![Keep, Elect, TakeOver, KeepLast, KeepDoubted, BeginHandOver, CompleteHandOver, AbandonHandOver]
+        vec![
+            Keep,
+            Elect,
+            TakeOver,
+            LastResort,
+            KeepLast,
+            KeepDoubted,
+            BeginHandOver,
+            CompleteHandOver,
+            AbandonHandOver,
+        ]
     }
 }
 

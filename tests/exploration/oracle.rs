@@ -31,6 +31,11 @@ pub fn may_take_over(m: &Member) -> bool {
     proof && m.state == State::Standby && !m.held && !m.removed
 }
 
+/// "A good node barred only because it waits for `recover`."
+pub fn could_be_last_resort(m: &Member) -> bool {
+    m.held && may_take_over(&Member { held: false, state: State::Standby, ..m.clone() })
+}
+
 /// Who is preferred: the PRIMARY, then the order of configuration.
 pub fn heir_apparent(model: &Model, fit: impl Fn(&Member) -> bool) -> Option<usize> {
     let primary = model.members.iter().position(|m| m.node_type == NodeType::Primary && fit(m));
@@ -112,9 +117,13 @@ fn roles(model: &Model, s: &Settings, dues: Dues, occasion: Occasion) -> Vec<(u1
     done.push(match active {
         Some(a) if a.ladder.is_failed(s.fall, s.rise) => {
             let held = |m: &Member| m.held && !m.removed && m.seen.is_some_and(good);
+            let last = dues.last_resort && model.members.iter().any(could_be_last_resort);
             match candidate {
-                Some(_) if held_by_doubt(a, dues) => (253, RoleAction::KeepDoubted),
+                _ if held_by_doubt(a, dues) && (candidate.is_some() || last) => {
+                    (253, RoleAction::KeepDoubted)
+                }
                 Some(_) => (245, RoleAction::TakeOver),
+                None if last => (254, RoleAction::LastResort),
                 None if model.members.iter().any(held) => (246, RoleAction::KeepLast),
                 None => (247, RoleAction::KeepLast),
             }
@@ -208,8 +217,8 @@ fn carry_out(m: &mut Model, s: &Settings, action: RoleAction) {
     match action {
         RoleAction::Keep | RoleAction::KeepLast | RoleAction::KeepDoubted => {}
         RoleAction::Elect => to = candidate,
-        RoleAction::TakeOver => {
-            to = candidate;
+        RoleAction::TakeOver | RoleAction::LastResort => {
+            to = candidate.or_else(|| heir_apparent(m, could_be_last_resort));
             if let Some(old) = active.map(|a| &mut m.members[a]) {
                 let answers = old.seen.is_some_and(|e| matches!(e.class, Class::Refusing));
                 old.state = if answers { State::FailedOnline } else { State::FailedOffline };
@@ -232,6 +241,7 @@ fn carry_out(m: &mut Model, s: &Settings, action: RoleAction) {
     }
     if let Some(new) = to.map(|to| &mut m.members[to]) {
         new.state = State::Active;
+        new.held = false;
         new.owed = false;
         new.ladder.clear();
     }

@@ -1,10 +1,10 @@
 //! What must hold at every transition, whatever the tables say, and where every path must end.
 
-use super::oracle::{fails, good, held_by_doubt, in_doubt, may_take_over};
+use super::oracle::{could_be_last_resort, fails, good, held_by_doubt, in_doubt, may_take_over};
 use super::world::{LETTERS, Move, NONE, Pool, Transition};
 use primacy::config::Failback;
 use primacy::policy::safe::table;
-use primacy::policy::safe::{HandOver, Model, Occasion, Step, Tables, evaluate};
+use primacy::policy::safe::{HandOver, Member, Model, Occasion, Step, Tables, evaluate};
 use primacy::pool::{NodeType, State, Status};
 use primacy::probe::Class;
 
@@ -110,7 +110,12 @@ fn arriving(t: &Transition<'_>) -> Result<(), Broken> {
     hold("P7 who may take over", proof, || format!("node {new} took the role on {:?}", now.seen))?;
     let seen_now = t.action.evidence().is_some_and(|(node, _)| node == new);
     let stood_by = was.state == State::Standby || (seen_now && was.state != State::Active);
-    hold("P7 who may take over", stood_by && !was.held && !was.removed, || {
+    // The last resort: the time is up, and nobody else may.
+    let resort = t.action.dues().last_resort
+        && old.is_some()
+        && could_be_last_resort(was)
+        && !t.after.members.iter().any(may_take_over);
+    hold("P7 who may take over", resort || (stood_by && !was.held && !was.removed), || {
         format!("node {new} took the role from {:?}", was.state)
     })?;
     let first = t.after.preference().find(|&i| i == new || may_take_over(&t.after.members[i]));
@@ -124,9 +129,12 @@ fn arriving(t: &Transition<'_>) -> Result<(), Broken> {
 fn held(t: &Transition<'_>) -> Result<(), Broken> {
     for (i, (was, now)) in t.before.members.iter().zip(&t.after.members).enumerate() {
         let recovered = matches!(t.action, Move::RecoverPool) || t.action == Move::Recover(i);
+        let resort = t.action.dues().last_resort && t.after.active() == Some(i);
+        let recovered = recovered || resort;
         hold("P9 held", !was.held || now.held || recovered, || format!("node {i} no longer waits"))?;
         let idle = was.removed || was.state == now.state || now.state == State::FailedOnline;
-        let may = idle || now.state == State::FailedOffline || (recovered && now.state == State::Unknown);
+        let may =
+            idle || now.state == State::FailedOffline || (recovered && now.state == State::Unknown) || resort;
         let taken_out = t.action == Move::Remove(i) && now.state == State::Unknown;
         hold("P9 held", !was.held || may || taken_out, || format!("held node {i} became {}", now.state))?;
         let lost = t.before.active() == Some(i) && now.state.is_failed();
@@ -140,7 +148,8 @@ fn may_be_released(t: &Transition<'_>) -> bool {
     t.before.active().is_some_and(|a| {
         let silent = t.before.members[a].seen.is_some_and(|e| matches!(e.class, Class::Hung | Class::Silent));
         let failed = t.before.status(a, &t.pool.settings) == Status::Fail;
-        failed && silent && t.before.members.iter().any(may_take_over)
+        let heir = |m: &Member| may_take_over(m) || (t.action.dues().last_resort && could_be_last_resort(m));
+        failed && silent && t.before.members.iter().any(heir)
     })
 }
 
@@ -359,7 +368,8 @@ fn rest(t: &Transition<'_>) -> Result<(), Broken> {
         Some(a) => {
             let doubted = held_by_doubt(&t.after.members[a], t.action.dues());
             let refused = matches!(t.command, Some(Err(_)));
-            let left = t.after.status(a, s) == Status::Fail && candidate && !doubted && !refused;
+            let last = t.action.dues().last_resort && t.after.members.iter().any(could_be_last_resort);
+            let left = t.after.status(a, s) == Status::Fail && (candidate || last) && !doubted && !refused;
             hold(name, !left, || "the ACTIVE node is at FAIL while another may take over".into())?;
             let began = t.after.hand_over.is_some() || t.before.hand_over.is_some();
             let primary = t.after.members.iter().find(|m| m.node_type == NodeType::Primary);

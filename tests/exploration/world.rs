@@ -109,12 +109,14 @@ pub fn short(e: Evidence) -> Evidence {
 
 const SHORT: [Evidence; 7] = [GOOD, STALE, READ_ONLY, GONE, HUNG, REFUSING, LISTED];
 
-pub const NONE: Dues = Dues { hand_back: false, heard: false, doubt_over: false };
+pub const NONE: Dues = Dues { hand_back: false, heard: false, doubt_over: false, last_resort: false };
 pub const HAND_BACK: Dues = Dues { hand_back: true, ..NONE };
 pub const HEARD: Dues = Dues { heard: true, ..NONE };
 pub const DOUBT_OVER: Dues = Dues { doubt_over: true, ..HEARD };
-/// Everything that clocks can say.
-pub const DUES: &[Dues] = &[NONE, HAND_BACK, HEARD, DOUBT_OVER];
+pub const LAST_RESORT: Dues = Dues { last_resort: true, ..NONE };
+pub const LAST_HEARD: Dues = Dues { last_resort: true, ..HEARD };
+/// What clocks can say, as far as it makes a difference.
+pub const DUES: &[Dues] = &[NONE, HAND_BACK, HEARD, DOUBT_OVER, LAST_RESORT, LAST_HEARD];
 
 /// What is explored.
 #[derive(Clone)]

@@ -3,6 +3,7 @@
 
 mod doubt;
 mod isolation;
+mod last_resort;
 mod late;
 mod no_harm;
 mod reports;

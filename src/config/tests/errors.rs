@@ -266,7 +266,7 @@ fn what_has_not_landed_says_so() {
         ("[probe]\nadmin_port = 33062", "probe.admin_port"),
         ("[pool.a]\ncheckpoints = [ { node = \"a\" } ]", "pool.a.checkpoints"),
         ("[pool.a.service.rw]\nrole = \"active\"", "pool.a.service"),
-        ("[pool.a]\nlast_resort = \"alarm\"", "pool.a.last_resort"),
+        ("[pool.a]\nauto_recover = \"off\"", "pool.a.auto_recover"),
     ] {
         let error = read(text).expect_err(text);
         let (place, rest) = error.message().split_once(": ").expect("a place");

@@ -114,6 +114,11 @@ fn any_nodes() -> impl Strategy<Value = Vec<NodeConfig>> {
     )
 }
 
+fn any_resort() -> impl Strategy<Value = LastResort> {
+    let after = any_span(1_000_000, 86_400_000_000).prop_map(LastResort::After);
+    prop_oneof![Just(LastResort::Alarm), after, Just(LastResort::Never)]
+}
+
 fn any_pool() -> impl Strategy<Value = PoolConfig> {
     let causes: Vec<Cause> =
         Cause::ALL.iter().copied().filter(|c| matches!(c.class(), Class::Refusing)).collect();
@@ -123,7 +128,7 @@ fn any_pool() -> impl Strategy<Value = PoolConfig> {
         1..=100u32,
         1..=100u32,
         lag(),
-        (any_span(10_000, 300_000_000), any_span(10_000, 3_600_000_000), any::<bool>()),
+        (any_span(10_000, 300_000_000), any_span(10_000, 3_600_000_000), any::<bool>(), any_resort()),
         prop::sample::subsequence(causes, 0..=count),
     );
     let failback = prop::sample::select(vec![Failback::AfterRecover, Failback::Manual, Failback::Auto]);
@@ -146,6 +151,7 @@ fn any_pool() -> impl Strategy<Value = PoolConfig> {
                 fail_on: if mpp { vec![] } else { own.4 },
                 failback: if mpp { Failback::AfterRecover } else { failback },
                 handback_deadline: if mpp { Duration::from_secs(2) } else { own.3.0 },
+                last_resort: if mpp { LastResort::Alarm } else { own.3.3 },
                 on_doubt: if !mpp && own.3.2 { OnDoubt::Fail } else { OnDoubt::Hold },
                 doubt_deadline: if mpp { Duration::from_secs(3) } else { own.3.1 },
                 nodes,

@@ -29,6 +29,8 @@ pub struct Dues {
     pub heard: bool,
     /// The ACTIVE node has been held in doubt for `doubt_deadline`, and `on_doubt` is `fail`.
     pub doubt_over: bool,
+    /// The ACTIVE node has been at FAIL, with a good node waiting for `recover`, for as long as `last_resort` waits.
+    pub last_resort: bool,
 }
 
 /// What an evaluation decided.
@@ -152,6 +154,7 @@ fn role_view(model: &Model, settings: &Settings, dues: Dues, once: (bool, bool))
             || model.is_settled(settings),
         barred_by_recover: (0..model.members.len())
             .any(|i| model.bar(i) == Some(Bar::WaitsForRecover) && model.members[i].is_good()),
+        last_resort: dues.last_resort && model.last_resort().is_some(),
         primary_due,
         handing_over: heir.is_some(),
         heir_fit: heir.is_some_and(|h| model.bar(h).is_none()),
@@ -168,8 +171,9 @@ fn apply(model: &mut Model, settings: &Settings, action: RoleAction) {
                 crown(&mut model.members[c]);
             }
         }
-        RoleAction::TakeOver => {
-            if let (Some(a), Some(c)) = (model.active(), model.candidate()) {
+        RoleAction::TakeOver | RoleAction::LastResort => {
+            let heir = if action == RoleAction::TakeOver { model.candidate() } else { model.last_resort() };
+            if let (Some(a), Some(c)) = (model.active(), heir) {
                 let old = &mut model.members[a];
                 let answers = old.seen.is_some_and(|e| e.class.answered());
                 old.state = if answers { State::FailedOnline } else { State::FailedOffline };
@@ -196,6 +200,7 @@ fn apply(model: &mut Model, settings: &Settings, action: RoleAction) {
 /// Steps that were counted against a stand-in, for its replication say, must not fail it as ACTIVE.
 fn crown(member: &mut Member) {
     member.state = State::Active;
+    member.held = false;
     member.owed = false;
     member.ladder.clear();
 }

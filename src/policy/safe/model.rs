@@ -194,14 +194,23 @@ impl Model {
     /// Why a node may not take over, or `None` if it may (rule 7 of the design).
     pub fn bar(&self, node: usize) -> Option<Bar> {
         let m = &self.members[node];
-        let Some(seen) = m.seen else { return Some(Bar::NotSeen) };
-        if m.removed {
+        if m.seen.is_none() {
+            Some(Bar::NotSeen)
+        } else if m.removed {
             Some(Bar::Removed)
         } else if m.held {
             Some(Bar::WaitsForRecover)
         } else if m.state != State::Standby {
             Some(Bar::NotStandby(m.state))
-        } else if !seen.is_good_standby() {
+        } else {
+            self.bar_of_evidence(node)
+        }
+    }
+
+    /// Why what was last seen of a node does not let it take over.
+    fn bar_of_evidence(&self, node: usize) -> Option<Bar> {
+        let Some(seen) = self.members[node].seen else { return Some(Bar::NotSeen) };
+        if !seen.is_good_standby() {
             Some(Bar::NotGood(seen.class))
         } else if !seen.fresh {
             Some(Bar::NotFresh)
@@ -225,6 +234,14 @@ impl Model {
     /// The most preferred node that may take over.
     pub fn candidate(&self) -> Option<usize> {
         self.preference().find(|&i| self.bar(i).is_none())
+    }
+
+    /// The most preferred node that could take over if it did not wait for `recover`.
+    pub fn last_resort(&self) -> Option<usize> {
+        self.preference().find(|&i| {
+            let m = &self.members[i];
+            m.held && !m.removed && self.bar_of_evidence(i).is_none()
+        })
     }
 
     /// Whether no node still has to be waited for before the first choice of an ACTIVE.

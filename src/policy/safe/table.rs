@@ -53,6 +53,8 @@ pub struct RoleView {
     pub settled: bool,
     /// A good node is barred only because it waits for `recover`.
     pub barred_by_recover: bool,
+    /// The time after which `last_resort` lets such a node take over is up, and it could.
+    pub last_resort: bool,
     /// The PRIMARY is healthy, may take over, is to get the role back and now is the time.
     pub primary_due: bool,
     /// A hand-over is going on.
@@ -74,6 +76,8 @@ pub enum RoleAction {
     Elect,
     /// The ACTIVE node is failed and the candidate takes over, in one evaluation.
     TakeOver,
+    /// The ACTIVE node is failed, and a node that waits for `recover` takes over, in one evaluation.
+    LastResort,
     /// The ACTIVE node keeps its role at FAIL, with an alarm.
     KeepLast,
     /// The ACTIVE node keeps its role at FAIL although another may take over, with an alarm.
@@ -204,10 +208,13 @@ table! {
     244, "hand-over, time is up", |v| v.handing_over && v.expired,
         RoleAction::AbandonHandOver, "the heir did not catch up in time: nothing moves";
     253, "ACTIVE at FAIL, hung or silent, a node may take over, but a replica still hears the ACTIVE node",
-        |v| v.active_failed && v.candidate && v.unheard && v.heard && !v.doubt_over,
+        |v| v.active_failed && (v.candidate || v.last_resort) && v.unheard && v.heard && !v.doubt_over,
         RoleAction::KeepDoubted, "the ACTIVE node does not answer the prober, but a replica still hears it: the prober's word alone does not fail it";
     245, "ACTIVE at FAIL, a node may take over", |v| v.active_failed && v.candidate,
         RoleAction::TakeOver, "the ACTIVE node has failed and a good node takes over";
+    254, "ACTIVE at FAIL, a good node waits for `recover`, the time of last_resort is up, nobody else",
+        |v| v.active_failed && v.last_resort,
+        RoleAction::LastResort, "the ACTIVE node has failed, and for as long as last_resort waits nobody came: a good node that waits for `recover` takes over";
     246, "ACTIVE at FAIL, a good node waits for `recover`", |v| v.active_failed && v.barred_by_recover,
         RoleAction::KeepLast, "the ACTIVE node has failed, and the only good node waits for `recover`: recover it to let it take over";
     247, "ACTIVE at FAIL, nobody may take over", |v| v.active_failed,
@@ -226,6 +233,8 @@ table! {
     }
 }
 
+/// Number of the row for a failed ACTIVE node while a good one waits for `recover`.
+pub const BARRED: u16 = 246;
 /// Number of the row for an observer that may be cut off.
 pub const ISOLATED: u16 = 213;
 
