@@ -110,6 +110,7 @@ fn build_pool(draft: &ConfigBuilder, pool: &PoolDraft) -> Result<PoolConfig> {
     let keys = Layers { scope: Scope::Pool, sections: &[&pool.settings] };
     let policy = PolicyName::from_name(keys.word("policy")).unwrap_or(PolicyName::Safe);
     check_policy(pool, policy)?;
+    check_flapping(pool, &keys)?;
     let probe = Layers { scope: Scope::Probe, sections: &[&pool.probe, &draft.probe] };
     Ok(PoolConfig {
         name: pool.name.clone(),
@@ -132,6 +133,11 @@ fn build_pool(draft: &ConfigBuilder, pool: &PoolDraft) -> Result<PoolConfig> {
             _ => Failback::AfterRecover,
         },
         handback_deadline: keys.span("handback_deadline"),
+        auto_recover: match keys.value("auto_recover") {
+            Some(Value::Rate(rate)) => rate,
+            _ => None,
+        },
+        hold_down: keys.span("hold_down"),
         last_resort: match keys.value("last_resort") {
             Some(Value::LastResort(last_resort)) => last_resort,
             _ => LastResort::Alarm,
@@ -157,6 +163,19 @@ fn check_policy(pool: &PoolDraft, policy: PolicyName) -> Result<()> {
                 pool.name
             )));
         }
+    }
+    Ok(())
+}
+
+/// A node that fails, is taken back by itself and gets its role back by itself would do so for ever.
+fn check_flapping(pool: &PoolDraft, keys: &Layers<'_>) -> Result<()> {
+    let recovers = matches!(keys.value("auto_recover"), Some(Value::Rate(Some(_))));
+    if recovers && keys.word("failback") == "auto" && keys.span("hold_down").is_zero() {
+        let place = keys.blame(["auto_recover", "failback"], &pool.place);
+        return Err(place.error(
+            "auto_recover together with failback = \"auto\" needs a hold_down, such as hold_down = \"10m\", \
+             else a node that fails again and again takes the role back each time",
+        ));
     }
     Ok(())
 }

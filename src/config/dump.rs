@@ -50,6 +50,7 @@ fn dump_pool(out: &mut String, pool: &PoolConfig) {
         Failback::Manual => "manual",
         Failback::Auto => "auto",
     };
+    let auto_recover = pool.auto_recover.map_or("off".to_string(), |rate| rate.to_string());
     let last_resort = match pool.last_resort {
         LastResort::Alarm => "alarm".to_string(),
         LastResort::After(wait) => format!("after={}", print_duration(wait)),
@@ -76,6 +77,8 @@ fn dump_pool(out: &mut String, pool: &PoolConfig) {
             ("fail_on", format!("[{}]", fail_on.join(", "))),
             ("failback", string(failback)),
             ("handback_deadline", string(&print_duration(pool.handback_deadline))),
+            ("auto_recover", string(&auto_recover)),
+            ("hold_down", string(&print_duration(pool.hold_down))),
             ("last_resort", string(&last_resort)),
             ("on_doubt", string(on_doubt)),
             ("doubt_deadline", string(&print_duration(pool.doubt_deadline))),

@@ -43,6 +43,28 @@ pub enum OnDoubt {
     Fail,
 }
 
+/// How often a node that failed as ACTIVE may be taken back without an operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AutoRecover {
+    /// So many in a row.
+    pub count: u32,
+    /// So many in this time, on average.
+    pub per: Duration,
+}
+
+impl AutoRecover {
+    /// The time after which one more is allowed.
+    pub fn pause(&self) -> Duration {
+        self.per / self.count.max(1)
+    }
+}
+
+impl core::fmt::Display for AutoRecover {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{}/{}", self.count, super::print_duration(self.per))
+    }
+}
+
 /// What becomes of a failed ACTIVE node while the only good node waits for `recover`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LastResort {
@@ -135,6 +157,10 @@ pub struct PoolConfig {
     pub failback: Failback,
     /// How long routing may pause for a hand-back.
     pub handback_deadline: Duration,
+    /// Whether, and how often, a node that failed as ACTIVE is taken back without an operator.
+    pub auto_recover: Option<AutoRecover>,
+    /// How long the PRIMARY must have been a stand-in before it gets its role back by [`Failback::Auto`].
+    pub hold_down: Duration,
     /// What becomes of a failed ACTIVE node while the only good node waits for `recover`.
     pub last_resort: LastResort,
     /// What becomes of a hung or silent ACTIVE node that a replica still hears.

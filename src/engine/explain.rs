@@ -79,7 +79,16 @@ fn write_node(text: &mut String, pool: &PoolMachine, i: usize, now: Now) -> core
         }
     }
     if pool.judge.waits_for_recover(i) {
-        writeln!(text, "  waits for `recover`")?;
+        match pool.config.auto_recover {
+            None => writeln!(text, "  waits for `recover`")?,
+            Some(limit) if pool.bucket.has_token(now.mono, limit) => writeln!(
+                text,
+                "  waits for `recover`, or until it is in good order and the ACTIVE node has all its transactions"
+            )?,
+            Some(limit) => {
+                writeln!(text, "  waits for `recover`: auto_recover ({limit}) is used up for now")?;
+            }
+        }
         write_stranded(text, pool, i)?;
     }
     Ok(())

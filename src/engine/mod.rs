@@ -12,6 +12,7 @@ mod hand_over;
 pub mod input;
 mod outbox;
 mod pool_machine;
+mod recovery;
 mod schedule;
 pub mod snapshot;
 #[cfg(test)]
@@ -150,6 +151,9 @@ impl Engine {
         for pool in &mut self.pools {
             if pool.gate.deadline().is_some_and(|d| d <= now.mono) {
                 pool.evaluate(now, Occasion::Expired, &mut self.out);
+            }
+            if pool.held_down_until().is_some_and(|at| at <= now.mono) && pool.heir().is_none() {
+                pool.evaluate(now, Occasion::Look, &mut self.out);
             }
             if pool.doubt_is_due(now.mono) || pool.last_resort_is_due(now.mono) {
                 pool.evaluate(now, Occasion::Look, &mut self.out);

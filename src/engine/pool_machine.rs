@@ -4,6 +4,7 @@
 use super::event::{EventKind, Severity};
 use super::hand_over::{GateView, HandOverGate};
 use super::outbox::{Draft, Outbox};
+use super::recovery::Bucket;
 use super::snapshot::{NodeSnapshot, PoolSnapshot};
 use super::time::{Now, Time};
 use super::vantage::Vantage;
@@ -53,6 +54,8 @@ pub struct PoolMachine {
     pub held_since: Option<Time>,
     /// Since when the ACTIVE node is at FAIL while a good one waits for `recover`.
     pub barred_since: Option<Time>,
+    /// What is left of recoveries without an operator.
+    pub bucket: Bucket,
     /// No node of the instance answers: nothing is to be gained by looking closely.
     pub cut_off: bool,
     /// The alarm about a last node has been given.
@@ -98,6 +101,7 @@ impl PoolMachine {
             doubt_since: None,
             held_since: None,
             barred_since: None,
+            bucket: Bucket::default(),
             cut_off: false,
             alarmed: false,
             gate: HandOverGate::default(),
@@ -170,6 +174,7 @@ impl PoolMachine {
                 self.evaluate(now, safe::Occasion::Observed(node, evidence), out);
                 self.back_off(node, class, evidence.is_good_standby());
                 self.report_stranded(now, node, out);
+                self.try_auto_recover(now, node, out);
                 self.try_proof(now, out);
             }
         }
@@ -200,7 +205,8 @@ impl PoolMachine {
     pub fn evaluate(&mut self, now: Now, occasion: safe::Occasion, out: &mut Outbox) {
         let before = self.before();
         let dues = safe::Dues {
-            hand_back: self.gate.is_due(now.mono),
+            hand_back: self.gate.is_due(now.mono)
+                && self.held_down_until().is_none_or(|until| until <= now.mono),
             heard: self.is_heard(now.mono),
             doubt_over: self.doubt_is_over(now.mono),
             last_resort: self.last_resort_is_due(now.mono),
@@ -428,6 +434,7 @@ impl PoolMachine {
             let (new_state, new_status) = (self.judge.state(i), self.judge.status(i));
             if new_state != state {
                 self.nodes[i].changed_ms = now.wall_ms;
+                self.nodes[i].standby_since = (new_state == State::Standby).then_some(now.mono);
             }
             if new_state != state || new_status == Status::Fail {
                 // What led to this is settled by it.

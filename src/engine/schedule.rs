@@ -34,7 +34,9 @@ impl PoolMachine {
             (0..self.nodes.len()).filter_map(|i| self.due(i)).map(|d| d.at).min()
         };
         let waiting = self.gate.waits_until(now);
-        let held = [self.doubt_timer(now), self.last_resort_timer(now)].into_iter().flatten().min();
+        let held_down = self.held_down_until().filter(|&at| at > now);
+        let held =
+            [self.doubt_timer(now), self.last_resort_timer(now), held_down].into_iter().flatten().min();
         [probe, self.gate.deadline(), waiting, held].into_iter().flatten().min()
     }
 

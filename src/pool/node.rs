@@ -25,6 +25,8 @@ pub struct Node {
     pub window: Window,
     /// What it hears of the ACTIVE node while that is in doubt.
     pub hearing: Hearing,
+    /// Since when it is a stand-in, in this life.
+    pub standby_since: Option<Time>,
     /// Message as stored, until the first observation of this life.
     pub stored_message: String,
     /// The rule that last judged the node.
@@ -105,6 +107,7 @@ impl Node {
             last_lag: None,
             silent_since: None,
             late: 0,
+            standby_since: None,
             hearing: Hearing::default(),
             window: Window::default(),
             stored_message: String::new(),

@@ -128,7 +128,8 @@ fn arriving(t: &Transition<'_>) -> Result<(), Broken> {
 /// A node that failed as ACTIVE waits for `recover`.
 fn held(t: &Transition<'_>) -> Result<(), Broken> {
     for (i, (was, now)) in t.before.members.iter().zip(&t.after.members).enumerate() {
-        let recovered = matches!(t.action, Move::RecoverPool) || t.action == Move::Recover(i);
+        let by_itself = t.action == Move::AutoRecover(i);
+        let recovered = matches!(t.action, Move::RecoverPool) || t.action == Move::Recover(i) || by_itself;
         let resort = t.action.dues().last_resort && t.after.active() == Some(i);
         let recovered = recovered || resort;
         hold("P9 held", !was.held || now.held || recovered, || format!("node {i} no longer waits"))?;
@@ -222,6 +223,19 @@ fn commands(t: &Transition<'_>) -> Result<(), Broken> {
             hold(name, !due || owed, || "recover of the PRIMARY did not promise the role".into())?;
             let reset = t.between.members[i].state == State::Unknown && !t.between.members[i].held;
             hold(name, answer.is_err() || reset, || "recover did not start the node again".into())
+        }
+        Move::AutoRecover(i) => {
+            let m = &t.before.members[i];
+            let in_order = m.seen.is_some_and(good)
+                && m.ladder.status(t.pool.settings.fall, t.pool.settings.rise) == Status::Ok;
+            let may = m.held && !m.removed && in_order && t.before.active().is_some();
+            let want = if may { is(table::AUTO_RECOVER) } else { no(table::AUTO_RECOVER_REFUSED) };
+            hold(name, want, || format!("a recovery by itself of {m:?}: {answer:?}"))?;
+            let now = &t.between.members[i];
+            let reset = now.state == State::Unknown && !now.held && now.owed == m.owed;
+            hold(name, !may || reset, || {
+                "a recovery by itself did not start the node again, or promised a role".into()
+            })
         }
         Move::RecoverPool => {
             let left = t.between.members.iter().any(|m| m.state.is_failed() || m.held && !m.removed);

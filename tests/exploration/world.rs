@@ -166,6 +166,7 @@ impl Pool {
                 moves.extend(self.dues.iter().map(|&due| Move::Observe { node, letter, due }));
             }
             moves.push(Move::Recover(node));
+            moves.push(Move::AutoRecover(node));
             if self.remove {
                 moves.push(Move::Remove(node));
             }
@@ -182,6 +183,7 @@ pub enum Move {
     Expired,
     Look(Dues),
     Recover(usize),
+    AutoRecover(usize),
     RecoverPool,
     ActivatePrimary,
     Remove(usize),
@@ -242,6 +244,7 @@ pub fn step(
     let settings = &pool.settings;
     let command = match action {
         Move::Recover(node) => Some(command::recover(&mut model, settings, node)),
+        Move::AutoRecover(node) => Some(command::auto_recover(&mut model, settings, node)),
         Move::RecoverPool => Some(Ok(command::recover_pool(&mut model, settings))),
         Move::ActivatePrimary => Some(command::activate_primary(&mut model)),
         Move::Remove(node) => Some(command::remove(&mut model, node)),

@@ -6,6 +6,7 @@ mod isolation;
 mod last_resort;
 mod late;
 mod no_harm;
+mod recovery;
 mod reports;
 mod window;
 mod world;

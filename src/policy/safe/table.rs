@@ -252,9 +252,13 @@ pub const REMOVE: u16 = 265;
 pub const REMOVE_REFUSED: u16 = 266;
 /// Number of the operator's `recover` of a pool.
 pub const RECOVER_POOL: u16 = 267;
+/// Number of a `recover` without an operator.
+pub const AUTO_RECOVER: u16 = 268;
+/// Number of its refusal.
+pub const AUTO_RECOVER_REFUSED: u16 = 269;
 
-/// Operators' rows, with their sentences.
-pub const COMMANDS: [(u16, &str); 7] = [
+/// Operators' rows, with their sentences, and what is done in their stead.
+pub const COMMANDS: [(u16, &str); 9] = [
     (RECOVER, "an operator recovered the node: it starts again as UNKNOWN"),
     (RECOVER_REFUSED, "only a failed node can be recovered"),
     (ACTIVATE_PRIMARY, "an operator wants the PRIMARY to have the role"),
@@ -262,4 +266,12 @@ pub const COMMANDS: [(u16, &str); 7] = [
     (REMOVE, "an operator took the node out of the pool"),
     (REMOVE_REFUSED, "the ACTIVE node can be removed only while another may take over"),
     (RECOVER_POOL, "an operator recovered the pool: every failed node starts again as UNKNOWN"),
+    (
+        AUTO_RECOVER,
+        "good for as many steps as are asked for, and the ACTIVE node has all that it has: auto_recover takes it back",
+    ),
+    (
+        AUTO_RECOVER_REFUSED,
+        "auto_recover takes back only what failed as ACTIVE and has been in good order since",
+    ),
 ];
