@@ -118,6 +118,8 @@ impl PoolMachine {
             node.observed_ms = stored.observed_ms;
             node.changed_ms = stored.changed_ms;
             node.stored_message.clone_from(&stored.message);
+            // How long it has been one already nobody knows.
+            node.standby_since = (stored.state == State::Standby).then_some(now.mono);
         }
         if let Some(stored) = stored {
             for (i, node) in config_nodes(&pool.nodes) {

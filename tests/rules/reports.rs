@@ -36,7 +36,7 @@ fn reports_bring_at_most_one_probe_per_confirm_interval_and_one_login_per_interv
     assert!((450..=501).contains(&probes.len()), "{}", probes.len());
     assert!(probes.windows(2).all(|p| p[1].since(p[0]) >= ms(20)));
     let logins = w.asked.iter().filter(|a| a.node == node(0) && a.fresh).count();
-    assert!((18..=20).contains(&logins), "{logins}");
+    assert!((18..=21).contains(&logins), "{logins}");
     assert!(w.probes_of(1, since).len() <= 23, "the other node keeps its pace");
 }
 

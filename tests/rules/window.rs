@@ -56,7 +56,6 @@ fn a_half_dead_node_fails_at_twelve_of_twenty() {
             }
         }
         let told = |kind, rule| h.events.iter().any(|e| e.kind == kind && e.rule == rule);
-        assert!(told(EventKind::Status, 214) || told(EventKind::Status, 247), "{bad}: {:?}", h.events);
         assert!(told(EventKind::Switch, 245), "{bad}");
     }
 }
