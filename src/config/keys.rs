@@ -38,6 +38,8 @@ pub(super) enum Kind {
     PublicKey,
     /// The number of an open file descriptor.
     Descriptor,
+    /// A TCP port.
+    Port,
     /// A node's address.
     Address,
     /// The nodes of a pool.
@@ -85,6 +87,7 @@ pub(super) enum Value {
     Causes(Vec<crate::probe::Cause>),
     PublicKey(RsaPublicKey),
     Descriptor(i32),
+    Port(u16),
 }
 
 impl Kind {
@@ -98,9 +101,13 @@ impl Kind {
             Kind::Span { default, .. } => Some(Value::Span(*default)),
             Kind::Causes => Some(Value::Causes(Vec::new())),
             Kind::PublicKey => Some(Value::PublicKey(RsaPublicKey::Refuse)),
-            Kind::Path | Kind::Descriptor | Kind::Address | Kind::Nodes | Kind::Refused(_) | Kind::Later => {
-                None
-            }
+            Kind::Path
+            | Kind::Descriptor
+            | Kind::Port
+            | Kind::Address
+            | Kind::Nodes
+            | Kind::Refused(_)
+            | Kind::Later => None,
         }
     }
 }
@@ -139,13 +146,15 @@ pub(super) static KEYS: &[Key] = &[
         Scope::Probe,
         "tls",
         Kind::Word {
-            landed: &["disabled"],
-            later: &["preferred", "required", "verify-ca", "verify-identity"],
+            landed: &["preferred", "disabled", "required", "verify-ca", "verify-identity"],
+            later: &[],
         },
     ),
-    Key::new(Scope::Probe, "tls_ca", Kind::Later),
-    Key::new(Scope::Probe, "admin_port", Kind::Later),
-    Key::new(Scope::Probe, "extra_port", Kind::Later),
+    Key::new(Scope::Probe, "tls_ca", Kind::Path),
+    Key::new(Scope::Probe, "tls_cert", Kind::Path),
+    Key::new(Scope::Probe, "tls_key", Kind::Path),
+    Key::new(Scope::Probe, "admin_port", Kind::Port),
+    Key::new(Scope::Probe, "extra_port", Kind::Port),
     // How often and how long.
     Key::new(Scope::Probe, "interval", Kind::Span { min: ms(10), max: s(HOUR), default: ms(500) }),
     Key::new(Scope::Probe, "confirm_interval", Kind::Span { min: ms(1), max: s(60), default: ms(20) }),

@@ -18,5 +18,7 @@ mod value;
 mod tests;
 
 pub use builder::ConfigBuilder;
-pub use model::{Config, Failback, NodeConfig, OnLocked, PoolConfig, ProbeConfig, ProbeMode, RsaPublicKey};
+pub use model::{
+    ClientCertificate, Config, Failback, NodeConfig, OnLocked, PoolConfig, ProbeConfig, ProbeMode, RsaPublicKey, TlsMode,
+};
 pub use value::{parse_duration, print_duration};

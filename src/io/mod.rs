@@ -14,6 +14,11 @@ pub mod lock;
 pub(crate) mod poller;
 mod socket;
 pub(crate) mod thread;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "no_tls.rs"]
+pub(crate) mod tls;
 pub(crate) mod wake;
 pub(crate) mod writer;
 
