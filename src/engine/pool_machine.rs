@@ -41,14 +41,18 @@ pub struct PoolMachine {
     pub epoch_reserved: u64,
     /// The next epoch is above this one.
     pub epoch_floor: u64,
+    /// Epochs up to this one are known to be reserved on disk by this life.
+    epoch_confirmed: u64,
+    /// A mark on its way to the disk: the number of the write, and the mark.
+    epoch_marking: Option<(u64, u64)>,
     /// The pool as a whole.
     pub status: PoolStatus,
     /// Who probes.
     pub running: Running,
     /// When the ACTIVE node's first bad observation came, while it is in doubt.
     pub doubt_since: Option<Time>,
-    /// The alarm about a last node has been given.
-    pub alarmed: bool,
+    /// The rules by which the alarm about a last node has been given.
+    pub alarmed: Vec<u16>,
     /// The gate of a planned hand-over.
     pub gate: HandOverGate,
     /// `mpp`: findings of the cycle under way, and when it began.
@@ -59,8 +63,9 @@ pub struct PoolMachine {
     pub cycle_open: bool,
 }
 
-/// Epochs reserved ahead, so that a switch never waits for the disk.
-pub const EPOCH_RESERVE: u64 = 1000;
+/// Epochs reserved ahead, so that a switch never waits for the disk. Few, since an unused rest is skipped at the
+/// next start, and an epoch that is not reserved yet comes from the clock.
+pub const EPOCH_RESERVE: u64 = 16;
 
 /// State, status and role of all nodes before a change, to tell afterwards what changed.
 struct Before {
@@ -83,12 +88,14 @@ impl PoolMachine {
             index,
             judge,
             epoch,
-            epoch_reserved: stored.map_or(epoch, |s| s.epoch_reserved),
+            epoch_reserved: stored.map_or(epoch, |s| s.epoch_reserved.max(epoch)).saturating_add(EPOCH_RESERVE),
             epoch_floor: stored.map_or(epoch, |s| s.epoch_reserved),
+            epoch_confirmed: 0,
+            epoch_marking: None,
             status: stored.map_or(PoolStatus::Ok, |s| s.status),
             running: Running::No,
             doubt_since: None,
-            alarmed: false,
+            alarmed: Vec::new(),
             gate: HandOverGate::default(),
             findings: vec![None; nodes.len()],
             cycle_started: None,
@@ -124,7 +131,7 @@ impl PoolMachine {
         if let Some(note) = note {
             observation.message = note;
         }
-        self.nodes[node].remember(&observation, now.wall_ms);
+        self.nodes[node].remember(observation, now.wall_ms);
         match &self.judge {
             Judge::Mpp { .. } => {
                 self.findings[node] = match class {
@@ -138,7 +145,8 @@ impl PoolMachine {
                 };
             }
             Judge::Safe { .. } => {
-                let evidence = self.surroundings().evidence(node, class, &observation, now.mono);
+                let Some(observation) = &self.nodes[node].last else { return };
+                let evidence = self.surroundings().evidence(node, class, observation, now.mono);
                 self.count(node, class);
                 self.evaluate(now, safe::Occasion::Observed(node, evidence), out);
                 self.report_stranded(now, node, out);
@@ -175,6 +183,7 @@ impl PoolMachine {
         let Judge::Safe { model, settings, .. } = &mut self.judge else { return };
         let verdict = safe::evaluate(model, &safe::table::IN_FORCE, settings, due, occasion);
         let in_doubt = model.in_doubt();
+        let handing_over = model.hand_over.is_some();
         if let safe::Occasion::Observed(node, _) = occasion {
             let kept = before.nodes[node].0 == self.judge.state(node);
             self.nodes[node].rule = if kept { verdict.charge } else { verdict.state };
@@ -182,6 +191,9 @@ impl PoolMachine {
         let active = self.judge.active();
         for &(rule, action) in &verdict.roles {
             self.carry_out(now, rule, action, &before, out);
+        }
+        if !handing_over {
+            self.gate.close();
         }
         match (self.doubt_since, in_doubt) {
             (None, true) => {
@@ -218,18 +230,21 @@ impl PoolMachine {
     ) {
         let active = self.judge.active();
         match action {
-            safe::RoleAction::Keep => self.alarmed &= self.active_failed(),
+            safe::RoleAction::Keep if self.active_failed() => {}
+            safe::RoleAction::Keep => self.alarmed.clear(),
             safe::RoleAction::Elect => {
-                self.alarmed = false;
+                self.alarmed.clear();
                 self.blame(active, rule);
             }
             safe::RoleAction::TakeOver => {
-                self.alarmed = false;
+                self.alarmed.clear();
                 self.blame(before.active, rule);
                 self.blame(active, rule);
             }
             safe::RoleAction::KeepLast => {
-                if !std::mem::replace(&mut self.alarmed, true) {
+                // Nobody is woken while a stand-in may still turn out to be good.
+                if !self.alarmed.contains(&rule) && !self.awaits_stand_in() {
+                    self.alarmed.push(rule);
                     let mut text = rule_sentence(rule).unwrap_or_default().to_string();
                     for (name, bar) in self.bars() {
                         text.push_str(&format!("; {name}: {}", bar.sentence()));
@@ -364,15 +379,32 @@ impl PoolMachine {
         answer
     }
 
+    /// The present mark is written under this number.
+    pub fn mark_epochs(&mut self, sequence: u64) {
+        if self.epoch_reserved > self.epoch_marking.map_or(self.epoch_confirmed, |(_, mark)| mark) {
+            self.epoch_marking = Some((sequence, self.epoch_reserved));
+        }
+    }
+
+    /// The write of this number, and every one before it, is on disk.
+    pub fn confirm_epochs(&mut self, sequence: u64) {
+        if let Some((_, mark)) = self.epoch_marking.take_if(|(marking, _)| *marking <= sequence) {
+            self.epoch_confirmed = mark;
+        }
+    }
+
     /// Turns the difference to `before` into epoch, events and a stored state.
     fn tell(&mut self, now: Now, before: &Before, out: &mut Outbox) {
         let active = self.judge.active();
         if active != before.active {
-            self.epoch = self.epoch.max(self.epoch_floor) + 1;
+            let next = self.epoch.max(self.epoch_floor).saturating_add(1);
+            // The disk has not confirmed it: were it lost, the next life would use it again. Its clock is later.
+            let reserved = next <= self.epoch_confirmed;
+            self.epoch = if reserved { next } else { next.max(now.wall_ms) };
             out.dirty = true;
         }
-        if self.epoch + EPOCH_RESERVE / 2 > self.epoch_reserved {
-            self.epoch_reserved = self.epoch + EPOCH_RESERVE;
+        if self.epoch.saturating_add(EPOCH_RESERVE / 2) > self.epoch_reserved {
+            self.epoch_reserved = self.epoch.saturating_add(EPOCH_RESERVE);
             out.dirty = true;
         }
         self.settle_status();
@@ -416,7 +448,12 @@ impl PoolMachine {
         let rule = new.or(old).map_or(0, |i| self.nodes[i].rule);
         let reason = rule_sentence(rule).unwrap_or("the ACTIVE node changed");
         let text = format!("ACTIVE was {}, is {}: {reason}", name(old), name(new));
-        let severity = if old.is_none() { Severity::Info } else { Severity::Alarm };
+        // A planned move wakes nobody: its old ACTIVE has not failed.
+        let severity = match (old, new) {
+            (Some(_), None) => Severity::Alarm,
+            (Some(old), _) if self.judge.state(old).is_failed() => Severity::Alarm,
+            _ => Severity::Info,
+        };
         let mut draft = self.draft(EventKind::Switch, severity, new, rule, text);
         draft.cause = old.and_then(|i| self.nodes[i].last.as_ref()).map_or(Cause::Ok, |o| o.cause);
         out.emit(now, draft);
@@ -511,6 +548,7 @@ impl PoolMachine {
             status: self.judge.status(i),
             count: self.judge.count(i),
             waits_for_recover: self.judge.waits_for_recover(i),
+            owed: self.judge.is_owed(i),
             rule: n.rule,
             observed_ms: n.observed_ms,
             changed_ms: n.changed_ms,

@@ -58,10 +58,17 @@ impl PoolMachine {
     fn ask(&mut self, now: Time, node: usize, fresh: bool, out: &mut Outbox) {
         let interval = u64::try_from(self.nodes[node].config.probe.interval.as_nanos()).unwrap_or(u64::MAX);
         let jitter = Duration::from_nanos(out.random(interval / 10));
+        // A kept connection says nothing of the door: whether clients can log in shows at a login.
+        let login_interval = self.nodes[node].config.probe.login_interval;
+        let last_login = self.nodes[node].schedule.last_login;
+        let fresh = fresh || last_login.is_some_and(|at| now.since(at) >= login_interval);
         let probe = out.probe(NodeRef { pool: self.index, node }, fresh);
         let schedule = &mut self.nodes[node].schedule;
         schedule.in_flight = Some(probe);
         schedule.last_started = Some(now);
+        if fresh || last_login.is_none() {
+            schedule.last_login = Some(now);
+        }
         schedule.hint = false;
         schedule.jitter = jitter;
     }
@@ -101,19 +108,36 @@ impl PoolMachine {
     }
 
     /// Whether a decision waits for this node: it is in doubt itself, may take over, or may be the first ACTIVE.
-    fn in_question(&self, node: usize) -> bool {
+    pub(super) fn in_question(&self, node: usize) -> bool {
         let Judge::Safe { model, settings, .. } = &self.judge else { return false };
         let member = &model.members[node];
         let failed =
             model.active().is_some_and(|a| model.members[a].ladder.is_failed(settings.fall, settings.rise));
         match member.state {
             State::Active => model.in_doubt() && !failed,
+            // After the ACTIVE node's fall each stand-in is still looked at once, however that ends.
+            State::Standby if failed => model.in_doubt() && !self.seen_since_doubt(node),
             State::Standby => {
-                model.in_doubt() && !failed && !member.seen.is_some_and(|e| e.fresh && e.is_good_standby())
+                model.in_doubt() && !member.seen.is_some_and(|e| e.fresh && e.is_good_standby())
             }
             State::Unknown => model.active().is_none() && u32::from(member.tries) < settings.fall.min(255),
-            State::FailedOnline | State::FailedOffline => false,
+            // The alarm is to say whether `recover` would help.
+            State::FailedOnline | State::FailedOffline => {
+                failed && member.held && model.in_doubt() && !self.seen_since_doubt(node)
+            }
         }
+    }
+
+    /// Whether a probe of the node has ended that began after the ACTIVE node's first bad observation.
+    fn seen_since_doubt(&self, node: usize) -> bool {
+        let last = self.nodes[node].last.as_ref();
+        last.zip(self.doubt_since).is_some_and(|(o, since)| o.started >= since)
+    }
+
+    /// Whether a stand-in still has to be looked at before it is certain that nobody may take over.
+    pub(super) fn awaits_stand_in(&self) -> bool {
+        let stand_in = |i: &usize| Some(*i) != self.judge.active() && !self.judge.is_removed(*i);
+        self.probes() && (0..self.nodes.len()).filter(stand_in).any(|i| self.in_question(i))
     }
 
     /// Whether a hand-over waits for this node's proof.

@@ -121,7 +121,7 @@ fn setup(files: &mut Files, node: NodeRef, pool: &PoolConfig, config: &NodeConfi
 }
 
 /// Reads a public key in PEM.
-fn read_key(path: &Path) -> Result<Vec<u8>> {
+pub(super) fn read_key(path: &Path) -> Result<Vec<u8>> {
     read_public(path)
         .map_err(|what| Error::new(ErrorCode::Secret, format!("RSA public key file {}: {what}", path.display())))
 }

@@ -148,6 +148,30 @@ impl CacheFolder {
         })
     }
 
+    /// Gives the document a second name that outlives its replacement, `CACHE.old.N` with the first free N from 1;
+    /// `None` if there is no document.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Io`] if the file system refuses.
+    pub fn keep_old(&self) -> Result<Option<PathBuf>> {
+        for n in 1..=9999 {
+            let mut old = self.path.clone().into_os_string();
+            old.push(format!(".old.{n}"));
+            match std::fs::hard_link(&self.path, &old) {
+                Ok(()) => return Ok(Some(old.into())),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(e) => {
+                    return Err(
+                        self.error(format_args!("cannot keep a copy of the old cache: {}", words(&e)))
+                    );
+                }
+            }
+        }
+        Err(self.error(format_args!("there are 9999 old copies of the cache already; remove some")))
+    }
+
     /// Brings the whole text to disk under the temporary name.
     fn prepare(&self, text: &str) -> io::Result<()> {
         // A leftover of a crashed writer; there is no live one, since this process holds the lock.

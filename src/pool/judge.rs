@@ -65,6 +65,7 @@ impl Judge {
             if let Some(stored) = stored {
                 member.state = stored.state;
                 // Only a failed node can wait for `recover`, and be recovered.
+                member.owed = stored.owed;
                 member.held = stored.waits_for_recover && stored.state.is_failed();
                 member.ladder = if stored.state.is_failed() {
                     safe::Ladder::failed(config.fall, config.rise)
@@ -125,6 +126,14 @@ impl Judge {
             // Under `mpp` every failed node waits.
             Judge::Mpp { members, .. } => members[node].state.is_failed(),
             Judge::Safe { model, .. } => model.members[node].held,
+        }
+    }
+
+    /// Whether the role is owed to the node.
+    pub fn is_owed(&self, node: usize) -> bool {
+        match self {
+            Judge::Mpp { .. } => false,
+            Judge::Safe { model, .. } => model.members[node].owed,
         }
     }
 

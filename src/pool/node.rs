@@ -40,6 +40,8 @@ pub struct Schedule {
     pub in_flight: Option<u64>,
     /// When the last probe began.
     pub last_started: Option<Time>,
+    /// When a login was last asked for; a connection that had to be made anew in between does not count.
+    pub last_login: Option<Time>,
     /// The kept connection was lost: look soon.
     pub hint: bool,
     /// Taken off the interval, so that many probers do not march in step.
@@ -66,7 +68,7 @@ impl Node {
     }
 
     /// Takes in an observation; the rules judge it afterwards.
-    pub fn remember(&mut self, observation: &Observation, wall_ms: u64) {
+    pub fn remember(&mut self, observation: Observation, wall_ms: u64) {
         match observation.class() {
             Class::Silent => {
                 self.silent_since.get_or_insert(observation.started);
@@ -81,7 +83,7 @@ impl Node {
             self.facts = merge(facts.clone(), &self.facts);
         }
         self.observed_ms = wall_ms;
-        self.last = Some(observation.clone());
+        self.last = Some(observation);
     }
 }
 

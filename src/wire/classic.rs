@@ -271,6 +271,18 @@ impl Client {
                     shown(rest)
                 )));
             }
+            if self.phase == Phase::Querying {
+                let deprecate_eof = self.deprecates_eof();
+                match self.reader.skip_known(rest, self.sequence, deprecate_eof) {
+                    Some((0, _)) => return Ok(used),
+                    Some((length, packets)) => {
+                        self.sequence = self.sequence.wrapping_add(packets as u8);
+                        used += length;
+                        continue;
+                    }
+                    None => {}
+                }
+            }
             match first_frame(rest, self.config.max_packet) {
                 Frame::Partial => return Ok(used),
                 Frame::OverCap { .. } if self.phase == Phase::AwaitGreeting => return Err(no_greeting(rest)),
@@ -314,8 +326,9 @@ impl Client {
             Phase::AwaitGreeting => self.read_greeting(payload, raw),
             Phase::Authenticating => self.read_login(payload),
             Phase::Querying => {
-                let deprecate_eof = self.greeting.as_ref().is_some_and(Greeting::deprecates_eof);
-                if self.reader.read(payload, deprecate_eof)? {
+                let deprecate_eof = self.deprecates_eof();
+                let packet = raw.get(..HEADER + payload.len()).unwrap_or_default();
+                if self.reader.read(packet, deprecate_eof)? {
                     self.results_ready = true;
                     self.phase = Phase::Idle;
                 }
@@ -434,6 +447,10 @@ impl Client {
             encrypted: self.encrypted,
             rsa: &self.config.rsa,
         }
+    }
+
+    fn deprecates_eof(&self) -> bool {
+        self.greeting.as_ref().is_some_and(Greeting::deprecates_eof)
     }
 
     fn awaiting(&self) -> &'static str {

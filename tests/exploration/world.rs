@@ -235,14 +235,17 @@ pub struct Packer {
 const STATES: [State; 5] =
     [State::Unknown, State::Standby, State::Active, State::FailedOnline, State::FailedOffline];
 
-fn number<T: PartialEq + Copy>(list: &mut Vec<T>, item: T) -> u128 {
+fn number<T: PartialEq + Copy>(list: &mut Vec<T>, item: T, bits: u32) -> u128 {
     let place = list.iter().position(|&l| l == item).unwrap_or_else(|| {
         list.push(item);
         list.len() - 1
     });
-    assert!(place < 255, "the packed form has eight bits for this");
+    assert!(place + 1 < 1 << bits, "the packed form has {bits} bits for this");
     place as u128
 }
+
+/// Bits of one node: ladder 12, observation 8, tries 3, flags 3, state 3.
+const NODE: u32 = 29;
 
 impl Packer {
     pub fn new() -> Packer {
@@ -250,35 +253,35 @@ impl Packer {
     }
 
     pub fn pack(&mut self, model: &Model, fails: u8) -> u128 {
-        let mut packed = u128::from(fails & 7) << 4 | model.hand_over.map_or(0, |h| h.to as u128 + 1);
+        let mut packed = u128::from(fails & 7) << 3 | model.hand_over.map_or(0, |h| h.to as u128 + 1);
         for m in &model.members {
-            let seen = m.seen.map_or(0, |e| number(&mut self.seen, e) + 1);
+            let seen = m.seen.map_or(0, |e| number(&mut self.seen, e, 8) + 1);
             let flags = u128::from(m.held) | u128::from(m.owed) << 1 | u128::from(m.removed) << 2;
-            let node = number(&mut self.ladders, m.ladder)
-                | seen << 8
-                | u128::from(m.tries & 7) << 16
-                | flags << 19
-                | (m.state as u128) << 22;
-            packed = packed << 25 | node;
+            let node = number(&mut self.ladders, m.ladder, 12)
+                | seen << 12
+                | u128::from(m.tries & 7) << 20
+                | flags << 23
+                | (m.state as u128) << 26;
+            packed = packed << NODE | node;
         }
         packed
     }
 
     pub fn unpack(&self, pool: &Pool, packed: u128) -> (Model, u8) {
-        let count = pool.types.len();
+        let count = pool.types.len() as u32;
         let mut model = pool.start();
-        for (i, m) in model.members.iter_mut().enumerate() {
-            let node = packed >> (25 * (count - 1 - i)) & 0x1ff_ffff;
+        for (i, m) in (0..count).zip(model.members.iter_mut()) {
+            let node = packed >> (NODE * (count - 1 - i));
             let part = |shift: u32, bits: u32| (node >> shift & ((1 << bits) - 1)) as usize;
-            m.ladder = self.ladders[part(0, 8)];
-            m.seen = part(8, 8).checked_sub(1).map(|s| self.seen[s]);
-            m.tries = part(16, 3) as u8;
-            (m.held, m.owed, m.removed) = (part(19, 1) == 1, part(20, 1) == 1, part(21, 1) == 1);
-            m.state = STATES[part(22, 3)];
+            m.ladder = self.ladders[part(0, 12)];
+            m.seen = part(12, 8).checked_sub(1).map(|s| self.seen[s]);
+            m.tries = part(20, 3) as u8;
+            (m.held, m.owed, m.removed) = (part(23, 1) == 1, part(24, 1) == 1, part(25, 1) == 1);
+            m.state = STATES[part(26, 3)];
         }
-        let head = packed >> (25 * count);
-        model.hand_over = ((head & 15) as usize).checked_sub(1).map(|to| HandOver { to });
-        (model, (head >> 4 & 7) as u8)
+        let head = packed >> (NODE * count);
+        model.hand_over = ((head & 7) as usize).checked_sub(1).map(|to| HandOver { to });
+        (model, (head >> 3 & 7) as u8)
     }
 }
 

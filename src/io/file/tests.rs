@@ -35,6 +35,7 @@ fn document_of(sequence: u64, message_len: usize) -> Cache {
                 status: Status::Ok,
                 count: Some(0),
                 waits_for_recover: false,
+                owed: false,
                 rule: 1,
                 observed_ms: 0,
                 changed_ms: 0,
