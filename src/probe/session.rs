@@ -417,7 +417,9 @@ impl Session {
     fn name_server(&self, error: WireError) -> String {
         match self.client.greeting() {
             Some(greeting) if error.kind == WireErrorKind::Tls => {
-                format!("TLS with server {}: {}", greeting.version, error.message)
+                // MariaDB writes 5.5.5 before its version, for replicas that know no number above.
+                let version = greeting.version.strip_prefix("5.5.5-").unwrap_or(&greeting.version);
+                format!("TLS with server {version}: {}", error.message)
             }
             _ => error.message,
         }
