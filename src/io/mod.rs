@@ -10,6 +10,8 @@ pub(crate) mod driver;
 pub(crate) mod entropy;
 pub mod file;
 mod folder;
+#[cfg(not(feature = "tls"))]
+pub(crate) mod no_tls;
 pub(crate) mod helper;
 pub(crate) mod link;
 pub mod lock;
@@ -18,11 +20,11 @@ mod socket;
 pub(crate) mod thread;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
-#[cfg(not(feature = "tls"))]
-#[path = "no_tls.rs"]
-pub(crate) mod tls;
 pub(crate) mod wake;
 pub(crate) mod writer;
+
+#[cfg(not(feature = "tls"))]
+pub(crate) use no_tls as tls;
 
 #[cfg(test)]
 mod tests;

@@ -487,7 +487,7 @@ fn tls_and_ports() {
         ),
         (
             "[pool.a]\nnodes = [ { address = \"unix:/s\", probe = { admin_port = 1 } } ]",
-            "p.toml:2:56: key pool.a.nodes[0].probe.admin_port: the node is a unix socket, which has no ports: leave this key out",
+            "p.toml:2:57: key pool.a.nodes[0].probe.admin_port: the node is a unix socket, which has no ports: leave this key out",
         ),
     ]);
 }
