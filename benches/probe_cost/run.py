@@ -22,9 +22,9 @@ from servers import PROBE, Workspace, ring  # noqa: E402
 FLAVOUR = os.environ.get("PRIMACY_BENCH_SERVER", "mariadb")
 BLOCKS = int(os.environ.get("PRIMACY_BENCH_BLOCKS", "9"))
 #: Spacing in microseconds and operations a block. The library's interval starts at 10 ms.
-SPACINGS = [(10_000, 150), (20_000, 100), (100_000, 25)]
+SPACINGS = [(10_000, 100), (20_000, 100)]
 #: Spacings that the library does not offer, for the others alone.
-TIGHT = [(0, 2000), (2_000, 400)]
+TIGHT = [(0, 1500), (2_000, 300)]
 AIM_US = 8.0
 
 LIBRARY = ["library, own thread", "library, host's loop"]

@@ -4,8 +4,8 @@ use super::builder::ConfigBuilder;
 use super::draft::{NodeDraft, Place, PoolDraft, Section, Setting};
 use super::keys::{self, Scope, Value};
 use super::model::{
-    ClientCertificate, Config, Failback, NodeConfig, OnLocked, PoolConfig, ProbeConfig, ProbeMode, RsaPublicKey,
-    TlsMode,
+    ClientCertificate, Config, Failback, NodeConfig, OnLocked, PoolConfig, ProbeConfig, ProbeMode,
+    RsaPublicKey, TlsMode,
 };
 use super::value::print_duration;
 use crate::engine::time::Duration;

@@ -83,10 +83,11 @@ impl HandOverGate {
         if active.started < since || heir.started < since || heir.class() != Class::Ok {
             return false;
         }
-        match (&active.facts.gtids, &heir.facts.gtids) {
+        let (had, has) = (view.active.last_facts(), view.heir.last_facts());
+        match (had.and_then(|f| f.gtids.as_ref()), has.and_then(|f| f.gtids.as_ref())) {
             (Some(had), Some(has)) => heir.started >= active.ended && has.contains(had) == Some(true),
             _ if active.class() != Class::Ok => false,
-            _ => heir.facts.channels.as_deref().unwrap_or_default().iter().all(|c| {
+            _ => has.and_then(|f| f.channels.as_deref()).unwrap_or_default().iter().all(|c| {
                 c.io == ThreadState::Running
                     && c.sql == ThreadState::Running
                     && c.lag.is_none_or(|l| l.is_zero())

@@ -98,7 +98,7 @@ impl Engine {
                     p.close_cycle(now, pool_status, &mut self.out);
                 }
             }
-            Input::Persisted { sequence, outcome } => self.persisted(now, sequence, outcome),
+            Input::Persisted { outcome, .. } => self.persisted(now, outcome),
         }
         self.settle(now);
     }
@@ -117,11 +117,8 @@ impl Engine {
         }
     }
 
-    fn persisted(&mut self, now: Now, sequence: u64, outcome: Result<(), String>) {
+    fn persisted(&mut self, now: Now, outcome: Result<(), String>) {
         let failed = outcome.is_err();
-        if !failed {
-            self.pools.iter_mut().for_each(|p| p.confirm_epochs(sequence));
-        }
         if failed == self.store_failed {
             return;
         }
@@ -147,8 +144,6 @@ impl Engine {
         }
         if std::mem::take(&mut self.out.dirty) {
             self.written += 1;
-            let written = self.written;
-            self.pools.iter_mut().for_each(|p| p.mark_epochs(written));
             let cache = self.cache(now);
             self.out.push(Effect::Persist { sequence: self.written, cache });
         }

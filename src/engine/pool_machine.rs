@@ -41,10 +41,6 @@ pub struct PoolMachine {
     pub epoch_reserved: u64,
     /// The next epoch is above this one.
     pub epoch_floor: u64,
-    /// Epochs up to this one are known to be reserved on disk by this life.
-    epoch_confirmed: u64,
-    /// A mark on its way to the disk: the number of the write, and the mark.
-    epoch_marking: Option<(u64, u64)>,
     /// The pool as a whole.
     pub status: PoolStatus,
     /// Who probes.
@@ -63,8 +59,8 @@ pub struct PoolMachine {
     pub cycle_open: bool,
 }
 
-/// Epochs reserved ahead, so that a switch never waits for the disk. Few, since an unused rest is skipped at the
-/// next start, and an epoch that is not reserved yet comes from the clock.
+/// Epochs reserved ahead, so that a switch never waits for the disk. A life's epochs are above the mark that it found
+/// and above the clock at its start: the mark holds if the clock is set back, the clock if the last write was lost.
 pub const EPOCH_RESERVE: u64 = 16;
 
 /// State, status and role of all nodes before a change, to tell afterwards what changed.
@@ -84,14 +80,13 @@ impl PoolMachine {
             .collect();
         let judge = Judge::new(&config, &found);
         let epoch = stored.map_or(now.wall_ms, |s| s.epoch);
+        let floor = stored.map_or(0, |s| s.epoch_reserved).max(epoch).max(now.wall_ms);
         let mut pool = PoolMachine {
             index,
             judge,
             epoch,
-            epoch_reserved: stored.map_or(epoch, |s| s.epoch_reserved.max(epoch)).saturating_add(EPOCH_RESERVE),
-            epoch_floor: stored.map_or(epoch, |s| s.epoch_reserved),
-            epoch_confirmed: 0,
-            epoch_marking: None,
+            epoch_reserved: floor.saturating_add(EPOCH_RESERVE),
+            epoch_floor: floor,
             status: stored.map_or(PoolStatus::Ok, |s| s.status),
             running: Running::No,
             doubt_since: None,
@@ -145,8 +140,7 @@ impl PoolMachine {
                 };
             }
             Judge::Safe { .. } => {
-                let Some(observation) = &self.nodes[node].last else { return };
-                let evidence = self.surroundings().evidence(node, class, observation, now.mono);
+                let evidence = self.surroundings().evidence(node, class, now.mono);
                 self.count(node, class);
                 self.evaluate(now, safe::Occasion::Observed(node, evidence), out);
                 self.report_stranded(now, node, out);
@@ -298,7 +292,7 @@ impl PoolMachine {
     fn report_stranded(&mut self, now: Now, node: usize, out: &mut Outbox) {
         let Some(active) = self.judge.active().filter(|&a| a != node) else { return };
         let waits = self.judge.waits_for_recover(node);
-        let known = self.nodes[node].last.as_ref().and_then(|o| o.facts.gtids.as_ref());
+        let known = self.nodes[node].last_facts().and_then(|facts| facts.gtids.as_ref());
         if !waits {
             self.nodes[node].stranded_reported = false;
             return;
@@ -379,28 +373,11 @@ impl PoolMachine {
         answer
     }
 
-    /// The present mark is written under this number.
-    pub fn mark_epochs(&mut self, sequence: u64) {
-        if self.epoch_reserved > self.epoch_marking.map_or(self.epoch_confirmed, |(_, mark)| mark) {
-            self.epoch_marking = Some((sequence, self.epoch_reserved));
-        }
-    }
-
-    /// The write of this number, and every one before it, is on disk.
-    pub fn confirm_epochs(&mut self, sequence: u64) {
-        if let Some((_, mark)) = self.epoch_marking.take_if(|(marking, _)| *marking <= sequence) {
-            self.epoch_confirmed = mark;
-        }
-    }
-
     /// Turns the difference to `before` into epoch, events and a stored state.
     fn tell(&mut self, now: Now, before: &Before, out: &mut Outbox) {
         let active = self.judge.active();
         if active != before.active {
-            let next = self.epoch.max(self.epoch_floor).saturating_add(1);
-            // The disk has not confirmed it: were it lost, the next life would use it again. Its clock is later.
-            let reserved = next <= self.epoch_confirmed;
-            self.epoch = if reserved { next } else { next.max(now.wall_ms) };
+            self.epoch = self.epoch.max(self.epoch_floor).saturating_add(1);
             out.dirty = true;
         }
         if self.epoch.saturating_add(EPOCH_RESERVE / 2) > self.epoch_reserved {

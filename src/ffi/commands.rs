@@ -4,9 +4,7 @@ use super::facts;
 use super::guard::call;
 use super::instance::{Use, enter, primacy_instance};
 use super::slice::{TextOut, flags, optional_struct_in, optional_text, struct_in, text};
-use super::structs::{
-    PRIMACY_CYCLE_POOL_STATUS, PRIMACY_NOWAIT, primacy_cycle_options, primacy_observation,
-};
+use super::structs::{PRIMACY_CYCLE_POOL_STATUS, PRIMACY_NOWAIT, primacy_cycle_options, primacy_observation};
 use crate::engine::Answer;
 use crate::error::{Error, ErrorCode, Result};
 use crate::instance::{Durability, HostObservation, Instance};
@@ -189,7 +187,9 @@ pub unsafe extern "C" fn primacy_recover_pool(
 ) -> i32 {
     // SAFETY: the contract of handles and strings.
     unsafe {
-        command(p, flags, buf, len, |instance, durability| instance.recover_pool(text(pool, "pool")?, durability))
+        command(p, flags, buf, len, |instance, durability| {
+            instance.recover_pool(text(pool, "pool")?, durability)
+        })
     }
 }
 

@@ -46,7 +46,9 @@ pub(super) unsafe fn take(given: &primacy_observation) -> Result<Facts> {
     if unknown != 0 || given.reserved != 0 {
         return Err(Error::new(
             ErrorCode::Unsupported,
-            format!("`observation`: this version does not know the facts {unknown:#x}, and `reserved` must be zero"),
+            format!(
+                "`observation`: this version does not know the facts {unknown:#x}, and `reserved` must be zero"
+            ),
         ));
     }
     let has = |bit: u64| given.facts & bit != 0;
@@ -130,7 +132,8 @@ unsafe fn take_channels(channels: *const *const primacy_channel, count: u32) -> 
 unsafe fn take_channel(given: &primacy_channel) -> Result<Channel> {
     let unknown = given.known & !(PRIMACY_CHANNEL_LAG | PRIMACY_CHANNEL_APPLIED_ALL);
     if unknown != 0 || given.reserved != 0 {
-        let text = format!("`channels`: `known` has the unknown bits {unknown:#x}, or `reserved` is not zero");
+        let text =
+            format!("`channels`: `known` has the unknown bits {unknown:#x}, or `reserved` is not zero");
         return Err(Error::new(ErrorCode::Unsupported, text));
     }
     let thread = |number: i32| {

@@ -23,7 +23,9 @@ fn mark() -> Result<u64> {
     match word.load(Ordering::Acquire) {
         0 => {
             let new = NEXT.fetch_add(1, Ordering::Relaxed);
-            Ok(word.compare_exchange(0, new, Ordering::AcqRel, Ordering::Acquire).map_or_else(|old| old, |_| new))
+            Ok(word
+                .compare_exchange(0, new, Ordering::AcqRel, Ordering::Acquire)
+                .map_or_else(|old| old, |_| new))
         }
         mark => Ok(mark),
     }

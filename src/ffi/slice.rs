@@ -55,7 +55,11 @@ pub(super) unsafe fn optional_text<'a>(text: *const c_char, name: &str) -> Resul
 /// `text` is NULL or points to `len` bytes that outlive the call.
 pub(super) unsafe fn text_of_length<'a>(text: *const c_char, len: usize, name: &str) -> Result<&'a str> {
     if text.is_null() {
-        return if len == 0 { Ok("") } else { invalid(format!("`{name}` is NULL; {len} bytes were promised")) };
+        return if len == 0 {
+            Ok("")
+        } else {
+            invalid(format!("`{name}` is NULL; {len} bytes were promised"))
+        };
     }
     if len > isize::MAX as usize {
         return invalid(format!("`{name}`: a length of {len} bytes is not possible"));
@@ -79,7 +83,9 @@ impl TextOut {
     /// `buf` is NULL or points to `len` writable bytes.
     pub(super) unsafe fn new(buf: *mut c_char, len: usize) -> Result<TextOut> {
         if buf.is_null() && len != 0 {
-            return invalid(format!("`buf` is NULL, but `len` is {len}; to ask for the length give NULL and 0"));
+            return invalid(format!(
+                "`buf` is NULL, but `len` is {len}; to ask for the length give NULL and 0"
+            ));
         }
         // SAFETY: the same condition, NULL with a length ruled out.
         Ok(unsafe { TextOut::unchecked(buf, len) })
@@ -132,7 +138,10 @@ unsafe fn size_of_callers<T: Border>(at: *const T, name: &str, least: usize) -> 
     if size < least || size > LARGEST {
         return Err(Error::new(
             ErrorCode::Size,
-            format!("`{name}`: size is {size}; set it to sizeof of the structure, {} in this version", size_of::<T>()),
+            format!(
+                "`{name}`: size is {size}; set it to sizeof of the structure, {} in this version",
+                size_of::<T>()
+            ),
         ));
     }
     Ok(size)
@@ -194,7 +203,11 @@ pub(super) unsafe fn struct_in<T: Border>(from: *const T, name: &str) -> Result<
     if let Some(at) = bytes[known..].iter().position(|byte| *byte != 0) {
         return Err(Error::new(
             ErrorCode::Unsupported,
-            format!("`{name}`: byte {} is set, but this version knows {} bytes only", known + at, size_of::<T>()),
+            format!(
+                "`{name}`: byte {} is set, but this version knows {} bytes only",
+                known + at,
+                size_of::<T>()
+            ),
         ));
     }
     let mut value = core::mem::MaybeUninit::<T>::zeroed();

@@ -1,13 +1,12 @@
 //! `primacy_snapshot`: the state of all pools at one moment.
 
 use super::facts::FactsOut;
-use super::fork::Bond;
 use super::guard::{call, count};
-use super::handle::{Handle, free, give, shell};
+use super::handle::{Handle, free_idle, give, shell};
 use super::instance::{Use, enter, primacy_instance};
+use super::json;
 use super::slice::{StructOut, TextOut, c_string, handle_out, text};
 use super::structs::{primacy_channel, primacy_node, primacy_pool, primacy_snapshot_info};
-use super::json;
 use crate::engine::{NodeSnapshot, PoolSnapshot, Snapshot};
 use crate::error::{Error, ErrorCode, Result};
 use crate::pool::Address;
@@ -38,7 +37,6 @@ pub(super) struct SnapshotHandle {
     pools: Vec<PoolOut>,
     /// Made when it is asked for the first time.
     json: Option<String>,
-    bond: Arc<Bond>,
 }
 
 impl Handle for SnapshotHandle {
@@ -72,13 +70,16 @@ fn index(n: usize) -> i32 {
 }
 
 impl SnapshotHandle {
-    pub(super) fn new(snapshot: Snapshot, bond: Arc<Bond>) -> SnapshotHandle {
+    pub(super) fn new(snapshot: Snapshot) -> SnapshotHandle {
         let pools = snapshot
             .pools
             .iter()
-            .map(|pool| PoolOut { name: c_string(&pool.name), nodes: pool.nodes.iter().map(node_strings).collect() })
+            .map(|pool| PoolOut {
+                name: c_string(&pool.name),
+                nodes: pool.nodes.iter().map(node_strings).collect(),
+            })
             .collect();
-        SnapshotHandle { snapshot, pools, json: None, bond }
+        SnapshotHandle { snapshot, pools, json: None }
     }
 
     /// Node `n` of pool `p` as it goes out.
@@ -132,10 +133,7 @@ unsafe fn read<R>(
     body: impl FnOnce(&mut SnapshotHandle) -> Result<R>,
 ) -> Result<R> {
     // SAFETY: the same condition.
-    unsafe { shell::<SnapshotHandle>(handle) }?.exclusive(|snapshot| {
-        snapshot.bond.check()?;
-        body(snapshot)
-    })
+    unsafe { shell::<SnapshotHandle>(handle) }?.exclusive(body)
 }
 
 /// Takes a snapshot of all pools.
@@ -147,15 +145,18 @@ unsafe fn read<R>(
 /// Ownership: the caller frees the handle with primacy_snapshot_free; it may outlive the instance.
 /// Thread: any thread. Time: short lock. Since: 0.1.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn primacy_snapshot_take(p: *mut primacy_instance, out: *mut *mut primacy_snapshot) -> i32 {
+pub unsafe extern "C" fn primacy_snapshot_take(
+    p: *mut primacy_instance,
+    out: *mut *mut primacy_snapshot,
+) -> i32 {
     call(|| {
         handle_out(out, "out")?;
         // SAFETY: the contract of handles; `out` is checked above.
         unsafe {
-            let taken = enter(p, Use::Reads, |instance, bond| {
-                Ok(SnapshotHandle::new(instance.snapshot()?, Arc::clone(bond)))
+            let (taken, bond) = enter(p, Use::Reads, |instance, bond| {
+                Ok((SnapshotHandle::new(instance.snapshot()?), Arc::clone(bond)))
             })?;
-            out.write(give(taken));
+            out.write(give(taken, bond));
         }
         Ok(0)
     })
@@ -173,13 +174,8 @@ pub unsafe extern "C" fn primacy_snapshot_free(snapshot: *mut primacy_snapshot) 
         return 0;
     }
     call(|| {
-        // SAFETY: the contract of handles.
-        let shell = unsafe { shell::<SnapshotHandle>(snapshot) }?;
-        if shell.is_busy() {
-            shell.exclusive(|_| Ok(()))?;
-        }
-        // SAFETY: the same, and no call is under way.
-        drop(unsafe { free::<SnapshotHandle>(snapshot) }?);
+        // SAFETY: the contract of handles. In a child too this frees memory and closes numbers, no more.
+        drop(unsafe { free_idle::<SnapshotHandle>(snapshot) }?);
         Ok(0)
     })
 }
@@ -401,7 +397,9 @@ pub unsafe extern "C" fn primacy_snapshot_channel(
                 let out = StructOut::new(out, "out")?;
                 let from = pool_at(&this.snapshot, pool)?;
                 let nodes = this.pools.get(pool as usize).map_or(&[][..], |pool| &pool.nodes);
-                let Some(found) = nodes.get(node as usize) else { return no_element("node", node, from.nodes.len()) };
+                let Some(found) = nodes.get(node as usize) else {
+                    return no_element("node", node, from.nodes.len());
+                };
                 match found.facts.channels.get(channel as usize) {
                     Some(channel) => out.put(channel.channel()),
                     None => return no_element("channel", channel, found.facts.channels.len()),

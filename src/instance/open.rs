@@ -29,7 +29,8 @@ impl Files {
     /// Nodes with the same files share what was read.
     fn tls(&mut self, probe: &ProbeConfig) -> Result<Option<TlsConfig>> {
         let same = |known: &ProbeConfig| {
-            (known.tls, &known.tls_ca, &known.tls_certificate) == (probe.tls, &probe.tls_ca, &probe.tls_certificate)
+            (known.tls, &known.tls_ca, &known.tls_certificate)
+                == (probe.tls, &probe.tls_ca, &probe.tls_certificate)
         };
         if let Some((_, tls)) = self.tls.iter().find(|(known, _)| same(known)) {
             return Ok(tls.clone());
@@ -122,8 +123,9 @@ fn setup(files: &mut Files, node: NodeRef, pool: &PoolConfig, config: &NodeConfi
 
 /// Reads a public key in PEM.
 pub(super) fn read_key(path: &Path) -> Result<Vec<u8>> {
-    read_public(path)
-        .map_err(|what| Error::new(ErrorCode::Secret, format!("RSA public key file {}: {what}", path.display())))
+    read_public(path).map_err(|what| {
+        Error::new(ErrorCode::Secret, format!("RSA public key file {}: {what}", path.display()))
+    })
 }
 
 impl Core {

@@ -164,7 +164,9 @@ impl Handle {
             Life::New => {}
             Life::Cycle => return Err(state("another thread is inside run_cycle()")),
             _ => {
-                return Err(state("this instance runs by itself: run_cycle() is for one that is not started"));
+                return Err(state(
+                    "this instance runs by itself: run_cycle() is for one that is not started",
+                ));
             }
         }
         self.begin(&mut core, Mode::Thread)?;

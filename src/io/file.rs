@@ -20,15 +20,6 @@ const LARGEST_PEM: u64 = 1 << 20;
 /// Owner writes, group reads: a cache holds no secrets, and monitoring reads it without the lock.
 const MODE: u32 = 0o640;
 
-/// Reads a cache file; `None` if there is none.
-///
-/// # Errors
-///
-/// [`ErrorCode::Cache`] for a torn, truncated or foreign file, [`ErrorCode::Io`] if the system refuses.
-pub fn read_cache(path: &Path) -> Result<Option<Cache>> {
-    CacheFolder::open(path)?.read()
-}
-
 /// The place of a cache file: its folder held open, so that reading and writing go on after chroot.
 ///
 /// Reading needs no lock: a reader sees the old document or the new one. Only the holder of
@@ -96,7 +87,7 @@ impl CacheFolder {
     ///
     /// # Errors
     ///
-    /// As [`read_cache`].
+    /// [`ErrorCode::Cache`] if the file is not a good document, [`ErrorCode::Io`] if it cannot be read.
     pub fn read(&self) -> Result<Option<Cache>> {
         let failed = |e: io::Error| self.error(format_args!("cannot read the cache: {}", words(&e)));
         let file = match self.folder.open_file(&self.name, libc::O_RDONLY, 0) {

@@ -242,7 +242,9 @@ impl Link {
                 None => return,
                 Some(Action::Connect) => Step::Connect,
                 Some(Action::Send(bytes)) => Step::Sent(match (&self.socket, &mut self.tls) {
-                    (Some(socket), None) if self.outgoing.is_empty() => send(socket, bytes, &mut self.outgoing),
+                    (Some(socket), None) if self.outgoing.is_empty() => {
+                        send(socket, bytes, &mut self.outgoing)
+                    }
                     (Some(_), None) => {
                         self.outgoing.extend_from_slice(bytes);
                         Ok(())
@@ -411,7 +413,8 @@ impl Link {
         match inside.end {
             None => {
                 // Of a handshake, or of TLS itself; what the session had to say went out already.
-                let sent = self.socket.as_ref().map_or(Ok(()), |socket| send_rest(socket, &mut self.outgoing));
+                let sent =
+                    self.socket.as_ref().map_or(Ok(()), |socket| send_rest(socket, &mut self.outgoing));
                 match sent {
                     Ok(()) => self.watch_output(context),
                     Err(errno) => self.session.handle_reset(context.now, errno),

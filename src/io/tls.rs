@@ -62,7 +62,12 @@ impl TlsConfig {
         }
         let provider = Arc::new(ring::default_provider());
         let verifier = Verifier {
-            roots: probe.tls_ca.as_deref().filter(|_| probe.tls.verifies()).map(read_authorities).transpose()?,
+            roots: probe
+                .tls_ca
+                .as_deref()
+                .filter(|_| probe.tls.verifies())
+                .map(read_authorities)
+                .transpose()?,
             name: probe.tls == TlsMode::VerifyIdentity,
             algorithms: provider.signature_verification_algorithms,
         };
@@ -77,7 +82,11 @@ impl TlsConfig {
             Some(files) => {
                 let (chain, key) = read_own(files)?;
                 builder.with_client_auth_cert(chain, key).map_err(|what| {
-                    refuse("tls_cert", &files.chain, format!("it does not go with the key in tls_key: {what}"))
+                    refuse(
+                        "tls_cert",
+                        &files.chain,
+                        format!("it does not go with the key in tls_key: {what}"),
+                    )
                 })?
             }
         };
@@ -94,7 +103,9 @@ impl TlsConfig {
                 Err(_) if self.mode == TlsMode::VerifyIdentity => {
                     return Err(Error::new(
                         ErrorCode::Config,
-                        format!("no certificate can be for the name {name}; set tls = \"verify-ca\" for this node"),
+                        format!(
+                            "no certificate can be for the name {name}; set tls = \"verify-ca\" for this node"
+                        ),
                     ));
                 }
                 Err(_) => nobody(),
@@ -263,7 +274,9 @@ fn explain(error: &rustls::Error, mode: TlsMode) -> String {
     match error {
         E::InvalidCertificate(what) => certificate(what, mode),
         E::PeerIncompatible(_) => VERSIONS.into(),
-        E::AlertReceived(AlertDescription::ProtocolVersion | AlertDescription::HandshakeFailure) => VERSIONS.into(),
+        E::AlertReceived(AlertDescription::ProtocolVersion | AlertDescription::HandshakeFailure) => {
+            VERSIONS.into()
+        }
         E::AlertReceived(
             alert @ (AlertDescription::BadCertificate
             | AlertDescription::UnsupportedCertificate
@@ -274,7 +287,9 @@ fn explain(error: &rustls::Error, mode: TlsMode) -> String {
             | AlertDescription::UnknownCA
             | AlertDescription::AccessDenied),
         ) => format!("the server does not accept our certificate ({alert:?}); {OURS}"),
-        E::AlertReceived(alert) => format!("the server broke off with the alert {alert:?}; its log may say why"),
+        E::AlertReceived(alert) => {
+            format!("the server broke off with the alert {alert:?}; its log may say why")
+        }
         E::InvalidMessage(_) => "the server's answer is not TLS; see whether a proxy stands between".into(),
         other => format!("{other}"),
     }

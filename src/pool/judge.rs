@@ -2,7 +2,7 @@
 
 use crate::config::PoolConfig;
 use crate::policy::{mpp, safe};
-use crate::pool::{PolicyName, State, Status};
+use crate::pool::{NodeType, PolicyName, State, Status};
 use crate::store::StoredNode;
 
 /// The decision state of a pool under its policy.
@@ -65,19 +65,23 @@ impl Judge {
             if let Some(stored) = stored {
                 member.state = stored.state;
                 // Only a failed node can wait for `recover`, and be recovered.
-                member.owed = stored.owed;
                 member.held = stored.waits_for_recover && stored.state.is_failed();
                 member.ladder = if stored.state.is_failed() {
                     safe::Ladder::failed(config.fall, config.rise)
                 } else {
                     safe::Ladder::warning(stored.status, config.fall, config.rise)
                 };
-                // A document written under `mpp` may hold two ACTIVE nodes; selection gave the first.
-                if member.state == State::Active && model.active().is_some() {
-                    member.state = State::Standby;
-                }
+                member.owed =
+                    stored.owed && stored.state != State::Active && node.node_type == NodeType::Primary;
             }
             model.members.push(member);
+        }
+        // A document written under `mpp` may hold two ACTIVE nodes; selection gave the PRIMARY, else the first.
+        let active = model.preference().find(|&i| model.members[i].state == State::Active);
+        for (i, m) in model.members.iter_mut().enumerate() {
+            if m.state == State::Active && Some(i) != active {
+                m.state = State::Standby;
+            }
         }
         let counts = stored.iter().map(|s| s.and_then(|s| s.count)).collect();
         Judge::Safe { model, settings, counts }

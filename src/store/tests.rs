@@ -237,6 +237,7 @@ fn wrong_text_with_a_right_checksum_is_refused() {
         ("type = PRIMARY", "type = TERTIARY", "type is not a node's type"),
         ("count = 4294967295", "count = 4294967296", "count is not a number below 2^32"),
         ("count = none", "count = ", "count is not a number"),
+        ("owed = yes", "owed = true", "owed is not yes or no"),
         ("waits_for_recover = yes", "waits_for_recover = 1", "waits_for_recover is not yes or no"),
         ("owed = no", "owed = maybe", "owed is not yes or no"),
         ("rule = 12", "rule = 65536", "rule is not a rule's number"),

@@ -73,6 +73,8 @@ pub(super) struct Login {
     step: Step,
     nonce: [u8; NONCE],
     ed25519_nonce: Option<[u8; ED25519_NONCE]>,
+    /// The server has switched to another plugin.
+    switched: bool,
     seed: [u8; 20],
 }
 
@@ -94,7 +96,7 @@ impl Credentials<'_> {
 impl Login {
     /// `seed`: fresh unpredictable bytes for RSA's padding.
     pub fn new(nonce: [u8; NONCE], seed: [u8; 20]) -> Login {
-        Login { step: Step::Verdict, nonce, ed25519_nonce: None, seed }
+        Login { step: Step::Verdict, nonce, ed25519_nonce: None, switched: false, seed }
     }
 
     /// The plugin to begin with when the server's default is `offered`. The server asks for the account's own
@@ -137,8 +139,9 @@ impl Login {
                  give the probe's account caching_sha2_password or mysql_native_password",
             )),
             other => Err(WireError::login(format!(
-                "the probe's account uses the authentication plugin '{}', which is not supported; \
-                 give it caching_sha2_password, client_ed25519 or mysql_native_password",
+                "the server asks for the authentication plugin '{}', which is not supported; give the probe's account \
+                 caching_sha2_password, client_ed25519 or mysql_native_password, or make it, for an unknown account \
+                 MySQL asks for any plugin",
                 other.chars().take(64).collect::<String>().escape_debug()
             ))),
         }
@@ -146,6 +149,10 @@ impl Login {
 
     /// The server switches to another plugin with a nonce of its own: the payload behind 0xFE.
     pub fn switch(&mut self, request: &[u8], with: &Credentials<'_>) -> Result<Vec<u8>, WireError> {
+        // Once, as in the servers' own client; a second one would only let a peer ask for scrambles without end.
+        if core::mem::replace(&mut self.switched, true) {
+            return Err(WireError::violation("login: the server switches to another plugin a second time"));
+        }
         let Some(end) = request.iter().position(|&byte| byte == 0) else {
             return Err(WireError::login(
                 "the server asks for the login of before MySQL 4.1 (mysql_old_password), which is not supported; \
@@ -196,8 +203,11 @@ impl Login {
             return Ok([with.password(), &[0]].concat());
         }
         match (with.transport, with.rsa) {
-            (_, RsaPolicy::Key(pem)) => rsa::encrypt(with.password(), &self.nonce, pem, self.seed)
-                .map_err(|what| WireError::login(format!("the RSA key of rsa_public_key is unusable: {what}"))),
+            (_, RsaPolicy::Key(pem)) => {
+                rsa::encrypt(with.password(), &self.nonce, pem, self.seed).map_err(|what| {
+                    WireError::login(format!("the RSA key of rsa_public_key is unusable: {what}"))
+                })
+            }
             // Nobody sits between the two ends of a unix socket.
             (Transport::Unix, _) | (_, RsaPolicy::FromServer) => {
                 self.step = Step::Key;
@@ -238,7 +248,8 @@ fn sign(nonce: Option<&[u8; ED25519_NONCE]>, password: &[u8]) -> Result<Vec<u8>,
             None
         }
     }
-    let nonce = nonce.ok_or_else(|| WireError::violation("login: client_ed25519 without a nonce of its own"))?;
+    let nonce =
+        nonce.ok_or_else(|| WireError::violation("login: client_ed25519 without a nonce of its own"))?;
     let response = ClientEd25519::default()
         .run(Password(password), nonce)
         .map_err(|what| WireError::login(format!("client_ed25519: {what}")))?;

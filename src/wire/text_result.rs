@@ -191,12 +191,7 @@ impl ResultReader {
         Ok(done)
     }
 
-    fn read_inner(
-        &mut self,
-        packet: &[u8],
-        payload: &[u8],
-        deprecate_eof: bool,
-    ) -> Result<bool, WireError> {
+    fn read_inner(&mut self, packet: &[u8], payload: &[u8], deprecate_eof: bool) -> Result<bool, WireError> {
         let Some(&first) = payload.first() else {
             return Err(WireError::violation(format!(
                 "answer: expected {}, got an empty packet",

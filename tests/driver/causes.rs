@@ -84,7 +84,7 @@ fn a_backlog_that_empties_in_time_does_no_harm() {
         let first = listener.accept().expect("the filler").0;
         let mut probe = listener.accept().expect("the probe").0;
         std::io::Write::write_all(&mut probe, b"not MySQL at all\r\n").expect("a write");
-        (first, probe)
+        (first, probe, listener)
     });
     let (cause, message) = first_cause(&format!("unix:{}", path.display()));
     assert_eq!(cause, Cause::ProtocolError, "the words of the server have arrived: {message}");

@@ -112,8 +112,7 @@ fn a_cache_opened_in_the_parent_is_locked_anew_in_the_child() {
     });
     assert_eq!(code, 0, "the parent holds the cache");
     observe(&instance).expect("the parent's lock outlived the child");
-    let code = in_child(|| {
-        i32::from(make().snapshot().map_err(|e| e.code()) != Err(primacy::ErrorCode::Locked))
-    });
+    let code =
+        in_child(|| i32::from(make().snapshot().map_err(|e| e.code()) != Err(primacy::ErrorCode::Locked)));
     assert_eq!(code, 0, "and is still held");
 }

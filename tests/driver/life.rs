@@ -30,12 +30,8 @@ fn start_and_stop_are_idempotent_and_exclude_the_rest() {
     assert_eq!(node(&instance, 0).cause, Some(Cause::NoReply), "the snapshot works after the stop");
     assert!(!instance.explain("p").expect("explain").is_empty());
     let stopped = |e: primacy::Error| assert_eq!(e.code(), ErrorCode::Stopped, "{e}");
-    let refused = HostObservation {
-        cause: Cause::Refused,
-        errno: 0,
-        message: String::new(),
-        facts: Facts::default(),
-    };
+    let refused =
+        HostObservation { cause: Cause::Refused, errno: 0, message: String::new(), facts: Facts::default() };
     stopped(instance.recover_pool("p", Durability::Wait).expect_err("a command"));
     stopped(instance.dispatch().expect_err("dispatch"));
     stopped(instance.observe("p", &server.address.to_string(), refused).expect_err("observe"));
@@ -101,9 +97,14 @@ fn the_hosts_loop_never_blocks() {
 #[test]
 fn a_dispatch_handles_at_most_its_budget() {
     let _alone = alone();
-    let nodes: Vec<String> = (0..150).map(|_| Server::start(Behaviour::Close)).map(|s| s.address.to_string()).collect();
-    // All servers are gone again: 150 refusals at once.
-    let instance = instance(&nodes, "", "interval = \"100ms\"\nconfirm_interval = \"100ms\"\npolicy = \"mpp\"");
+    // All at once, so that no two have the same port; then all are gone: 150 refusals.
+    let listeners: Vec<_> =
+        (0..150).map(|_| std::net::TcpListener::bind("127.0.0.1:0").expect("a port")).collect();
+    let nodes: Vec<String> =
+        listeners.iter().map(|l| l.local_addr().expect("an address").to_string()).collect();
+    drop(listeners);
+    let instance =
+        instance(&nodes, "", "interval = \"100ms\"\nconfirm_interval = \"100ms\"\npolicy = \"mpp\"");
     let fd = instance.fd().expect("fd");
     let mut most = 0;
     let start = Instant::now();

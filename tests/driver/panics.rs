@@ -68,12 +68,16 @@ fn a_panic_in_the_engine_poisons_the_instance() {
             }
         }
         let alarm = wait_for("the alarm", Duration::from_secs(2), || {
-            std::iter::from_fn(|| events.next()).find(|e| e.severity == Severity::Alarm && e.kind == EventKind::Log)
+            std::iter::from_fn(|| events.next())
+                .find(|e| e.severity == Severity::Alarm && e.kind == EventKind::Log)
         });
         assert!(alarm.message.contains("planted in the engine"), "{}", alarm.message);
         let code = |e: primacy::Error| e.code();
         assert_eq!(instance.start().map_err(code), Err(ErrorCode::Panic));
-        assert_eq!(instance.recover_pool("p", Durability::NoWait).map_err(code).err(), Some(ErrorCode::Panic));
+        assert_eq!(
+            instance.recover_pool("p", Durability::NoWait).map_err(code).err(),
+            Some(ErrorCode::Panic)
+        );
         assert_eq!(instance.explain("p").map_err(code).err(), Some(ErrorCode::Panic));
         assert_eq!(pool(&instance).nodes.len(), 2, "the last good copy");
         if way != "command" {

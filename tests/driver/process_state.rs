@@ -51,9 +51,7 @@ fn no_descriptor_is_left() {
         }
         drop(instance);
         drop(events);
-        wait_for("the helper's end", Duration::from_secs(1), || {
-            ours(descriptors()).is_empty().then_some(())
-        });
+        wait_for("the helper's end", Duration::from_secs(1), || ours(descriptors()).is_empty().then_some(()));
     }
     // Sockets last: the servers' side of them goes with the servers.
     drop(servers);
@@ -83,15 +81,8 @@ fn threads_take_no_signals_but_their_own_faults() {
         let named = |name: &str| list.iter().filter(|(n, _)| n == name).count();
         (named("primacy") == 1 && named("primacy-helper") == 1).then_some(list)
     });
-    let faults = [
-        libc::SIGSEGV,
-        libc::SIGBUS,
-        libc::SIGFPE,
-        libc::SIGILL,
-        libc::SIGTRAP,
-        libc::SIGABRT,
-        libc::SIGSYS,
-    ];
+    let faults =
+        [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGABRT, libc::SIGSYS];
     for (name, status) in threads {
         let blocked = mask(&status);
         for signal in 1..=31 {

@@ -52,6 +52,7 @@ class Watch:
         self.queue = self.instance.events(capacity=65536)
         self.events = []
         self.mark = 0
+        self.closed = False
         if run == "thread":
             self.instance.start()
 
@@ -149,9 +150,11 @@ class Watch:
     # --- end ---
 
     def close(self):
-        self.drain()
-        self.queue.close()
-        self.instance.close()
+        if not self.closed:
+            self.closed = True
+            self.drain()
+            self.queue.close()
+            self.instance.close()
 
     def __enter__(self):
         return self

@@ -77,7 +77,8 @@ fn any_probe() -> impl Strategy<Value = ProbeConfig> {
         any_span(60_000_000, 3_600_000_000),
         any_span(100_000, 86_400_000_000),
     );
-    let certificate = move || prop::option::of((path(), path()).prop_map(|(chain, key)| ClientCertificate { chain, key }));
+    let certificate =
+        move || prop::option::of((path(), path()).prop_map(|(chain, key)| ClientCertificate { chain, key }));
     let tls = prop_oneof![
         Just((TlsMode::Disabled, None, None)),
         (prop::sample::select(vec![TlsMode::Preferred, TlsMode::Required]), certificate())
@@ -87,8 +88,8 @@ fn any_probe() -> impl Strategy<Value = ProbeConfig> {
     ];
     let encryption =
         (tls, prop::option::of(1..=u16::MAX)).prop_map(|((mode, ca, own), port)| (mode, ca, own, port));
-    (any_text("\\PC{1,20}"), password, rsa, encryption, spans).prop_map(|(user, password, rsa_public_key, encryption, spans)| {
-        ProbeConfig {
+    (any_text("\\PC{1,20}"), password, rsa, encryption, spans).prop_map(
+        |(user, password, rsa_public_key, encryption, spans)| ProbeConfig {
             user,
             password_file: password.0,
             password_fd: password.1,
@@ -103,8 +104,8 @@ fn any_probe() -> impl Strategy<Value = ProbeConfig> {
             probe_timeout: spans.3,
             silence: spans.4,
             login_interval: spans.5,
-        }
-    })
+        },
+    )
 }
 
 fn any_nodes() -> impl Strategy<Value = Vec<NodeConfig>> {

@@ -32,7 +32,7 @@ enum Act {
 fn act(restarts: bool) -> impl Strategy<Value = Act> {
     let node = 0..4usize;
     let cause = proptest::sample::select(Cause::ALL.to_vec());
-    let lives = if restarts { 2 } else { 0 };
+    let life = move |act: Act| if restarts { act } else { Act::Wait(300) };
     prop_oneof![
         6 => (node.clone(), cause).prop_map(|(n, c)| Act::Fault(n, c)),
         8 => node.clone().prop_map(Act::Heal),
@@ -45,8 +45,8 @@ fn act(restarts: bool) -> impl Strategy<Value = Act> {
         1 => Just(Act::ActivatePrimary),
         1 => node.prop_map(Act::Remove),
         1 => (0..3000u64).prop_map(Act::Disk),
-        lives => Just(Act::Restart),
-        lives => Just(Act::Crash),
+        2 => Just(life(Act::Restart)),
+        2 => Just(life(Act::Crash)),
         12 => (50..4000u64).prop_map(Act::Wait),
         4 => (1..200u64).prop_map(Act::Wait),
     ]
@@ -253,4 +253,25 @@ fn a_recovered_primary_gets_its_role_back_in_the_next_life_too() {
     world.set(0, Cause::Ok);
     world.run(Duration::from_secs(20));
     assert_eq!(world.active(), Some(0));
+}
+
+#[test]
+fn a_clock_that_was_set_back_gives_no_epoch_twice() {
+    let mut world = World::new(2, &[]);
+    world.run(ms(3000));
+    for _ in 0..3 {
+        // Each life begins a day before the last one.
+        world.epoch_ms -= 86_400_000;
+        world.servers[0].cause = Cause::Ok;
+        let cache = world.on_disk.clone();
+        world.restart(cache);
+        world.run(ms(2000));
+        let active = world.active().expect("an ACTIVE node");
+        world.set(active, Cause::Refused);
+        world.run(ms(200));
+        assert_eq!(world.active(), Some(1 - active));
+        world.servers[active].cause = Cause::Ok;
+        world.command(Command::RecoverNode(node(active))).expect("recover");
+        world.run(ms(20_000));
+    }
 }

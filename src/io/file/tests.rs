@@ -87,6 +87,10 @@ fn run(mut command: Command) -> (ExitStatus, String) {
     (out.status, format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr)))
 }
 
+fn read_cache(path: &Path) -> Result<Option<Cache>> {
+    CacheFolder::open(path)?.read()
+}
+
 #[test]
 #[ignore = "runs in processes that other tests make"]
 fn child_process() {

@@ -4,7 +4,8 @@ use super::*;
 
 /// A session that wants TLS, past the greeting of a server that offers it.
 fn starting(encryption: Encryption) -> Rig {
-    let mut rig = Rig::with(SessionConfig { encryption, ..config("primacy", Some("s3cret"), Transport::Plain) });
+    let mut rig =
+        Rig::with(SessionConfig { encryption, ..config("primacy", Some("s3cret"), Transport::Plain) });
     rig.begin(PROBE).connected().play("mysql-9.7-fast", 0, 1);
     rig
 }

@@ -65,7 +65,10 @@ fn only_a_missing_offer_leads_back_to_plain() {
     assert_eq!(client.poll_transmit().unwrap()[5] & 0x08, 0, "no CLIENT_SSL");
     let mut client = wanting(Encryption::Always);
     let error = client.handle_bytes(&greeting(false)).unwrap_err();
-    assert_eq!((error.kind, client.phase(), client.poll_transmit()), (WireErrorKind::Tls, Phase::Closed, None));
+    assert_eq!(
+        (error.kind, client.phase(), client.poll_transmit()),
+        (WireErrorKind::Tls, Phase::Closed, None)
+    );
     assert!(error.message.contains("does not offer TLS"), "{error}");
     let mut client = wanting(Encryption::Off);
     client.handle_bytes(&greeting(true)).unwrap();
