@@ -4,13 +4,13 @@ use super::builder::ConfigBuilder;
 use super::draft::{NodeDraft, Place, PoolDraft, Section, Setting};
 use super::keys::{self, Scope, Value};
 use super::model::{
-    Config, Failback, LastResort, NodeConfig, OnDoubt, OnLocked, PoolConfig, ProbeConfig, ProbeMode,
-    RsaPublicKey,
+    ClientCertificate, Config, Failback, LastResort, NodeConfig, OnDoubt, OnLocked, PoolConfig, ProbeConfig,
+    ProbeMode, RsaPublicKey, TlsMode,
 };
 use super::value::print_duration;
 use crate::engine::time::Duration;
 use crate::error::{Error, ErrorCode, Result};
-use crate::pool::{PolicyName, PoolKind};
+use crate::pool::{Host, PolicyName, PoolKind};
 use crate::probe::Cause;
 use std::path::PathBuf;
 
@@ -37,6 +37,16 @@ impl<'a> Layers<'a> {
             Some(Value::Text(text)) => Some(text),
             _ => None,
         }
+    }
+
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        self.text(name).map(PathBuf::from)
+    }
+
+    /// How far the nearest section is that has the key; larger is farther, none is farthest.
+    fn distance(&self, name: &str) -> usize {
+        let found = self.sections.iter().position(|section| section.get(name).is_some());
+        found.unwrap_or(self.sections.len())
     }
 
     fn word(&self, name: &str) -> &'static str {
@@ -188,11 +198,11 @@ fn build_node(draft: &ConfigBuilder, pool: &PoolDraft, node: &NodeDraft) -> Resu
         node_type: node.node_type(),
         weight: keys.count("weight"),
         site: keys.text("site").unwrap_or_default(),
-        probe: build_probe(&probe, &node.place)?,
+        probe: build_probe(&probe, &node.place, matches!(node.address.host, Host::Unix(_)))?,
     })
 }
 
-fn build_probe(keys: &Layers<'_>, node: &Place) -> Result<ProbeConfig> {
+fn build_probe(keys: &Layers<'_>, node: &Place, unix: bool) -> Result<ProbeConfig> {
     for (short, long) in
         [("confirm_interval", "interval"), ("timeout", "probe_timeout"), ("timeout", "silence")]
     {
@@ -212,6 +222,7 @@ fn build_probe(keys: &Layers<'_>, node: &Place) -> Result<ProbeConfig> {
         }
     }
     let (password_file, password_fd) = password(keys);
+    let tls = tls_mode(keys);
     Ok(ProbeConfig {
         user: keys.text("user").unwrap_or_default(),
         password_file,
@@ -220,6 +231,10 @@ fn build_probe(keys: &Layers<'_>, node: &Place) -> Result<ProbeConfig> {
             Some(Value::PublicKey(key)) => key,
             _ => RsaPublicKey::Refuse,
         },
+        tls,
+        tls_ca: tls_ca(keys, tls, node)?,
+        tls_certificate: tls_certificate(keys, tls, node)?,
+        admin_port: admin_port(keys, unix)?,
         interval: keys.span("interval"),
         confirm_interval: keys.span("confirm_interval"),
         timeout: keys.span("timeout"),
@@ -241,4 +256,60 @@ fn password(keys: &Layers<'_>) -> (Option<PathBuf>, Option<i32>) {
         }
     }
     (None, None)
+}
+
+fn tls_mode(keys: &Layers<'_>) -> TlsMode {
+    let modes = [TlsMode::Disabled, TlsMode::Required, TlsMode::VerifyCa, TlsMode::VerifyIdentity];
+    let word = keys.word("tls");
+    modes.into_iter().find(|mode| mode.name() == word).unwrap_or(TlsMode::Preferred)
+}
+
+/// Whoever names an authority expects that it is asked: a mode that does not ask must have been set nearer to the node.
+fn tls_ca(keys: &Layers<'_>, tls: TlsMode, node: &Place) -> Result<Option<PathBuf>> {
+    let blame = |name| keys.blame([name, name], node);
+    match (tls.verifies(), keys.path("tls_ca")) {
+        (true, None) => Err(blame("tls").error(format!(
+            "tls = \"{}\" needs tls_ca, the file with the certificate of the authority that signed the server's",
+            tls.name()
+        ))),
+        (true, ca) => Ok(ca),
+        (false, Some(_)) if keys.distance("tls_ca") <= keys.distance("tls") => {
+            Err(blame("tls_ca").error(format!(
+                "tls = \"{}\" verifies nothing and would ignore tls_ca: set tls to \"verify-ca\" or \
+                 \"verify-identity\", or leave tls_ca out",
+                tls.name()
+            )))
+        }
+        (false, _) => Ok(None),
+    }
+}
+
+fn tls_certificate(keys: &Layers<'_>, tls: TlsMode, node: &Place) -> Result<Option<ClientCertificate>> {
+    let blame = keys.blame(["tls_cert", "tls_key"], node);
+    let distance = keys.distance("tls_cert").min(keys.distance("tls_key"));
+    match (keys.path("tls_cert"), keys.path("tls_key")) {
+        (Some(_), None) => Err(blame.error("tls_cert needs tls_key, the file with its private key")),
+        (None, Some(_)) => Err(blame.error("tls_key needs tls_cert, the file with the certificate")),
+        (None, None) => Ok(None),
+        (Some(_), Some(_)) if tls == TlsMode::Disabled && distance <= keys.distance("tls") => {
+            Err(blame.error("tls = \"disabled\" shows no certificate: leave tls_cert and tls_key out"))
+        }
+        (Some(_), Some(_)) if tls == TlsMode::Disabled => Ok(None),
+        (Some(chain), Some(key)) => Ok(Some(ClientCertificate { chain, key })),
+    }
+}
+
+/// The port of the server's side entrance, under either name: the most specific section that has one decides.
+fn admin_port(keys: &Layers<'_>, unix: bool) -> Result<Option<u16>> {
+    for (distance, section) in keys.sections.iter().enumerate() {
+        let Some(setting) = section.get("admin_port").or_else(|| section.get("extra_port")) else { continue };
+        return match &setting.value {
+            Value::Port(_) if unix && distance == 0 => {
+                Err(setting.place.error("the node is a unix socket, which has no ports: leave this key out"))
+            }
+            Value::Port(port) if !unix => Ok(Some(*port)),
+            _ => Ok(None),
+        };
+    }
+    Ok(None)
 }

@@ -92,11 +92,13 @@ impl Section {
         self.0.get(name)
     }
 
-    /// Sets a key. The two sources of a password replace each other.
+    /// Sets a key. The two sources of a password replace each other, and so do the two names of a port.
     pub fn set(&mut self, name: &'static str, value: Value, place: Place) {
         match name {
             "password_file" => drop(self.0.remove("password_fd")),
             "password_fd" => drop(self.0.remove("password_file")),
+            "admin_port" => drop(self.0.remove("extra_port")),
+            "extra_port" => drop(self.0.remove("admin_port")),
             _ => {}
         }
         self.0.insert(name, Setting { value, place });

@@ -134,6 +134,17 @@ fn probe_entries(probe: &ProbeConfig) -> Vec<Entry> {
         RsaPublicKey::File(path) => string(&path.to_string_lossy()),
     };
     entries.push(("rsa_public_key", key));
+    entries.push(("tls", string(probe.tls.name())));
+    if let Some(path) = &probe.tls_ca {
+        entries.push(("tls_ca", string(&path.to_string_lossy())));
+    }
+    if let Some(certificate) = &probe.tls_certificate {
+        entries.push(("tls_cert", string(&certificate.chain.to_string_lossy())));
+        entries.push(("tls_key", string(&certificate.key.to_string_lossy())));
+    }
+    if let Some(port) = probe.admin_port {
+        entries.push(("admin_port", port.to_string()));
+    }
     for (name, span) in [
         ("interval", probe.interval),
         ("confirm_interval", probe.confirm_interval),

@@ -42,6 +42,8 @@ pub(super) enum Kind {
     LastResort,
     /// The number of an open file descriptor.
     Descriptor,
+    /// A TCP port.
+    Port,
     /// A node's address.
     Address,
     /// The nodes of a pool.
@@ -91,6 +93,7 @@ pub(super) enum Value {
     LastResort(LastResort),
     Rate(Option<AutoRecover>),
     Descriptor(i32),
+    Port(u16),
 }
 
 impl Kind {
@@ -106,9 +109,13 @@ impl Kind {
             Kind::PublicKey => Some(Value::PublicKey(RsaPublicKey::Refuse)),
             Kind::Rate => Some(Value::Rate(None)),
             Kind::LastResort => Some(Value::LastResort(LastResort::Alarm)),
-            Kind::Path | Kind::Descriptor | Kind::Address | Kind::Nodes | Kind::Refused(_) | Kind::Later => {
-                None
-            }
+            Kind::Path
+            | Kind::Descriptor
+            | Kind::Port
+            | Kind::Address
+            | Kind::Nodes
+            | Kind::Refused(_)
+            | Kind::Later => None,
         }
     }
 }
@@ -147,13 +154,15 @@ pub(super) static KEYS: &[Key] = &[
         Scope::Probe,
         "tls",
         Kind::Word {
-            landed: &["disabled"],
-            later: &["preferred", "required", "verify-ca", "verify-identity"],
+            landed: &["preferred", "disabled", "required", "verify-ca", "verify-identity"],
+            later: &[],
         },
     ),
-    Key::new(Scope::Probe, "tls_ca", Kind::Later),
-    Key::new(Scope::Probe, "admin_port", Kind::Later),
-    Key::new(Scope::Probe, "extra_port", Kind::Later),
+    Key::new(Scope::Probe, "tls_ca", Kind::Path),
+    Key::new(Scope::Probe, "tls_cert", Kind::Path),
+    Key::new(Scope::Probe, "tls_key", Kind::Path),
+    Key::new(Scope::Probe, "admin_port", Kind::Port),
+    Key::new(Scope::Probe, "extra_port", Kind::Port),
     // How often and how long.
     Key::new(Scope::Probe, "interval", Kind::Span { min: ms(10), max: s(HOUR), default: ms(500) }),
     Key::new(Scope::Probe, "confirm_interval", Kind::Span { min: ms(1), max: s(60), default: ms(20) }),

@@ -76,6 +76,48 @@ pub enum LastResort {
     Never,
 }
 
+/// Encryption of probe connections over TCP; a unix socket has no need of it. The names are those of MySQL's clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsMode {
+    /// Never.
+    Disabled,
+    /// If the server offers it. Whoever sits between can take the offer away.
+    Preferred,
+    /// Always, with whoever answers: nothing is verified.
+    Required,
+    /// Always, with a server whose certificate comes from the given authority.
+    VerifyCa,
+    /// The same, and the certificate must be for the name or address of the node.
+    VerifyIdentity,
+}
+
+impl TlsMode {
+    /// The word in a configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            TlsMode::Disabled => "disabled",
+            TlsMode::Preferred => "preferred",
+            TlsMode::Required => "required",
+            TlsMode::VerifyCa => "verify-ca",
+            TlsMode::VerifyIdentity => "verify-identity",
+        }
+    }
+
+    /// Whether the server has to prove who it is.
+    pub fn verifies(self) -> bool {
+        matches!(self, TlsMode::VerifyCa | TlsMode::VerifyIdentity)
+    }
+}
+
+/// A client certificate; both files are read at instance creation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// The certificate in PEM, with its intermediates.
+    pub chain: PathBuf,
+    /// Its private key in PEM, not encrypted.
+    pub key: PathBuf,
+}
+
 /// How and how often a node is probed. Set for all pools, one pool or one node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbeConfig {
@@ -88,6 +130,14 @@ pub struct ProbeConfig {
     pub password_fd: Option<i32>,
     /// Allow a password by RSA key from the server over a plain connection.
     pub rsa_public_key: RsaPublicKey,
+    /// Encryption.
+    pub tls: TlsMode,
+    /// The authorities' certificates in PEM; set if and only if `tls` verifies. Read at instance creation.
+    pub tls_ca: Option<PathBuf>,
+    /// The certificate to log in with; never set if `tls` is disabled.
+    pub tls_certificate: Option<ClientCertificate>,
+    /// The port to probe at in place of the node's own: MySQL's `admin_port`, MariaDB's `extra_port`.
+    pub admin_port: Option<u16>,
     /// From the start of one probe to the start of the next while all is well.
     pub interval: Duration,
     /// The same while a doubt is being settled.

@@ -84,6 +84,13 @@ pub(super) fn read(kind: &Kind, raw: Raw<'_>) -> Result<Value, String> {
             },
             _ => Err("a file descriptor is a number from 0 to 2147483647".into()),
         },
+        Kind::Port => {
+            let (number, shown) = integer(raw)?;
+            match number.and_then(|n| u16::try_from(n).ok()).filter(|n| *n > 0) {
+                Some(n) => Ok(Value::Port(n)),
+                None => Err(format!("{shown} is out of range: 1 to 65535")),
+            }
+        }
         Kind::Refused(instead) => Err((*instead).into()),
         Kind::Later => Err(not_landed("this key", "leave it out")),
         // Lists of nodes are read by the document, element by element.

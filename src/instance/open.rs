@@ -1,29 +1,44 @@
 //! What an instance reads: secrets, keys and names at creation, the cache on first use.
 
 use super::shared::Core;
-use crate::config::{Config, NodeConfig, PoolConfig, ProbeMode, RsaPublicKey};
+use crate::config::{Config, NodeConfig, PoolConfig, ProbeConfig, ProbeMode, RsaPublicKey, TlsMode};
 use crate::engine::{Engine, NodeRef};
 use crate::error::{Error, ErrorCode, Result};
 use crate::io::driver::NodeSetup;
-use crate::io::file::{CacheFolder, read_secret};
+use crate::io::file::{CacheFolder, read_public, read_secret};
 use crate::io::lock::CacheLock;
+use crate::io::tls::TlsConfig;
 use crate::io::writer::Writer;
 use crate::io::{clock, entropy, helper};
 use crate::pool::Host;
 use crate::probe::{AddressBook, SessionConfig};
-use crate::wire::{RsaPolicy, Secret, Transport};
+use crate::wire::{Encryption, RsaPolicy, Secret, Transport};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// A larger file is no public key.
-const LARGEST_KEY: u64 = 64 * 1024;
 
 /// Files that several nodes name are read once.
 #[derive(Default)]
 struct Files {
     passwords: BTreeMap<PathBuf, Secret>,
     keys: BTreeMap<PathBuf, Vec<u8>>,
+    tls: Vec<(ProbeConfig, Option<TlsConfig>)>,
+}
+
+impl Files {
+    /// Nodes with the same files share what was read.
+    fn tls(&mut self, probe: &ProbeConfig) -> Result<Option<TlsConfig>> {
+        let same = |known: &ProbeConfig| {
+            (known.tls, &known.tls_ca, &known.tls_certificate)
+                == (probe.tls, &probe.tls_ca, &probe.tls_certificate)
+        };
+        if let Some((_, tls)) = self.tls.iter().find(|(known, _)| same(known)) {
+            return Ok(tls.clone());
+        }
+        let tls = TlsConfig::read(probe)?;
+        self.tls.push((probe.clone(), tls.clone()));
+        Ok(tls)
+    }
 }
 
 /// Reads what the driver needs of every node that the library probes. Blocks on the resolver.
@@ -69,16 +84,27 @@ fn setup(files: &mut Files, node: NodeRef, pool: &PoolConfig, config: &NodeConfi
             None => files.keys.entry(path.clone()).or_insert(read_key(path)?).clone(),
         }),
     };
+    let port = probe.admin_port.unwrap_or(config.address.port);
     let (unix, name, book) = match &config.address.host {
         Host::Unix(path) => (Some(PathBuf::from(path)), None, AddressBook::named()),
-        Host::Ip(ip) => (None, None, AddressBook::literal((*ip, config.address.port).into())),
-        Host::Name(name) => (None, Some((name.clone(), config.address.port)), AddressBook::named()),
+        Host::Ip(ip) => (None, None, AddressBook::literal((*ip, port).into())),
+        Host::Name(name) => (None, Some((name.clone(), port)), AddressBook::named()),
     };
     let transport = if unix.is_some() { Transport::Unix } else { Transport::Plain };
+    let tls = match unix {
+        Some(_) => None,
+        None => files.tls(probe)?.map(|tls| tls.to(&config.address.host)).transpose()?,
+    };
+    let encryption = match (&tls, probe.tls) {
+        (None, _) => Encryption::Off,
+        (Some(_), TlsMode::Preferred) => Encryption::IfOffered,
+        (Some(_), _) => Encryption::Always,
+    };
     let session = SessionConfig {
         user: probe.user.clone(),
         password,
         transport,
+        encryption,
         rsa,
         max_packet: SessionConfig::MAX_PACKET,
     };
@@ -88,26 +114,18 @@ fn setup(files: &mut Files, node: NodeRef, pool: &PoolConfig, config: &NodeConfi
         name,
         book,
         session,
+        tls,
         timeout: probe.timeout,
         probe_timeout: probe.probe_timeout,
         max_lag: Some(pool.max_lag),
     })
 }
 
-/// Reads a public key in PEM. It is no secret; only its size is bounded.
+/// Reads a public key in PEM.
 pub(super) fn read_key(path: &Path) -> Result<Vec<u8>> {
-    use std::io::Read;
-    let refuse = |what: &dyn core::fmt::Display| {
+    read_public(path).map_err(|what| {
         Error::new(ErrorCode::Secret, format!("RSA public key file {}: {what}", path.display()))
-    };
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(LARGEST_KEY + 1).read_to_end(&mut bytes))
-        .map_err(|e| refuse(&e))?;
-    if bytes.len() as u64 > LARGEST_KEY {
-        return Err(refuse(&"it is larger than 64 KiB; it must hold one key in PEM"));
-    }
-    Ok(bytes)
+    })
 }
 
 impl Core {

@@ -4,9 +4,11 @@ use super::open::read_key;
 use crate::config::{Config, ProbeMode, RsaPublicKey};
 use crate::error::{Error, ErrorCode, Result};
 use crate::io::file::read_secret;
+use crate::io::tls::TlsConfig;
+use crate::pool::Host;
 use std::collections::BTreeSet;
 
-/// Reads every password file and key file that the library's probes need, and forgets what it read.
+/// Reads every password file, key file and certificate that the library's probes need, and forgets what it read.
 ///
 /// # Errors
 /// [`ErrorCode::Secret`]; the text names the file and the node that is probed with it.
@@ -28,6 +30,9 @@ pub fn check_secrets(config: &Config) -> Result<()> {
                 && seen.insert(path.clone())
             {
                 read_key(path).map_err(|e| of(e.message()))?;
+            }
+            if !matches!(node.address.host, Host::Unix(_)) {
+                TlsConfig::read(&node.probe).map_err(|e| of(e.message()))?;
             }
         }
     }

@@ -8,6 +8,7 @@ use super::descriptor::Registry;
 use super::helper::{Helper, JobResult};
 use super::link::{Context, Link};
 use super::poller::{Epoll, Poller, Ready, Waiter};
+use super::tls::TlsSetup;
 use super::wake::Wake;
 use super::writer::Writer;
 use crate::engine::{Input, NodeRef, Time};
@@ -18,6 +19,9 @@ use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+#[cfg(test)]
+mod tests;
 
 /// One buffer serves all sockets: what a read brought is handed in before the next.
 const BUFFER: usize = 16 * 1024;
@@ -44,6 +48,8 @@ pub(crate) struct NodeSetup {
     pub(crate) book: AddressBook,
     /// Who probes.
     pub(crate) session: SessionConfig,
+    /// How to encrypt, if the session asks for it.
+    pub(crate) tls: Option<TlsSetup>,
     /// For each phase of a probe.
     pub(crate) timeout: Duration,
     /// For a probe as a whole.

@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 const LARGEST_CACHE: u64 = 64 << 20;
 /// A larger file is no password.
 const LARGEST_SECRET: u64 = 4096;
+/// A larger file is no key and no list of authorities.
+const LARGEST_PEM: u64 = 1 << 20;
 /// Owner writes, group reads: a cache holds no secrets, and monitoring reads it without the lock.
 const MODE: u32 = 0o640;
 
@@ -226,30 +228,8 @@ fn with_suffix(name: &CStr, suffix: &CStr) -> CString {
 /// [`ErrorCode::Secret`] if the file is missing, unreadable, open to all users, empty, of more than one line or larger
 /// than 4096 bytes. The text never holds any of the content.
 pub fn read_secret(path: &Path) -> Result<Secret> {
-    let refuse =
-        |what: String| Error::new(ErrorCode::Secret, format!("password file {}: {what}", path.display()));
-    // Symbolic links are followed: orchestrators mount secrets as links.
-    let mut file =
-        File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path).map_err(
-            |e| match e.kind() {
-                io::ErrorKind::NotFound => refuse("there is no such file; create it with mode 0600".into()),
-                io::ErrorKind::PermissionDenied => refuse(
-                    "the user that runs this program may not read it; change its owner or group".into(),
-                ),
-                _ => refuse(format!("cannot open it: {e}")),
-            },
-        )?;
-    let metadata = file.metadata().map_err(|e| refuse(format!("cannot look at it: {e}")))?;
-    if !metadata.is_file() {
-        return Err(refuse("this is not a regular file".into()));
-    }
-    if metadata.mode() & 0o006 != 0 {
-        return Err(refuse(format!(
-            "every user of this machine may read or change it (mode {:04o}); run `chmod o= {}`",
-            metadata.mode() & 0o7777,
-            path.display()
-        )));
-    }
+    let refuse = |what: String| refused("password", path, &what);
+    let mut file = open_secret("password", path)?;
     // Room for all at once: a growing vector would leave copies behind in freed memory.
     let mut bytes = Vec::with_capacity(LARGEST_SECRET as usize + 1);
     let outcome = (&mut file).take(LARGEST_SECRET + 1).read_to_end(&mut bytes);
@@ -270,6 +250,65 @@ pub fn read_secret(path: &Path) -> Result<Secret> {
     bytes.fill(0);
     core::hint::black_box(&bytes);
     secret
+}
+
+/// Reads a private key in PEM, under the same conditions as a password.
+#[cfg_attr(not(feature = "tls"), allow(dead_code))]
+pub(crate) fn read_private_key(path: &Path) -> Result<Secret> {
+    let mut file = open_secret("private key", path)?;
+    let length = file.metadata().map_or(0, |metadata| metadata.len().min(LARGEST_PEM));
+    let mut bytes = Vec::with_capacity(length as usize + 1);
+    let outcome = (&mut file).take(LARGEST_PEM).read_to_end(&mut bytes);
+    let secret = Secret::new(bytes);
+    outcome.map(|_| secret).map_err(|e| refused("private key", path, &format!("cannot read it: {e}")))
+}
+
+/// Reads a file in PEM that is no secret; only its size is bounded. The error is a sentence without the file's name.
+pub(crate) fn read_public(path: &Path) -> core::result::Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    // A pipe that nobody writes must not hold up the caller.
+    File::options()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path)
+        .and_then(|file| file.take(LARGEST_PEM + 1).read_to_end(&mut bytes))
+        .map_err(|e| format!("cannot read it: {e}"))?;
+    if bytes.len() as u64 > LARGEST_PEM {
+        return Err(format!("it is larger than {LARGEST_PEM} bytes; it must hold PEM alone"));
+    }
+    Ok(bytes)
+}
+
+fn refused(kind: &str, path: &Path, what: &str) -> Error {
+    Error::new(ErrorCode::Secret, format!("{kind} file {}: {what}", path.display()))
+}
+
+/// Opens a file that not every user may read.
+fn open_secret(kind: &str, path: &Path) -> Result<File> {
+    let refuse = |what: String| refused(kind, path, &what);
+    // Symbolic links are followed: orchestrators mount secrets as links.
+    let file =
+        File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path).map_err(
+            |e| match e.kind() {
+                io::ErrorKind::NotFound => refuse("there is no such file; create it with mode 0600".into()),
+                io::ErrorKind::PermissionDenied => refuse(
+                    "the user that runs this program may not read it; change its owner or group".into(),
+                ),
+                _ => refuse(format!("cannot open it: {e}")),
+            },
+        )?;
+    let metadata = file.metadata().map_err(|e| refuse(format!("cannot look at it: {e}")))?;
+    if !metadata.is_file() {
+        return Err(refuse("this is not a regular file".into()));
+    }
+    if metadata.mode() & 0o006 != 0 {
+        return Err(refuse(format!(
+            "every user of this machine may read or change it (mode {:04o}); run `chmod o= {}`",
+            metadata.mode() & 0o7777,
+            path.display()
+        )));
+    }
+    Ok(file)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use super::driver::NodeSetup;
 use super::entropy;
 use super::poller::{Poller, Ready};
 use super::socket::{Progress, Received, Socket, Target};
+use super::tls::Stream;
 use crate::engine::{Input, NodeRef, Time};
 use crate::probe::{Action, AddressBook, Cause, Class, Observation, PeerSign, ProbeRequest, Session};
 use std::any::Any;
@@ -41,8 +42,9 @@ pub(super) struct Link {
     socket: Option<Socket>,
     /// The attempt at a connection, while there is one.
     attempt: Option<Attempt>,
-    /// What the socket has not taken yet.
+    /// What the socket has not taken yet; encrypted, where there is TLS.
     outgoing: Vec<u8>,
+    tls: Option<Box<Stream>>,
     /// The probe at hand.
     running: Option<u64>,
     /// Probes asked for while one was running.
@@ -60,6 +62,8 @@ struct Attempt {
     errno: i32,
     /// When to try a full backlog again.
     retry_at: Option<Time>,
+    /// When the next address gets its chance.
+    next_at: Option<Time>,
 }
 
 impl Link {
@@ -73,6 +77,7 @@ impl Link {
             socket: None,
             attempt: None,
             outgoing: Vec::new(),
+            tls: None,
             running: None,
             waiting: VecDeque::new(),
             #[cfg(feature = "testing")]
@@ -139,8 +144,8 @@ impl Link {
 
     /// When [`Link::timeout`] wants to be called.
     pub(super) fn deadline(&self) -> Option<Time> {
-        let retry = self.attempt.as_ref().and_then(|a| a.retry_at);
-        match (self.session.poll_timeout(), retry) {
+        let attempt = self.attempt.as_ref().and_then(|a| a.retry_at.or(a.next_at));
+        match (self.session.poll_timeout(), attempt) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         }
@@ -152,8 +157,12 @@ impl Link {
             if link.attempt.as_ref().is_some_and(|a| a.retry_at.is_some_and(|at| at <= context.now)) {
                 link.retry(context);
             }
-            if link.attempt.is_none() {
-                link.read(context);
+            match &link.attempt {
+                None => link.read(context),
+                Some(attempt) if attempt.next_at.is_some_and(|at| at <= context.now) => {
+                    link.give_up_address(context);
+                }
+                Some(_) => {}
             }
             link.drain(context);
             if link.session.poll_timeout().is_some_and(|at| at <= context.now) {
@@ -223,6 +232,7 @@ impl Link {
         enum Step {
             Connect,
             Sent(Result<(), i32>),
+            StartTls,
             Close,
             Lost,
             Done(Observation),
@@ -231,14 +241,21 @@ impl Link {
             let step = match self.session.poll_action() {
                 None => return,
                 Some(Action::Connect) => Step::Connect,
-                Some(Action::Send(bytes)) => Step::Sent(match &self.socket {
-                    Some(socket) if self.outgoing.is_empty() => send(socket, bytes, &mut self.outgoing),
-                    Some(_) => {
+                Some(Action::Send(bytes)) => Step::Sent(match (&self.socket, &mut self.tls) {
+                    (Some(socket), None) if self.outgoing.is_empty() => {
+                        send(socket, bytes, &mut self.outgoing)
+                    }
+                    (Some(_), None) => {
                         self.outgoing.extend_from_slice(bytes);
                         Ok(())
                     }
-                    None => Err(libc::ENOTCONN),
+                    (Some(socket), Some(tls)) => match tls.write(bytes, &mut self.outgoing) {
+                        true => send_rest(socket, &mut self.outgoing),
+                        false => Err(libc::EPROTO),
+                    },
+                    (None, _) => Err(libc::ENOTCONN),
                 }),
+                Some(Action::StartTls) => Step::StartTls,
                 Some(Action::Close) => Step::Close,
                 Some(Action::Lost) => Step::Lost,
                 Some(Action::Done(observation)) => Step::Done(observation),
@@ -247,6 +264,7 @@ impl Link {
                 Step::Connect => self.connect(context),
                 Step::Sent(Ok(())) => self.watch_output(context),
                 Step::Sent(Err(errno)) => self.session.handle_reset(context.now, errno),
+                Step::StartTls => self.start_tls(context),
                 Step::Close => self.close(context),
                 Step::Lost => context.inputs.push_back(Input::ConnectionLost { node: self.setup.node }),
                 Step::Done(observation) => self.done(context, observation),
@@ -306,7 +324,8 @@ impl Link {
                     if progress == Progress::Up {
                         self.established(context);
                     } else {
-                        self.attempt = Some(Attempt { target, addresses_left, errno, retry_at });
+                        let next_at = self.share_of_time(context.now, addresses_left);
+                        self.attempt = Some(Attempt { target, addresses_left, errno, retry_at, next_at });
                     }
                     return;
                 }
@@ -338,6 +357,76 @@ impl Link {
                 self.connect_next(context, attempt.addresses_left, errno);
             }
         }
+    }
+
+    /// Until when the address at hand may use up the connect's deadline; none for the last one, which has the rest.
+    fn share_of_time(&self, now: Time, addresses_left: usize) -> Option<Time> {
+        let left = u32::try_from(addresses_left).ok().filter(|left| *left > 0)?;
+        let ends = self.session.poll_timeout()?;
+        Some(now + ends.since(now) / left.saturating_add(1))
+    }
+
+    /// Nothing came of the address at hand in its share of the time.
+    fn give_up_address(&mut self, context: &mut Context<'_>) {
+        let Some(attempt) = self.attempt.take() else { return };
+        self.close(context);
+        self.setup.book.advance();
+        self.connect_next(context, attempt.addresses_left, more_telling(attempt.errno, libc::ETIMEDOUT));
+    }
+
+    /// Begins to encrypt.
+    fn start_tls(&mut self, context: &mut Context<'_>) {
+        let stream = match &self.setup.tls {
+            Some(setup) => Stream::new(setup, &mut self.outgoing),
+            None => Err("no TLS was set up, which is a defect of this library; please report it".into()),
+        };
+        let sent = match (stream, &self.socket) {
+            (Ok(stream), Some(socket)) => {
+                self.tls = Some(Box::new(stream));
+                send_rest(socket, &mut self.outgoing)
+            }
+            (Ok(_), None) => Err(libc::ENOTCONN),
+            (Err(what), _) => return self.session.handle_tls_failed(context.now, &what),
+        };
+        match sent {
+            Ok(()) => self.watch_output(context),
+            Err(errno) => self.session.handle_reset(context.now, errno),
+        }
+    }
+
+    /// Takes in `count` encrypted bytes of the buffer. Whether the connection goes on.
+    fn decrypt(&mut self, context: &mut Context<'_>, count: usize) -> bool {
+        let generation = self.generation;
+        let Some(tls) = &mut self.tls else { return false };
+        let inside = tls.read(context.buffer.get(..count).unwrap_or_default(), &mut self.outgoing);
+        if inside.up {
+            self.session.handle_tls_up(context.now);
+            self.drain(context);
+        }
+        if self.generation == generation && !inside.plain.is_empty() {
+            self.session.handle_bytes(context.now, &inside.plain);
+            self.drain(context);
+        }
+        if self.generation != generation {
+            return false;
+        }
+        match inside.end {
+            None => {
+                // Of a handshake, or of TLS itself; what the session had to say went out already.
+                let sent =
+                    self.socket.as_ref().map_or(Ok(()), |socket| send_rest(socket, &mut self.outgoing));
+                match sent {
+                    Ok(()) => self.watch_output(context),
+                    Err(errno) => self.session.handle_reset(context.now, errno),
+                }
+                return true;
+            }
+            Some(Ok(())) => self.session.handle_eof(context.now),
+            Some(Err(what)) => self.session.handle_tls_failed(context.now, &what),
+        }
+        self.drain(context);
+        self.close_if(context, generation);
+        false
     }
 
     /// Tries a full backlog again.
@@ -381,6 +470,11 @@ impl Link {
             let Some(socket) = self.socket.as_ref().filter(|_| self.generation == generation) else { return };
             match socket.receive(context.buffer) {
                 Received::Nothing => return,
+                Received::Bytes(count) if self.tls.is_some() => {
+                    if !self.decrypt(context, count) || count < context.buffer.len() {
+                        return;
+                    }
+                }
                 Received::Bytes(count) => {
                     let bytes = context.buffer.get(..count).unwrap_or_default();
                     self.session.handle_bytes(context.now, bytes);
@@ -439,6 +533,9 @@ impl Link {
 
     fn close(&mut self, context: &mut Context<'_>) {
         if let Some(socket) = self.socket.take() {
+            if let Some(mut tls) = self.tls.take() {
+                tls.close(&mut self.outgoing);
+            }
             if !self.outgoing.is_empty() {
                 // Best effort, as the session's contract says.
                 let _ = socket.send(&self.outgoing);
@@ -448,6 +545,7 @@ impl Link {
             self.generation = self.generation.wrapping_add(1);
         }
         self.attempt = None;
+        self.tls = None;
         self.outgoing.clear();
     }
 }
@@ -458,13 +556,21 @@ fn send(socket: &Socket, bytes: &[u8], rest: &mut Vec<u8>) -> Result<(), i32> {
     Ok(())
 }
 
+/// Sends what the socket takes; the rest stays.
+fn send_rest(socket: &Socket, outgoing: &mut Vec<u8>) -> Result<(), i32> {
+    let sent = socket.send(outgoing).map_err(|e| e.raw_os_error().unwrap_or(libc::EIO))?;
+    outgoing.drain(..sent.min(outgoing.len()));
+    Ok(())
+}
+
 /// Of the failures of several addresses the one that says most about the server: a fault of our own proves nothing and
-/// comes first, a refusal proves that the host is there, an address family that this machine lacks says least.
+/// comes first; where one address is silent the server may live there, and silence takes longest to count; a refusal
+/// proves that the host is there; an address family that this machine lacks says least.
 fn more_telling(a: i32, b: i32) -> i32 {
     let rank = |errno: i32| match errno {
         libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM => 4,
-        libc::ECONNREFUSED | libc::ECONNRESET => 3,
-        libc::ETIMEDOUT => 2,
+        libc::ETIMEDOUT => 3,
+        libc::ECONNREFUSED | libc::ECONNRESET => 2,
         libc::EADDRNOTAVAIL | libc::EAFNOSUPPORT => 0,
         _ => 1,
     };

@@ -13,11 +13,18 @@ mod folder;
 pub(crate) mod helper;
 pub(crate) mod link;
 pub mod lock;
+#[cfg(not(feature = "tls"))]
+pub(crate) mod no_tls;
 pub(crate) mod poller;
 mod socket;
 pub(crate) mod thread;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
 pub(crate) mod wake;
 pub(crate) mod writer;
+
+#[cfg(not(feature = "tls"))]
+pub(crate) use no_tls as tls;
 
 #[cfg(test)]
 mod tests;

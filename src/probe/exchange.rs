@@ -2,7 +2,7 @@
 
 use super::observation::Observation;
 use crate::engine::time::Duration;
-use crate::wire::{RsaPolicy, Secret, Transport};
+use crate::wire::{Encryption, RsaPolicy, Secret, Transport};
 
 /// Who probes, and over what kind of connection. Fixed for the life of a session.
 #[derive(Clone, Debug)]
@@ -11,8 +11,10 @@ pub struct SessionConfig {
     pub user: String,
     /// The account's password; none and an empty one are the same.
     pub password: Option<Secret>,
-    /// Whether the driver connects over a unix socket or plain TCP.
+    /// Whether the driver connects over a unix socket or TCP.
     pub transport: Transport,
+    /// Whether TLS is asked for over TCP.
+    pub encryption: Encryption,
     /// Whether a password may go out by RSA over a plain connection, and with whose key.
     pub rsa: RsaPolicy,
     /// The largest packet, and roughly the largest answer, that is accepted, in bytes.
@@ -58,6 +60,9 @@ pub enum Action<'a> {
     Connect,
     /// Write these bytes, keeping what the socket does not take yet.
     Send(&'a [u8]),
+    /// Do the TLS handshake as the client; what comes and goes from now on is inside. Answered by `handle_tls_up` or
+    /// `handle_tls_failed`.
+    StartTls,
     /// Try to write what is kept, then close the connection, or stop connecting. No answer is expected, and
     /// nothing that the old connection still says may be handed in.
     Close,

@@ -32,6 +32,7 @@ enum Link {
 enum Step {
     Connect,
     Send,
+    StartTls,
     Close,
     Lost,
     Done(Observation),
@@ -81,6 +82,7 @@ impl Session {
             user: config.user,
             password: config.password,
             transport,
+            encryption: config.encryption,
             rsa: config.rsa,
             max_packet: config.max_packet,
         };
@@ -113,7 +115,7 @@ impl Session {
             // A login that no probe has used yet is fresh.
             (Link::Up, Phase::Idle) if !request.fresh || !self.used => self.ask(now),
             (Link::Up, Phase::Querying) if !request.fresh && patient => {}
-            (Link::Up, Phase::AwaitGreeting | Phase::Authenticating) if patient => {}
+            (Link::Up, Phase::AwaitGreeting | Phase::StartingTls | Phase::Authenticating) if patient => {}
             _ => {
                 self.hang_up();
                 self.connect(now);
@@ -165,6 +167,25 @@ impl Session {
         }
     }
 
+    /// The TLS handshake that `Action::StartTls` asked for is complete.
+    pub fn handle_tls_up(&mut self, now: Time) {
+        if self.link != Link::Up || self.client.phase() != Phase::StartingTls {
+            return;
+        }
+        self.next_phase(now);
+        let end = self.client.handle_tls_up();
+        self.steps.push(Step::Send);
+        if let Err(error) = end {
+            self.wire_failed(now, error);
+        }
+    }
+
+    /// TLS failed, in the handshake or later; the connection is of no more use. `what` is one sentence or two: what is
+    /// wrong and what to change. A server that does not accept our certificate may say so as late as after its login.
+    pub fn handle_tls_failed(&mut self, now: Time, what: &str) {
+        self.wire_failed(now, WireError { kind: WireErrorKind::Tls, message: what.into() });
+    }
+
     /// The peer closed its side.
     pub fn handle_eof(&mut self, now: Time) {
         self.broken(now, None);
@@ -193,6 +214,7 @@ impl Session {
         let missing = match (self.link, self.client.phase(), self.client.has_heard()) {
             (Link::Up, Phase::AwaitGreeting, false) => "did not greet",
             (Link::Up, Phase::AwaitGreeting, true) => "did not complete its greeting",
+            (Link::Up, Phase::StartingTls, _) => "did not complete the TLS handshake",
             (Link::Up, Phase::Authenticating, _) => "did not complete the login",
             (Link::Up, _, _) if self.round_trip.is_some() => "did not complete its answer",
             (Link::Up, _, _) => "did not answer",
@@ -222,6 +244,7 @@ impl Session {
             match self.steps.remove(0) {
                 Step::Connect => return Some(Action::Connect),
                 Step::Close => return Some(Action::Close),
+                Step::StartTls => return Some(Action::StartTls),
                 Step::Lost => return Some(Action::Lost),
                 Step::Done(observation) => return Some(Action::Done(observation)),
                 Step::Send if self.client.has_output() => {
@@ -295,6 +318,10 @@ impl Session {
         loop {
             match self.client.poll_answer() {
                 None => return,
+                Some(Answer::StartTls) => {
+                    self.steps.push(Step::StartTls);
+                    self.next_phase(now);
+                }
                 Some(Answer::LoggedIn) => self.logged_in(now),
                 Some(Answer::Refused(error)) => self.refused(now, error),
                 Some(Answer::Farewell(error)) => {
@@ -382,11 +409,26 @@ impl Session {
             return;
         }
         self.drop_link();
-        let cause = match error.kind {
+        let kind = error.kind;
+        let message = self.name_server(error);
+        let cause = match kind {
             WireErrorKind::Violation => Cause::ProtocolError,
             WireErrorKind::Login => Cause::AuthDenied,
+            WireErrorKind::Tls => Cause::TlsError,
         };
-        self.finish(now, cause, 0, error.message, Facts::default());
+        self.finish(now, cause, 0, message, Facts::default());
+    }
+
+    /// The error's sentence; what fails in TLS depends on the server's version, so that one is named.
+    fn name_server(&self, error: WireError) -> String {
+        match self.client.greeting() {
+            Some(greeting) if error.kind == WireErrorKind::Tls => {
+                // MariaDB writes 5.5.5 before its version, for replicas that know no number above.
+                let version = greeting.version.strip_prefix("5.5.5-").unwrap_or(&greeting.version);
+                format!("TLS with server {version}: {}", error.message)
+            }
+            _ => error.message,
+        }
     }
 
     /// The connection ended by EOF (no `errno`) or by an error.
@@ -403,7 +445,10 @@ impl Session {
             return;
         }
         self.drop_link();
-        let closed = end.err().map_or_else(|| "the server closed the connection".to_string(), |e| e.message);
+        let in_tls = end.as_ref().is_err_and(|e| e.kind == WireErrorKind::Tls);
+        let closed = end
+            .err()
+            .map_or_else(|| "the server closed the connection".to_string(), |error| self.name_server(error));
         let number = errno.unwrap_or(0);
         let (cause, message) = match errno {
             Some(errno) if !verdict::is_reset(errno) => {
@@ -411,6 +456,7 @@ impl Session {
                 (cause, format!("{what} (errno {errno})"))
             }
             _ if unheard => (Cause::Reset, closed),
+            _ if in_tls => (Cause::TlsError, closed),
             _ => (Cause::ProtocolError, closed),
         };
         self.finish(now, cause, number.unsigned_abs(), message, Facts::default());

@@ -7,18 +7,31 @@ use super::rsa;
 use super::secret::Secret;
 use super::server_error::WireError;
 use mysql_common::auth::plugins::caching_sha2_password::scramble_sha256;
+use mysql_common::auth::plugins::client_ed25519::ClientEd25519;
 use mysql_common::auth::plugins::mysql_native_password::scramble_native;
+use mysql_common::auth::plugins::{ChallengeResponsePlugin, Context};
 
 /// The kind of connection that the bytes travel over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     /// A unix socket: nobody listens in, a password may go out in clear.
     Unix,
-    /// TCP without TLS: no password in clear.
+    /// TCP: no password in clear before TLS is up.
     Plain,
 }
 
-/// Whether `caching_sha2_password` may send the password by RSA over a plain connection.
+/// Whether TLS is asked for, over TCP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encryption {
+    /// Never.
+    Off,
+    /// If the server offers it.
+    IfOffered,
+    /// A server that does not offer it is an error.
+    Always,
+}
+
+/// Whether `caching_sha2_password` and `sha256_password` may send the password by RSA over a plain connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RsaPolicy {
     /// Never; such a login fails and says what to set.
@@ -31,6 +44,13 @@ pub enum RsaPolicy {
 
 const NATIVE: &str = "mysql_native_password";
 const SHA2: &str = "caching_sha2_password";
+const SHA256: &str = "sha256_password";
+const ED25519: &str = "client_ed25519";
+
+/// Length of the nonce of `client_ed25519`.
+const ED25519_NONCE: usize = 32;
+/// Asks for the server's key in `sha256_password`.
+const SHA256_REQUEST_KEY: u8 = 1;
 
 /// Bytes of `caching_sha2_password` after its first answer.
 const REQUEST_KEY: u8 = 2;
@@ -43,7 +63,7 @@ enum Step {
     Verdict,
     /// `caching_sha2_password`: found in the server's cache, or not.
     CacheState,
-    /// `caching_sha2_password`: the server's key, as we asked for it.
+    /// The server's key, as we asked for it.
     Key,
 }
 
@@ -52,6 +72,7 @@ enum Step {
 pub(super) struct Login {
     step: Step,
     nonce: [u8; NONCE],
+    ed25519_nonce: Option<[u8; ED25519_NONCE]>,
     /// The server has switched to another plugin.
     switched: bool,
     seed: [u8; 20],
@@ -61,6 +82,8 @@ pub(super) struct Login {
 pub(super) struct Credentials<'a> {
     pub password: Option<&'a Secret>,
     pub transport: Transport,
+    /// TLS is up.
+    pub encrypted: bool,
     pub rsa: &'a RsaPolicy,
 }
 
@@ -73,7 +96,7 @@ impl Credentials<'_> {
 impl Login {
     /// `seed`: fresh unpredictable bytes for RSA's padding.
     pub fn new(nonce: [u8; NONCE], seed: [u8; 20]) -> Login {
-        Login { step: Step::Verdict, nonce, seed, switched: false }
+        Login { step: Step::Verdict, nonce, ed25519_nonce: None, switched: false, seed }
     }
 
     /// The plugin to begin with when the server's default is `offered`. The server asks for the account's own
@@ -101,14 +124,24 @@ impl Login {
                     Ok(vec![0])
                 }
             },
+            // No password is a zero byte here, too; the server does not ask for more.
+            SHA256 if password.is_empty() => {
+                self.step = Step::Verdict;
+                Ok(vec![0])
+            }
+            SHA256 => self.whole(SHA256_REQUEST_KEY, with),
+            ED25519 => {
+                self.step = Step::Verdict;
+                sign(self.ed25519_nonce.as_ref(), password)
+            }
             "mysql_clear_password" => Err(WireError::login(
                 "the server asks for the password in clear (mysql_clear_password), which is never sent; \
                  give the probe's account caching_sha2_password or mysql_native_password",
             )),
             other => Err(WireError::login(format!(
                 "the server asks for the authentication plugin '{}', which is not supported; give the probe's account \
-                 caching_sha2_password or mysql_native_password, or make it, for an unknown account MySQL asks for any \
-                 plugin",
+                 caching_sha2_password, client_ed25519 or mysql_native_password, or make it, for an unknown account \
+                 MySQL asks for any plugin",
                 other.chars().take(64).collect::<String>().escape_debug()
             ))),
         }
@@ -127,14 +160,14 @@ impl Login {
             ));
         };
         let plugin = String::from_utf8_lossy(&request[..end]);
-        if plugin == NATIVE || plugin == SHA2 {
-            // Servers put a terminator behind the nonce, compatible ones may not.
-            match request[end + 1..].get(..NONCE).and_then(|nonce| nonce.try_into().ok()) {
-                Some(nonce) => self.nonce = nonce,
-                None => {
-                    return Err(WireError::violation(format!("login: the nonce for {plugin} is cut short")));
-                }
-            }
+        // Servers put a terminator behind the nonce, compatible ones may not.
+        let nonce = &request[end + 1..];
+        let cut = || WireError::violation(format!("login: the nonce for {plugin} is cut short"));
+        if [NATIVE, SHA2, SHA256].contains(&&*plugin) {
+            self.nonce = nonce.get(..NONCE).and_then(|nonce| nonce.try_into().ok()).ok_or_else(cut)?;
+        } else if plugin == ED25519 {
+            let nonce = nonce.get(..ED25519_NONCE).and_then(|nonce| nonce.try_into().ok());
+            self.ed25519_nonce = Some(nonce.ok_or_else(cut)?);
         }
         self.begin(&plugin, with)
     }
@@ -146,7 +179,8 @@ impl Login {
                 self.step = Step::Verdict;
                 Ok(None)
             }
-            (Step::CacheState, [FULL_LOGIN]) => self.full(with),
+            // The password's hash is not in the server's cache: it wants the password itself.
+            (Step::CacheState, [FULL_LOGIN]) => self.whole(REQUEST_KEY, with).map(Some),
             (Step::Key, pem) => {
                 self.step = Step::Verdict;
                 rsa::encrypt(with.password(), &self.nonce, pem, self.seed)
@@ -161,25 +195,63 @@ impl Login {
         }
     }
 
-    /// The server does not have the password's hash in its cache and wants the password itself.
-    fn full(&mut self, with: &Credentials<'_>) -> Result<Option<Vec<u8>>, WireError> {
+    /// The whole password, in clear where nobody can listen in, else by RSA; or `request`, which asks for the key.
+    fn whole(&mut self, request: u8, with: &Credentials<'_>) -> Result<Vec<u8>, WireError> {
         self.step = Step::Verdict;
+        // sha256_password takes no unix socket for private; caching_sha2_password does.
+        if with.encrypted || (with.transport == Transport::Unix && request == REQUEST_KEY) {
+            return Ok([with.password(), &[0]].concat());
+        }
         match (with.transport, with.rsa) {
-            (Transport::Unix, _) => Ok(Some([with.password(), &[0]].concat())),
-            (Transport::Plain, RsaPolicy::Key(pem)) => {
-                rsa::encrypt(with.password(), &self.nonce, pem, self.seed).map(Some).map_err(|what| {
+            (_, RsaPolicy::Key(pem)) => {
+                rsa::encrypt(with.password(), &self.nonce, pem, self.seed).map_err(|what| {
                     WireError::login(format!("the RSA key of rsa_public_key is unusable: {what}"))
                 })
             }
-            (Transport::Plain, RsaPolicy::FromServer) => {
+            // Nobody sits between the two ends of a unix socket.
+            (Transport::Unix, _) | (_, RsaPolicy::FromServer) => {
                 self.step = Step::Key;
-                Ok(Some(vec![REQUEST_KEY]))
+                Ok(vec![request])
             }
-            (Transport::Plain, RsaPolicy::Refuse) => Err(WireError::login(
-                "the server wants the whole password (caching_sha2_password, not in its cache), which does not go \
-                 over plain TCP; set rsa_public_key to the server's public key file (or to \"from-server\" on a network \
-                 that you trust), or probe over a unix socket",
-            )),
+            (Transport::Plain, RsaPolicy::Refuse) => {
+                let plugin =
+                    if request == REQUEST_KEY { "caching_sha2_password, not in its cache" } else { SHA256 };
+                Err(WireError::login(format!(
+                    "the server wants the whole password ({plugin}), which does not go over plain TCP; turn TLS on at \
+                     the server, set rsa_public_key to the server's public key file (or to \"from-server\" on a network \
+                     that you trust), or probe over a unix socket"
+                )))
+            }
         }
     }
+}
+
+/// The answer of `client_ed25519`: the nonce, signed with a key made from the password (MariaDB, "Authentication
+/// Plugin - ed25519").
+fn sign(nonce: Option<&[u8; ED25519_NONCE]>, password: &[u8]) -> Result<Vec<u8>, WireError> {
+    /// The plugin looks at the password alone.
+    struct Password<'a>(&'a [u8]);
+    impl Context for Password<'_> {
+        fn pass(&self) -> &[u8] {
+            self.0
+        }
+        fn is_ipc_transport(&self) -> bool {
+            false
+        }
+        fn is_tls_transport(&self) -> bool {
+            false
+        }
+        fn scramble(&self) -> &[u8] {
+            &[]
+        }
+        fn server_key_pem(&self) -> Option<&[u8]> {
+            None
+        }
+    }
+    let nonce =
+        nonce.ok_or_else(|| WireError::violation("login: client_ed25519 without a nonce of its own"))?;
+    let response = ClientEd25519::default()
+        .run(Password(password), nonce)
+        .map_err(|what| WireError::login(format!("client_ed25519: {what}")))?;
+    Ok(response.data().unwrap_or_default().to_vec())
 }

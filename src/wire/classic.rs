@@ -2,9 +2,10 @@
 //!
 //! Bytes go in by [`Client::handle_bytes`], bytes to send come out of [`Client::poll_transmit`], and what was learnt
 //! out of [`Client::poll_answer`]; drain both after every input. The machine knows no time: deadlines are its
-//! user's. Encryption has its place between the greeting and our answer to it.
+//! user's. Of TLS it knows when: between the greeting and our answer to it, it asks for it by [`Answer::StartTls`] and
+//! waits for [`Client::handle_tls_up`]; the bytes here are always plain.
 
-use super::auth::{Credentials, Login, RsaPolicy, Transport};
+use super::auth::{Credentials, Encryption, Login, RsaPolicy, Transport};
 use super::handshake::{Greeting, parse_greeting};
 use super::packet::{Frame, HEADER, first_frame, push_frame, shown};
 use super::secret::Secret;
@@ -20,6 +21,8 @@ pub struct ClientConfig {
     pub password: Option<Secret>,
     /// What the bytes travel over.
     pub transport: Transport,
+    /// Whether TLS is asked for; a unix socket has no need of it.
+    pub encryption: Encryption,
     /// Whether a password may go out by RSA.
     pub rsa: RsaPolicy,
     /// The largest packet that is accepted, in bytes; an answer as a whole may be four times that.
@@ -31,6 +34,8 @@ pub struct ClientConfig {
 pub enum Phase {
     /// The server speaks first; it has not yet.
     AwaitGreeting,
+    /// TLS was asked for and is not up yet.
+    StartingTls,
     /// The greeting came, the verdict on the login did not.
     Authenticating,
     /// Logged in, nothing asked.
@@ -44,6 +49,8 @@ pub enum Phase {
 /// What the server had to say.
 #[derive(Debug, PartialEq)]
 pub enum Answer<'a> {
+    /// Send what is there to send, then encrypt: [`Client::handle_tls_up`] goes on.
+    StartTls,
     /// The login succeeded; the connection is idle.
     LoggedIn,
     /// An error packet in place of the greeting or of the login's OK; the connection is over.
@@ -68,6 +75,8 @@ pub struct Client {
     pending: Vec<u8>,
     out: Vec<u8>,
     out_taken: bool,
+    tls_wanted: bool,
+    encrypted: bool,
     reader: ResultReader,
     results_ready: bool,
     logged_in: bool,
@@ -91,6 +100,8 @@ impl Client {
             pending: Vec::new(),
             out: Vec::new(),
             out_taken: false,
+            tls_wanted: false,
+            encrypted: false,
             reader: ResultReader::new(),
             results_ready: false,
             logged_in: false,
@@ -108,6 +119,8 @@ impl Client {
         self.pending.clear();
         self.out.clear();
         self.out_taken = false;
+        self.tls_wanted = false;
+        self.encrypted = false;
         self.results_ready = false;
         self.logged_in = false;
         self.last_word = None;
@@ -126,6 +139,21 @@ impl Client {
     /// Whether the server has said anything since the connection was made.
     pub fn has_heard(&self) -> bool {
         self.greeting.is_some() || !self.pending.is_empty() || self.last_word.is_some()
+    }
+
+    /// TLS is up: bytes in and out are from now on those inside. An error is the end of the connection.
+    pub fn handle_tls_up(&mut self) -> Result<(), WireError> {
+        if self.phase != Phase::StartingTls {
+            return Ok(());
+        }
+        self.encrypted = true;
+        let Some(greeting) = self.greeting.take() else { return Ok(()) };
+        let end = self.begin_login(&greeting);
+        self.greeting = Some(greeting);
+        if end.is_err() {
+            self.phase = Phase::Closed;
+        }
+        end
     }
 
     /// Asks; one or more statements, divided by `;` if the greeting allows several. False unless idle.
@@ -169,6 +197,9 @@ impl Client {
 
     /// The next thing learnt.
     pub fn poll_answer(&mut self) -> Option<Answer<'_>> {
+        if core::mem::take(&mut self.tls_wanted) {
+            return Some(Answer::StartTls);
+        }
         if core::mem::take(&mut self.logged_in) {
             return Some(Answer::LoggedIn);
         }
@@ -194,6 +225,7 @@ impl Client {
         if end.is_err() || self.phase == Phase::Closed {
             self.phase = Phase::Closed;
             self.pending.clear();
+            self.tls_wanted = false;
         }
         end
     }
@@ -207,6 +239,9 @@ impl Client {
             Phase::AwaitGreeting => Err(WireError::violation(format!(
                 "the server closed the connection{cut} before its greeting"
             ))),
+            Phase::StartingTls => {
+                Err(WireError::tls("the server closed the connection during the TLS handshake"))
+            }
             Phase::Authenticating => {
                 Err(WireError::violation(format!("the server closed the connection{cut} during the login")))
             }
@@ -229,6 +264,13 @@ impl Client {
         let mut used = 0;
         while self.phase != Phase::Closed {
             let rest = &bytes[used..];
+            if self.phase == Phase::StartingTls && !rest.is_empty() {
+                // What came in clear would count as said under TLS.
+                return Err(WireError::violation(format!(
+                    "login: {} came in clear where the TLS handshake begins",
+                    shown(rest)
+                )));
+            }
             if self.phase == Phase::Querying {
                 let deprecate_eof = self.deprecates_eof();
                 match self.reader.skip_known(rest, self.sequence, deprecate_eof) {
@@ -320,7 +362,7 @@ impl Client {
                     shown(payload)
                 ))),
             },
-            Phase::Closed => Ok(()),
+            Phase::StartingTls | Phase::Closed => Ok(()),
         }
     }
 
@@ -330,15 +372,42 @@ impl Client {
             self.login = Some(Login::new([0; 20], self.seed));
             return self.refused(error);
         }
-        let greeting = parse_greeting(payload)
+        let mut greeting = parse_greeting(payload)
             .map_err(|what| WireError::violation(format!("expected a MySQL greeting: {what}")))?;
+        let encryption = match self.config.transport {
+            Transport::Unix => Encryption::Off,
+            Transport::Plain => self.config.encryption,
+        };
+        match (encryption, greeting.tls) {
+            (Encryption::Off, _) | (Encryption::IfOffered, false) => {
+                let end = self.begin_login(&greeting);
+                self.greeting = Some(greeting);
+                end
+            }
+            (Encryption::IfOffered | Encryption::Always, true) => {
+                self.phase = Phase::StartingTls;
+                self.tls_wanted = true;
+                let request = greeting.tls_request(self.config.max_packet);
+                self.greeting = Some(greeting);
+                self.send(&request);
+                Ok(())
+            }
+            (Encryption::Always, false) => {
+                self.greeting = Some(greeting);
+                Err(WireError::tls(
+                    "the server does not offer TLS; turn it on there (ssl_cert and ssl_key), or set tls = \"preferred\"",
+                ))
+            }
+        }
+    }
+
+    fn begin_login(&mut self, greeting: &Greeting) -> Result<(), WireError> {
         self.phase = Phase::Authenticating;
         let mut login = Login::new(greeting.nonce, self.seed);
         let plugin = Login::opening(&greeting.plugin);
         let answer = login.begin(plugin, &self.credentials())?;
         let response = greeting.response(&self.config.user, plugin, &answer, self.config.max_packet)?;
         self.login = Some(login);
-        self.greeting = Some(greeting);
         self.send(&response);
         Ok(())
     }
@@ -392,6 +461,7 @@ impl Client {
         Credentials {
             password: self.config.password.as_ref(),
             transport: self.config.transport,
+            encrypted: self.encrypted,
             rsa: &self.config.rsa,
         }
     }
@@ -403,7 +473,7 @@ impl Client {
     fn awaiting(&self) -> &'static str {
         match self.phase {
             Phase::AwaitGreeting => "greeting",
-            Phase::Authenticating => "login",
+            Phase::StartingTls | Phase::Authenticating => "login",
             Phase::Idle | Phase::Closed => "idle",
             Phase::Querying => "answer",
         }

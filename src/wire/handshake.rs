@@ -4,7 +4,7 @@ use super::packet::shown;
 use super::server_error::WireError;
 use mysql_common::constants::CapabilityFlags as Flags;
 use mysql_common::io::ParseBuf;
-use mysql_common::packets::{AuthPlugin, HandshakePacket, HandshakeResponse};
+use mysql_common::packets::{AuthPlugin, HandshakePacket, HandshakeResponse, SslRequest};
 use mysql_common::proto::MySerialize;
 
 /// Length of the nonce of every plugin that we know.
@@ -32,6 +32,8 @@ pub struct Greeting {
     pub connection_id: u32,
     /// Whether one COM_QUERY may hold several statements.
     pub multi_statements: bool,
+    /// Whether the server would speak TLS.
+    pub tls: bool,
     pub(super) flags: Flags,
     pub(super) nonce: [u8; NONCE],
     pub(super) plugin: String,
@@ -69,6 +71,7 @@ pub(super) fn parse_greeting(payload: &[u8]) -> Result<Greeting, String> {
         version: packet.server_version_str().chars().filter(|c| !c.is_control()).take(128).collect(),
         connection_id: packet.connection_id(),
         multi_statements: flags.contains(Flags::CLIENT_MULTI_STATEMENTS | Flags::CLIENT_MULTI_RESULTS),
+        tls: flags.contains(Flags::CLIENT_SSL),
         flags: flags & WANTED,
         nonce,
         plugin: packet
@@ -82,6 +85,17 @@ impl Greeting {
     /// Whether results end in an OK packet instead of an EOF packet.
     pub(super) fn deprecates_eof(&self) -> bool {
         self.flags.contains(Flags::CLIENT_DEPRECATE_EOF)
+    }
+
+    /// The short first half of our answer, after which TLS begins.
+    pub(super) fn tls_request(&mut self, max_packet: usize) -> Vec<u8> {
+        /// utf8mb4_general_ci, as in the response.
+        const COLLATION: u8 = 45;
+        self.flags |= Flags::CLIENT_SSL;
+        let max_packet = u32::try_from(max_packet).unwrap_or(u32::MAX);
+        let mut payload = Vec::with_capacity(32);
+        SslRequest::new(self.flags, max_packet, COLLATION).serialize(&mut payload);
+        payload
     }
 
     /// Our half of the handshake: `plugin`'s first answer for `user`.

@@ -14,7 +14,7 @@ pub mod server_error;
 mod tests;
 pub mod text_result;
 
-pub use auth::{RsaPolicy, Transport};
+pub use auth::{Encryption, RsaPolicy, Transport};
 pub use classic::{Answer, Client, ClientConfig, Phase};
 pub use handshake::Greeting;
 pub use secret::Secret;

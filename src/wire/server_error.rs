@@ -49,6 +49,8 @@ pub enum WireErrorKind {
     Violation,
     /// The login needs something that we do not do or may not do.
     Login,
+    /// The connection cannot be encrypted as it has to be.
+    Tls,
 }
 
 /// Why the machine stopped.
@@ -63,6 +65,10 @@ pub struct WireError {
 impl WireError {
     pub(super) fn violation(message: impl Into<String>) -> WireError {
         WireError { kind: WireErrorKind::Violation, message: message.into() }
+    }
+
+    pub(super) fn tls(message: impl Into<String>) -> WireError {
+        WireError { kind: WireErrorKind::Tls, message: message.into() }
     }
 
     pub(super) fn login(message: impl Into<String>) -> WireError {

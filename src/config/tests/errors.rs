@@ -287,7 +287,6 @@ fn what_has_not_landed_says_so() {
     };
     for (text, key) in [
         ("control_socket = \"/run/x\"", "control_socket"),
-        ("[probe]\nadmin_port = 33062", "probe.admin_port"),
         ("[pool.a]\ncheckpoints = [ { node = \"a\" } ]", "pool.a.checkpoints"),
         ("[pool.a.service.rw]\nrole = \"active\"", "pool.a.service"),
     ] {
@@ -303,10 +302,6 @@ fn what_has_not_landed_says_so() {
         (
             "on_locked = \"follow\"",
             "p.toml:1:13: key on_locked: \"follow\" has not landed in version V: one of error, wait is allowed",
-        ),
-        (
-            "[probe]\ntls = \"Required\"",
-            "p.toml:2:7: key probe.tls: \"required\" has not landed in version V: only \"disabled\" is allowed",
         ),
         (
             "[pool.a]\nkind = \"group\"",
@@ -472,4 +467,50 @@ fn pool_strings() {
     builder.add_pool("name:a;primary:h").expect("good");
     let error = builder.add_pool("name:a;primary:i").expect_err("twice");
     assert_eq!(error.message(), "pool string, position 6: key name: a pool a exists already");
+}
+
+#[test]
+fn tls_and_ports() {
+    check(&[
+        (
+            "[probe]\ntls = \"on\"\n[pool.a]\n#",
+            "p.toml:2:7: key probe.tls: \"on\" is not known here: one of preferred, disabled, required, verify-ca, verify-identity is allowed",
+        ),
+        (
+            "[probe]\ntls = \"Verify-CA\"\n[pool.a]\n#",
+            "p.toml:2:7: key probe.tls: tls = \"verify-ca\" needs tls_ca, the file with the certificate of the authority that signed the server's",
+        ),
+        (
+            "[probe]\ntls_ca = \"/ca\"\n[pool.a]\n#",
+            "p.toml:2:10: key probe.tls_ca: tls = \"preferred\" verifies nothing and would ignore tls_ca: set tls to \"verify-ca\" or \"verify-identity\", or leave tls_ca out",
+        ),
+        (
+            "[probe]\ntls = \"required\"\n[pool.a.probe]\ntls_ca = \"/ca\"\n[pool.a]\n#",
+            "p.toml:4:10: key pool.a.probe.tls_ca: tls = \"required\" verifies nothing and would ignore tls_ca: set tls to \"verify-ca\" or \"verify-identity\", or leave tls_ca out",
+        ),
+        (
+            "[probe]\ntls_cert = \"/c\"\n[pool.a]\n#",
+            "p.toml:2:12: key probe.tls_cert: tls_cert needs tls_key, the file with its private key",
+        ),
+        (
+            "[probe]\ntls_key = \"/k\"\n[pool.a]\n#",
+            "p.toml:2:11: key probe.tls_key: tls_key needs tls_cert, the file with the certificate",
+        ),
+        (
+            "[probe]\ntls = \"disabled\"\ntls_cert = \"/c\"\ntls_key = \"/k\"\n[pool.a]\n#",
+            "p.toml:3:12: key probe.tls_cert: tls = \"disabled\" shows no certificate: leave tls_cert and tls_key out",
+        ),
+        (
+            "[probe]\nadmin_port = 0\n[pool.a]\n#",
+            "p.toml:2:14: key probe.admin_port: 0 is out of range: 1 to 65535",
+        ),
+        (
+            "[probe]\nextra_port = 65536\n[pool.a]\n#",
+            "p.toml:2:14: key probe.extra_port: 65536 is out of range: 1 to 65535",
+        ),
+        (
+            "[pool.a]\nnodes = [ { address = \"unix:/s\", probe = { admin_port = 1 } } ]",
+            "p.toml:2:57: key pool.a.nodes[0].probe.admin_port: the node is a unix socket, which has no ports: leave this key out",
+        ),
+    ]);
 }

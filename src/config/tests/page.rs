@@ -30,6 +30,7 @@ fn row(key: &Key) -> String {
         }
         Kind::PublicKey => ("text", "`refuse`, `from-server` or a path".into()),
         Kind::Descriptor => ("number", "0 to 2147483647".into()),
+        Kind::Port => ("number", "1 to 65535".into()),
         Kind::Address => ("address", "see below".into()),
         Kind::Nodes => ("list", "1 or more".into()),
         Kind::Refused(_) | Kind::Later => panic!("{} has no row", key.name),
@@ -48,6 +49,7 @@ fn row(key: &Key) -> String {
         Some(Value::LastResort(_)) => "`alarm`".into(),
         Some(Value::PublicKey(_)) => "`refuse`".into(),
         Some(Value::Descriptor(n)) => n.to_string(),
+        Some(Value::Port(n)) => n.to_string(),
     };
     format!("| `{}` | {kind} | {range} | {default} |", key.name)
 }

@@ -77,20 +77,35 @@ fn any_probe() -> impl Strategy<Value = ProbeConfig> {
         any_span(60_000_000, 3_600_000_000),
         any_span(100_000, 86_400_000_000),
     );
-    (any_text("\\PC{1,20}"), password, rsa, spans).prop_map(|(user, password, rsa_public_key, spans)| {
-        ProbeConfig {
+    let certificate =
+        move || prop::option::of((path(), path()).prop_map(|(chain, key)| ClientCertificate { chain, key }));
+    let tls = prop_oneof![
+        Just((TlsMode::Disabled, None, None)),
+        (prop::sample::select(vec![TlsMode::Preferred, TlsMode::Required]), certificate())
+            .prop_map(|(mode, own)| (mode, None, own)),
+        (prop::sample::select(vec![TlsMode::VerifyCa, TlsMode::VerifyIdentity]), path(), certificate())
+            .prop_map(|(mode, ca, own)| (mode, Some(ca), own)),
+    ];
+    let encryption =
+        (tls, prop::option::of(1..=u16::MAX)).prop_map(|((mode, ca, own), port)| (mode, ca, own, port));
+    (any_text("\\PC{1,20}"), password, rsa, encryption, spans).prop_map(
+        |(user, password, rsa_public_key, encryption, spans)| ProbeConfig {
             user,
             password_file: password.0,
             password_fd: password.1,
             rsa_public_key,
+            tls: encryption.0,
+            tls_ca: encryption.1,
+            tls_certificate: encryption.2,
+            admin_port: encryption.3,
             interval: spans.0,
             confirm_interval: spans.1,
             timeout: spans.2,
             probe_timeout: spans.3,
             silence: spans.4,
             login_interval: spans.5,
-        }
-    })
+        },
+    )
 }
 
 fn any_nodes() -> impl Strategy<Value = Vec<NodeConfig>> {
@@ -101,12 +116,16 @@ fn any_nodes() -> impl Strategy<Value = Vec<NodeConfig>> {
         |(shared, nodes, hosts, primary)| {
             let mut out = Vec::new();
             for (index, ((probe, weight, site), host)) in nodes.into_iter().zip(hosts).enumerate() {
+                let mut probe = probe.unwrap_or_else(|| shared.clone());
+                if host.starts_with("unix:") {
+                    probe.admin_port = None;
+                }
                 out.push(NodeConfig {
                     address: Address::parse(host).expect(host),
                     node_type: if index == primary { NodeType::Primary } else { NodeType::Secondary },
                     weight,
                     site,
-                    probe: probe.unwrap_or_else(|| shared.clone()),
+                    probe,
                 });
             }
             out

@@ -20,6 +20,10 @@ fn defaults_are_those_of_the_design() {
         password_file: None,
         password_fd: None,
         rsa_public_key: RsaPublicKey::Refuse,
+        tls: TlsMode::Preferred,
+        tls_ca: None,
+        tls_certificate: None,
+        admin_port: None,
         interval: ms(500),
         confirm_interval: ms(20),
         timeout: ms(250),
@@ -320,7 +324,7 @@ fn the_fingerprint_follows_the_meaning() {
     assert_eq!(same, base);
     assert_eq!(same.fingerprint(), base.fingerprint());
     // Fixed: a changed canonical text must be noticed, for it makes every cache look like another configuration's.
-    assert_eq!(format!("{:016x}", base.fingerprint()), "96870d6ceb187c40");
+    assert_eq!(format!("{:016x}", base.fingerprint()), "dab6b448ad559851");
     for (from, to) in [
         ("fall = 4", "fall = 5"),
         ("silence = \"3s\"", "silence = \"4s\""),
@@ -355,4 +359,38 @@ fn what_happens_to_failed_nodes_is_read() {
     assert_eq!((doubt.on_doubt, doubt.doubt_deadline), (OnDoubt::Fail, ms(5_000)));
     let held = pool("auto_recover = \"1/1d\"\nfailback = \"auto\"\nhold_down = \"1us\"");
     assert_eq!((held.failback, held.hold_down), (Failback::Auto, Duration::from_micros(1)));
+}
+
+#[test]
+fn encryption_and_ports_by_the_nearest_setting() {
+    let config = read(
+        r#"
+        [probe]
+        tls = "verify-identity"
+        tls_ca = "/ca"
+        tls_cert = "/cert"
+        tls_key = "/key"
+        admin_port = 33062
+        [pool.a]
+        nodes = [
+            { address = "a1" },
+            { address = "a2", probe = { tls = "required", extra_port = 3308 } },
+            { address = "a3", probe = { tls = "disabled" } },
+            { address = "a4", probe = { tls_ca = "/other" } },
+            { address = "unix:/s" },
+        ]
+        "#,
+    )
+    .expect("good");
+    let probes: Vec<&ProbeConfig> = config.pools[0].nodes.iter().map(|n| &n.probe).collect();
+    let modes: Vec<&str> = probes.iter().map(|p| p.tls.name()).collect();
+    assert_eq!(modes, ["verify-identity", "required", "disabled", "verify-identity", "verify-identity"]);
+    let authorities: Vec<_> = probes.iter().map(|p| p.tls_ca.as_ref().and_then(|p| p.to_str())).collect();
+    // A mode that is set nearer than the authority may do without it.
+    assert_eq!(authorities, [Some("/ca"), None, None, Some("/other"), Some("/ca")]);
+    let certificates: Vec<bool> = probes.iter().map(|p| p.tls_certificate.is_some()).collect();
+    assert_eq!(certificates, [true, true, false, true, true]);
+    let ports: Vec<Option<u16>> = probes.iter().map(|p| p.admin_port).collect();
+    assert_eq!(ports, [Some(33062), Some(3308), Some(33062), Some(33062), None]);
+    assert_eq!(read(&config.dump()), Ok(config));
 }

@@ -12,6 +12,8 @@ enum Input {
     Recorded(usize),
     Bytes(Vec<u8>),
     Eof,
+    TlsUp,
+    TlsFailed,
     Reset(i32),
     Timeout(PeerSign),
     Wait(u64),
@@ -31,6 +33,8 @@ fn input() -> impl Strategy<Value = Input> {
         8 => (0..7usize).prop_map(Input::Recorded),
         1 => prop::collection::vec(any::<u8>(), 0..40).prop_map(Input::Bytes),
         1 => Just(Input::Eof),
+        2 => Just(Input::TlsUp),
+        1 => Just(Input::TlsFailed),
         1 => (0..140).prop_map(Input::Reset),
         2 => sign.prop_map(Input::Timeout),
         1 => (0..12_000u64).prop_map(Input::Wait),
@@ -43,9 +47,11 @@ proptest! {
 
     /// Whatever happens in whatever order: no panic, one observation per probe, no writing without a connection.
     #[test]
-    fn the_drivers_contract_holds(inputs in prop::collection::vec(input(), 0..40)) {
-        let events = recording("mariadb-10.11-replica");
-        let mut session = Session::new(config("primacy", Some("s3cret"), Transport::Plain));
+    fn the_drivers_contract_holds(inputs in prop::collection::vec(input(), 0..40), tls in any::<bool>()) {
+        let events = recording(if tls { "mysql-9.7-fast" } else { "mariadb-10.11-replica" });
+        let encryption = if tls { Encryption::Always } else { Encryption::Off };
+        let config = SessionConfig { encryption, ..config("primacy", Some("s3cret"), Transport::Plain) };
+        let mut session = Session::new(config);
         let (mut now, mut link, mut owed) = (Time::from_millis(1), 0, 0);
         for input in inputs {
             match input {
@@ -56,8 +62,10 @@ proptest! {
                 Input::Connected if link == 1 => { link = 2; session.handle_connected(now, SEED) }
                 Input::Failed(errno) if link == 1 => { link = 0; session.handle_connect_failed(now, errno) }
                 Input::Connected | Input::Failed(_) => {}
-                Input::Recorded(at) => if let Event::Server(bytes) = &events[at] { session.handle_bytes(now, bytes) },
+                Input::Recorded(at) => if let Some(Event::Server(bytes)) = events.get(at) { session.handle_bytes(now, bytes) },
                 Input::Bytes(bytes) => session.handle_bytes(now, &bytes),
+                Input::TlsUp => session.handle_tls_up(now),
+                Input::TlsFailed => session.handle_tls_failed(now, "no"),
                 Input::Eof => session.handle_eof(now),
                 Input::Reset(errno) => session.handle_reset(now, errno),
                 Input::Timeout(sign) => {
@@ -72,6 +80,7 @@ proptest! {
                 match action {
                     Action::Connect => { prop_assert_eq!(link, 0); link = 1; }
                     Action::Send(bytes) => { prop_assert_eq!(link, 2); prop_assert!(!bytes.is_empty()); }
+                    Action::StartTls => { prop_assert_eq!((link, tls), (2, true)); }
                     Action::Close => { prop_assert!(link != 0); link = 0; }
                     Action::Lost => prop_assert_eq!((link, owed), (0, 0)),
                     Action::Done(end) => {

@@ -4,13 +4,14 @@
 mod broken;
 mod contract;
 mod recorded;
+mod tls;
 mod waiting;
 
 use super::observation::{Flavour, Observation, ServerVersion, ThreadState};
 use super::*;
 use crate::engine::time::{Duration, Time};
 use crate::wire::recording::{Event, SEED, recording};
-use crate::wire::{RsaPolicy, Secret, Transport};
+use crate::wire::{Encryption, RsaPolicy, Secret, Transport};
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
 
@@ -38,6 +39,7 @@ fn config(user: &str, password: Option<&str>, transport: Transport) -> SessionCo
         user: user.into(),
         password: password.map(Secret::new),
         transport,
+        encryption: Encryption::Off,
         rsa: RsaPolicy::FromServer,
         max_packet: SessionConfig::MAX_PACKET,
     }
@@ -62,6 +64,7 @@ impl Rig {
                         self.sent.push(bytes.to_vec());
                         "send"
                     }
+                    Action::StartTls => "tls",
                     Action::Close => "close",
                     Action::Lost => "lost",
                     Action::Done(observation) => {
@@ -87,6 +90,16 @@ impl Rig {
 
     fn bytes(&mut self, bytes: &[u8]) -> &mut Rig {
         self.session.handle_bytes(self.now, bytes);
+        self.drain()
+    }
+
+    fn tls_up(&mut self) -> &mut Rig {
+        self.session.handle_tls_up(self.now);
+        self.drain()
+    }
+
+    fn tls_failed(&mut self, what: &str) -> &mut Rig {
+        self.session.handle_tls_failed(self.now, what);
         self.drain()
     }
 

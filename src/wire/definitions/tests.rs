@@ -13,6 +13,7 @@ fn logged_in(name: &str) -> (Client, Vec<u8>) {
         user: "primacy".into(),
         password: Some(Secret::new("s3cret")),
         transport: Transport::Plain,
+        encryption: crate::wire::Encryption::Off,
         rsa: RsaPolicy::FromServer,
         max_packet: 1 << 20,
     };
