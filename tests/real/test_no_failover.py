@@ -149,6 +149,12 @@ def test_the_standby_restarted(stage, dice):
 
 
 def test_a_standbys_source_killed(stage, dice):
+    for observer in stage.observers:
+        observer.until(
+            lambda observer=observer: all(observer.node(each).state == "STANDBY" for each in (stage.b, stage.c)),
+            20,
+            "what went before is over",
+        )
     for _ in range(RUNS):
         pause(dice.uniform(0, 0.2))
         stage.b.kill9()
