@@ -669,6 +669,14 @@ enum primacy_event_kind
      * The subscriber was too slow: `count` events were dropped.
      */
     PRIMACY_EVENT_LOST = 13,
+    /**
+     * The prober's own loop is late again and again, and what it did not hear is discarded; or it is in time again.
+     */
+    PRIMACY_EVENT_LATE = 14,
+    /**
+     * No node answers at all: the prober itself may be cut off, and silence is not counted; or a node answers again.
+     */
+    PRIMACY_EVENT_ISOLATED = 15,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L

@@ -4,7 +4,8 @@ use super::builder::ConfigBuilder;
 use super::draft::{NodeDraft, Place, PoolDraft, Section, Setting};
 use super::keys::{self, Scope, Value};
 use super::model::{
-    Config, Failback, NodeConfig, OnLocked, PoolConfig, ProbeConfig, ProbeMode, RsaPublicKey,
+    Config, Failback, LastResort, NodeConfig, OnDoubt, OnLocked, PoolConfig, ProbeConfig, ProbeMode,
+    RsaPublicKey,
 };
 use super::value::print_duration;
 use crate::engine::time::Duration;
@@ -109,6 +110,7 @@ fn build_pool(draft: &ConfigBuilder, pool: &PoolDraft) -> Result<PoolConfig> {
     let keys = Layers { scope: Scope::Pool, sections: &[&pool.settings] };
     let policy = PolicyName::from_name(keys.word("policy")).unwrap_or(PolicyName::Safe);
     check_policy(pool, policy)?;
+    check_flapping(pool, &keys)?;
     let probe = Layers { scope: Scope::Probe, sections: &[&pool.probe, &draft.probe] };
     Ok(PoolConfig {
         name: pool.name.clone(),
@@ -131,6 +133,20 @@ fn build_pool(draft: &ConfigBuilder, pool: &PoolDraft) -> Result<PoolConfig> {
             _ => Failback::AfterRecover,
         },
         handback_deadline: keys.span("handback_deadline"),
+        auto_recover: match keys.value("auto_recover") {
+            Some(Value::Rate(rate)) => rate,
+            _ => None,
+        },
+        hold_down: keys.span("hold_down"),
+        last_resort: match keys.value("last_resort") {
+            Some(Value::LastResort(last_resort)) => last_resort,
+            _ => LastResort::Alarm,
+        },
+        on_doubt: match keys.word("on_doubt") {
+            "fail" => OnDoubt::Fail,
+            _ => OnDoubt::Hold,
+        },
+        doubt_deadline: keys.span("doubt_deadline"),
         nodes: nodes.iter().map(|node| build_node(draft, pool, node)).collect::<Result<_>>()?,
     })
 }
@@ -147,6 +163,19 @@ fn check_policy(pool: &PoolDraft, policy: PolicyName) -> Result<()> {
                 pool.name
             )));
         }
+    }
+    Ok(())
+}
+
+/// A node that fails, is taken back by itself and gets its role back by itself would do so for ever.
+fn check_flapping(pool: &PoolDraft, keys: &Layers<'_>) -> Result<()> {
+    let recovers = matches!(keys.value("auto_recover"), Some(Value::Rate(Some(_))));
+    if recovers && keys.word("failback") == "auto" && keys.span("hold_down").is_zero() {
+        let place = keys.blame(["auto_recover", "failback"], &pool.place);
+        return Err(place.error(
+            "auto_recover together with failback = \"auto\" needs a hold_down, such as hold_down = \"10m\", \
+             else a node that fails again and again takes the role back each time",
+        ));
     }
     Ok(())
 }

@@ -2,7 +2,8 @@
 
 use super::draft::pool_key;
 use super::model::{
-    Config, Failback, NodeConfig, OnLocked, PoolConfig, ProbeConfig, ProbeMode, RsaPublicKey,
+    Config, Failback, LastResort, NodeConfig, OnDoubt, OnLocked, PoolConfig, ProbeConfig, ProbeMode,
+    RsaPublicKey,
 };
 use super::value::print_duration;
 use core::fmt::Write;
@@ -49,6 +50,16 @@ fn dump_pool(out: &mut String, pool: &PoolConfig) {
         Failback::Manual => "manual",
         Failback::Auto => "auto",
     };
+    let auto_recover = pool.auto_recover.map_or("off".to_string(), |rate| rate.to_string());
+    let last_resort = match pool.last_resort {
+        LastResort::Alarm => "alarm".to_string(),
+        LastResort::After(wait) => format!("after={}", print_duration(wait)),
+        LastResort::Never => "never".to_string(),
+    };
+    let on_doubt = match pool.on_doubt {
+        OnDoubt::Hold => "hold",
+        OnDoubt::Fail => "fail",
+    };
     let mode = match pool.probe_mode {
         ProbeMode::Builtin => "builtin",
         ProbeMode::External => "external",
@@ -66,6 +77,11 @@ fn dump_pool(out: &mut String, pool: &PoolConfig) {
             ("fail_on", format!("[{}]", fail_on.join(", "))),
             ("failback", string(failback)),
             ("handback_deadline", string(&print_duration(pool.handback_deadline))),
+            ("auto_recover", string(&auto_recover)),
+            ("hold_down", string(&print_duration(pool.hold_down))),
+            ("last_resort", string(&last_resort)),
+            ("on_doubt", string(on_doubt)),
+            ("doubt_deadline", string(&print_duration(pool.doubt_deadline))),
             ("levels", pool.levels.to_string()),
             ("hostile_takeover", pool.hostile_takeover.to_string()),
         ],

@@ -1,6 +1,6 @@
 //! The table of keys: where each one may stand, its type, range and default.
 
-use crate::config::RsaPublicKey;
+use crate::config::{AutoRecover, LastResort, RsaPublicKey};
 use crate::engine::time::Duration;
 use crate::pool::PolicyName;
 
@@ -36,6 +36,10 @@ pub(super) enum Kind {
     Causes,
     /// Where an RSA key comes from.
     PublicKey,
+    /// `off` or `COUNT/DURATION`.
+    Rate,
+    /// `alarm`, `after=DURATION` or `never`.
+    LastResort,
     /// The number of an open file descriptor.
     Descriptor,
     /// A node's address.
@@ -84,6 +88,8 @@ pub(super) enum Value {
     Span(Duration),
     Causes(Vec<crate::probe::Cause>),
     PublicKey(RsaPublicKey),
+    LastResort(LastResort),
+    Rate(Option<AutoRecover>),
     Descriptor(i32),
 }
 
@@ -98,6 +104,8 @@ impl Kind {
             Kind::Span { default, .. } => Some(Value::Span(*default)),
             Kind::Causes => Some(Value::Causes(Vec::new())),
             Kind::PublicKey => Some(Value::PublicKey(RsaPublicKey::Refuse)),
+            Kind::Rate => Some(Value::Rate(None)),
+            Kind::LastResort => Some(Value::LastResort(LastResort::Alarm)),
             Kind::Path | Kind::Descriptor | Kind::Address | Kind::Nodes | Kind::Refused(_) | Kind::Later => {
                 None
             }
@@ -176,13 +184,17 @@ pub(super) static KEYS: &[Key] = &[
     .only(PolicyName::Safe),
     Key::new(Scope::Pool, "handback_deadline", Kind::Span { min: ms(10), max: s(300), default: s(2) })
         .only(PolicyName::Safe),
+    Key::new(Scope::Pool, "auto_recover", Kind::Rate).only(PolicyName::Safe),
+    Key::new(Scope::Pool, "hold_down", Kind::Span { min: us(0), max: s(DAY), default: us(0) })
+        .only(PolicyName::Safe),
+    Key::new(Scope::Pool, "last_resort", Kind::LastResort).only(PolicyName::Safe),
+    Key::new(Scope::Pool, "on_doubt", Kind::Word { landed: &["hold", "fail"], later: &[] })
+        .only(PolicyName::Safe),
+    Key::new(Scope::Pool, "doubt_deadline", Kind::Span { min: ms(10), max: s(HOUR), default: s(3) })
+        .only(PolicyName::Safe),
     Key::new(Scope::Pool, "levels", Kind::Count { min: 1, max: 100, default: 4 }).only(PolicyName::Mpp),
     Key::new(Scope::Pool, "hostile_takeover", Kind::Flag).only(PolicyName::Mpp),
-    Key::new(Scope::Pool, "auto_recover", Kind::Later),
     Key::new(Scope::Pool, "checkpoints", Kind::Later),
-    Key::new(Scope::Pool, "doubt_deadline", Kind::Later),
-    Key::new(Scope::Pool, "last_resort", Kind::Later),
-    Key::new(Scope::Pool, "on_doubt", Kind::Later),
     Key::new(Scope::Pool, "service", Kind::Later),
     // One node.
     Key::new(Scope::Node, "address", Kind::Address),

@@ -18,5 +18,8 @@ mod value;
 mod tests;
 
 pub use builder::ConfigBuilder;
-pub use model::{Config, Failback, NodeConfig, OnLocked, PoolConfig, ProbeConfig, ProbeMode, RsaPublicKey};
+pub use model::{
+    AutoRecover, Config, Failback, LastResort, NodeConfig, OnDoubt, OnLocked, PoolConfig, ProbeConfig,
+    ProbeMode, RsaPublicKey,
+};
 pub use value::{parse_duration, print_duration};

@@ -34,6 +34,48 @@ pub enum Failback {
     Auto,
 }
 
+/// What becomes of a hung or silent ACTIVE node that a replica still hears.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnDoubt {
+    /// It is held for as long as a replica hears it.
+    Hold,
+    /// It is failed after `doubt_deadline`.
+    Fail,
+}
+
+/// How often a node that failed as ACTIVE may be taken back without an operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AutoRecover {
+    /// So many in a row.
+    pub count: u32,
+    /// So many in this time, on average.
+    pub per: Duration,
+}
+
+impl AutoRecover {
+    /// The time after which one more is allowed.
+    pub fn pause(&self) -> Duration {
+        self.per / self.count.max(1)
+    }
+}
+
+impl core::fmt::Display for AutoRecover {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{}/{}", self.count, super::print_duration(self.per))
+    }
+}
+
+/// What becomes of a failed ACTIVE node while the only good node waits for `recover`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LastResort {
+    /// It keeps the role, and an alarm tells.
+    Alarm,
+    /// After this time the good node takes over.
+    After(Duration),
+    /// It keeps the role, and no alarm tells that a good node waits.
+    Never,
+}
+
 /// How and how often a node is probed. Set for all pools, one pool or one node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbeConfig {
@@ -115,6 +157,16 @@ pub struct PoolConfig {
     pub failback: Failback,
     /// How long routing may pause for a hand-back.
     pub handback_deadline: Duration,
+    /// Whether, and how often, a node that failed as ACTIVE is taken back without an operator.
+    pub auto_recover: Option<AutoRecover>,
+    /// How long the PRIMARY must have been a stand-in before it gets its role back by [`Failback::Auto`].
+    pub hold_down: Duration,
+    /// What becomes of a failed ACTIVE node while the only good node waits for `recover`.
+    pub last_resort: LastResort,
+    /// What becomes of a hung or silent ACTIVE node that a replica still hears.
+    pub on_doubt: OnDoubt,
+    /// How long such a node is held with [`OnDoubt::Fail`].
+    pub doubt_deadline: Duration,
     /// In configuration order.
     pub nodes: Vec<NodeConfig>,
 }

@@ -1,7 +1,7 @@
 //! Reading one value by its key's type, and printing it again.
 
 use super::keys::{Kind, Value};
-use super::model::RsaPublicKey;
+use super::model::{AutoRecover, LastResort, RsaPublicKey};
 use crate::engine::time::Duration;
 use crate::probe::{Cause, Class};
 use std::path::PathBuf;
@@ -73,6 +73,8 @@ pub(super) fn read(kind: &Kind, raw: Raw<'_>) -> Result<Value, String> {
             Ok(Value::Span(span))
         }
         Kind::Causes => causes(raw),
+        Kind::Rate => rate(text_of(raw, "off or COUNT/DURATION")?),
+        Kind::LastResort => last_resort(text_of(raw, "alarm, after=DURATION or never")?),
         Kind::PublicKey => public_key(text_of(raw, "refuse, from-server or a path")?),
         Kind::Descriptor => match integer(raw) {
             // The text is not repeated: it may be a password that was put here by mistake.
@@ -220,6 +222,59 @@ fn allowed_causes() -> String {
         .map(|cause| cause.name())
         .collect();
     format!("allowed are {}", names.join(", "))
+}
+
+/// The most recoveries, and the shortest and longest time for them.
+pub(super) const RATE: (u32, Duration, Duration) =
+    (1000, Duration::from_secs(60), Duration::from_secs(30 * 86_400));
+
+fn rate(text: &str) -> Result<Value, String> {
+    if text.eq_ignore_ascii_case("off") {
+        return Ok(Value::Rate(None));
+    }
+    let (most, shortest, longest) = RATE;
+    let Some((count, per)) = text.split_once('/') else {
+        return Err(format!(
+            "{} is not known here: write off, or a number per time such as 3/1h",
+            quote(text)
+        ));
+    };
+    let count = count.trim();
+    let number = count.parse().ok().filter(|_| count.bytes().all(|b| b.is_ascii_digit()));
+    let Some(count) = number.filter(|n| (1..=most).contains(n)) else {
+        return Err(format!(
+            "{} is no number from 1 to {most}: write a number per time such as 3/1h",
+            quote(count)
+        ));
+    };
+    let per = parse_duration(per.trim())?;
+    if per < shortest || per > longest {
+        let (min, max) = (print_duration(shortest), print_duration(longest));
+        return Err(format!("{} is out of range: the time is {min} to {max}", quote(text)));
+    }
+    Ok(Value::Rate(Some(AutoRecover { count, per })))
+}
+
+/// The shortest and longest wait of `last_resort`.
+pub(super) const LAST_RESORT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(86_400));
+
+fn last_resort(text: &str) -> Result<Value, String> {
+    match text.split_once('=') {
+        None if text.eq_ignore_ascii_case("alarm") => Ok(Value::LastResort(LastResort::Alarm)),
+        None if text.eq_ignore_ascii_case("never") => Ok(Value::LastResort(LastResort::Never)),
+        Some((word, wait)) if word.trim_end().eq_ignore_ascii_case("after") => {
+            let wait = parse_duration(wait.trim_start())?;
+            let (min, max) = LAST_RESORT;
+            if wait < min || wait > max {
+                let (min, max) = (print_duration(min), print_duration(max));
+                return Err(format!("{} is out of range: after={min} to after={max}", quote(text)));
+            }
+            Ok(Value::LastResort(LastResort::After(wait)))
+        }
+        _ => {
+            Err(format!("{} is not known here: write alarm, never, or a time such as after=10m", quote(text)))
+        }
+    }
 }
 
 fn public_key(text: &str) -> Result<Value, String> {

@@ -43,6 +43,9 @@ impl Engine {
             pool.draft(EventKind::Command, Severity::Info, done.node, done.rule, done.message.clone()),
         );
         pool.evaluate(now, Occasion::Look, out);
+        if let Command::RemoveNode(node) = command {
+            self.vantage.forget(node, &self.pools);
+        }
         self.settle(now);
         Ok(Answer { message: done.message, rule: done.rule, sequence: self.written })
     }

@@ -35,6 +35,10 @@ words! {
         Log = 12 => "log",
         /// The subscriber was too slow: this many events were dropped.
         Lost = 13 => "lost",
+        /// The prober's own loop is late again and again, and what it did not hear is discarded; or it is in time again.
+        Late = 14 => "late",
+        /// No node answers at all: the prober itself may be cut off, and silence is not counted; or a node answers again.
+        Isolated = 15 => "isolated",
     }
 }
 

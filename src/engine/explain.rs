@@ -2,6 +2,7 @@
 
 use super::pool_machine::PoolMachine;
 use super::time::Now;
+use crate::config::LastResort;
 use crate::policy::safe::{Bar, Model, Settings};
 use crate::policy::{mpp, rule_sentence};
 use crate::pool::{Judge, NodeType, PoolStatus, State};
@@ -35,7 +36,7 @@ fn write_all(text: &mut String, pool: &PoolMachine, now: Now) -> core::fmt::Resu
     }
     writeln!(text, "what would change it:")?;
     match &pool.judge {
-        Judge::Safe { model, settings, .. } => write_safe(text, pool, model, settings),
+        Judge::Safe { model, settings, .. } => write_safe(text, pool, model, settings, now),
         Judge::Mpp { members, settings } => write_mpp(text, pool, members, settings),
     }
 }
@@ -78,7 +79,16 @@ fn write_node(text: &mut String, pool: &PoolMachine, i: usize, now: Now) -> core
         }
     }
     if pool.judge.waits_for_recover(i) {
-        writeln!(text, "  waits for `recover`")?;
+        match pool.config.auto_recover {
+            None => writeln!(text, "  waits for `recover`")?,
+            Some(limit) if pool.bucket.has_token(now.mono, limit) => writeln!(
+                text,
+                "  waits for `recover`, or until it is in good order and the ACTIVE node has all its transactions"
+            )?,
+            Some(limit) => {
+                writeln!(text, "  waits for `recover`: auto_recover ({limit}) is used up for now")?;
+            }
+        }
         write_stranded(text, pool, i)?;
     }
     Ok(())
@@ -101,15 +111,40 @@ fn write_safe(
     pool: &PoolMachine,
     model: &Model,
     settings: &Settings,
+    now: Now,
 ) -> core::fmt::Result {
+    if pool.cut_off {
+        writeln!(text, "  the prober itself may be cut off: a reply from any node of any pool changes that")?;
+    }
     if let Some(a) = model.active() {
         let taken = model.members[a].ladder.steps(settings.rise);
         let left = settings.fall.saturating_sub(taken);
         let name = &pool.nodes[a].name;
-        if left == 0 {
+        if left == 0 && pool.held_since.is_some() {
+            writeln!(text, "  {name} has failed, but is {}", pool.hearers_in_words(now.mono))?;
+            writeln!(text, "  proof that {name} is gone, or replicas that no longer hear it, change that")?;
+        } else if left == 0 {
             writeln!(text, "  {name} has failed: it loses the role as soon as another node may take over")?;
         } else {
             writeln!(text, "  {left} more observations of class gone, hung or silent fail {name}")?;
+        }
+    }
+    if let Some(since) = pool.barred_since {
+        match pool.config.last_resort {
+            LastResort::After(wait) => {
+                let left = (since + wait).since(now.mono);
+                writeln!(
+                    text,
+                    "  last_resort lets a good node that waits for `recover` take over in {} s",
+                    left.as_secs()
+                )?;
+            }
+            LastResort::Alarm | LastResort::Never => {
+                writeln!(
+                    text,
+                    "  `recover` of a good node that waits for it changes that; last_resort = \"after=…\" would in time"
+                )?;
+            }
         }
     }
     for i in (0..pool.nodes.len()).filter(|&i| Some(i) != model.active() && !model.members[i].removed) {

@@ -1,7 +1,30 @@
 //! What the outside tells the engine.
 
 use crate::pool::PoolStatus;
+use crate::pool::state::words;
 use crate::probe::Observation;
+use core::fmt;
+
+words! {
+    /// How a host's own use of a node ended, as far as it says something about reaching the node.
+    ReportOutcome {
+        /// A session was made.
+        Connected = 0 => "connected",
+        /// The connection was refused, reset or found no way before a session was made.
+        ConnectFailed = 1 => "connect_failed",
+        /// No session was made in the time that the host gives.
+        ConnectTimedOut = 2 => "connect_timed_out",
+        /// The session was made, and ended later or had a query fail: says nothing about reaching the node.
+        SessionFailed = 3 => "session_failed",
+    }
+}
+
+impl ReportOutcome {
+    /// Whether it is worth to look at the node.
+    pub const fn is_connect_failure(self) -> bool {
+        matches!(self, ReportOutcome::ConnectFailed | ReportOutcome::ConnectTimedOut)
+    }
+}
 
 /// A node by its place: index of the pool, index of the node in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,6 +69,13 @@ pub enum Input {
     ConnectionLost {
         /// The node.
         node: NodeRef,
+    },
+    /// The host tried to use a node for its own purposes. It may make a probe come early, and counts for nothing.
+    Report {
+        /// The node.
+        node: NodeRef,
+        /// How the attempt ended.
+        outcome: ReportOutcome,
     },
     /// The host closes a cycle of an externally observed pool.
     Cycle {

@@ -4,6 +4,7 @@
 //! then sleep until `poll_timeout` at most. Time comes in with every call.
 
 pub mod commands;
+mod doubt;
 pub mod effect;
 pub mod event;
 mod explain;
@@ -11,15 +12,18 @@ mod hand_over;
 pub mod input;
 mod outbox;
 mod pool_machine;
+mod recovery;
 mod schedule;
 pub mod snapshot;
 #[cfg(test)]
 mod tests;
 pub mod time;
+mod vantage;
 
 pub use effect::Effect;
 pub use event::{Event, EventKind, Severity};
-pub use input::{Answer, Command, Input, NodeRef};
+pub use input::{Answer, Command, Input, NodeRef, ReportOutcome};
+pub use schedule::BACK_OFF;
 pub use snapshot::{NodeSnapshot, PoolSnapshot, Snapshot};
 pub use time::{Now, Time};
 
@@ -29,12 +33,14 @@ use crate::pool::Judge;
 use crate::store::Cache;
 use outbox::{Draft, Outbox};
 use pool_machine::{PoolMachine, Running};
+use vantage::Vantage;
 
 /// All pools of one instance.
 #[derive(Debug)]
 pub struct Engine {
     config: Config,
     pools: Vec<PoolMachine>,
+    vantage: Vantage,
     out: Outbox,
     written: u64,
     store_failed: bool,
@@ -46,7 +52,7 @@ impl Engine {
     ///
     /// `seed` feeds the jitter of the schedule. A lost cache starts its epochs from `now.wall_ms`.
     pub fn new(config: Config, cache: Option<&Cache>, seed: u64, now: Now) -> Engine {
-        let pools = config
+        let pools: Vec<PoolMachine> = config
             .pools
             .iter()
             .enumerate()
@@ -57,6 +63,7 @@ impl Engine {
             .collect();
         Engine {
             config,
+            vantage: Vantage::new(&pools),
             pools,
             out: Outbox::new(seed),
             written: cache.map_or(0, |c| c.sequence),
@@ -78,19 +85,24 @@ impl Engine {
             Input::RunOnce { pool } => {
                 if let Some(p) = self.pools.get_mut(pool) {
                     p.running = Running::Once(now.mono);
+                    self.vantage.begin_cycle(pool);
                 }
             }
             Input::Timer => {}
             Input::Probed { node, probe, observation } => self.probed(now, node, probe, observation),
             Input::Observed { node, observation } => {
                 if let Some(p) = self.pools.get_mut(node.pool).filter(|p| node.node < p.nodes.len()) {
-                    p.observed(now, node.node, observation, &mut self.out);
+                    p.observed(now, node.node, observation, &mut self.vantage, &mut self.out);
                 }
             }
             Input::ConnectionLost { node } => {
-                let pool = self.pools.get_mut(node.pool);
-                if let Some(n) = pool.and_then(|p| p.nodes.get_mut(node.node)) {
-                    n.schedule.hint = true;
+                if let Some(p) = self.pools.get_mut(node.pool) {
+                    p.hint(node.node);
+                }
+            }
+            Input::Report { node, outcome } => {
+                if let Some(p) = self.pools.get_mut(node.pool).filter(|_| outcome.is_connect_failure()) {
+                    p.reported(node.node);
                 }
             }
             Input::Cycle { pool, pool_status } => {
@@ -110,7 +122,7 @@ impl Engine {
             return;
         }
         n.schedule.in_flight = None;
-        p.observed(now, node.node, observation, &mut self.out);
+        p.observed(now, node.node, observation, &mut self.vantage, &mut self.out);
         let in_flight = p.nodes.iter().any(|n| n.schedule.in_flight.is_some());
         if p.cycle_open && !in_flight {
             p.close_cycle(now, None, &mut self.out);
@@ -140,6 +152,13 @@ impl Engine {
             if pool.gate.deadline().is_some_and(|d| d <= now.mono) {
                 pool.evaluate(now, Occasion::Expired, &mut self.out);
             }
+            if pool.held_down_until().is_some_and(|at| at <= now.mono) && pool.heir().is_none() {
+                pool.evaluate(now, Occasion::Look, &mut self.out);
+            }
+            if pool.doubt_is_due(now.mono) || pool.last_resort_is_due(now.mono) {
+                pool.evaluate(now, Occasion::Look, &mut self.out);
+            }
+            pool.cut_off = self.vantage.is_cut_off();
             pool.ask_for_probes(now.mono, &mut self.out);
         }
         if std::mem::take(&mut self.out.dirty) {

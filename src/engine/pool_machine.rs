@@ -4,11 +4,14 @@
 use super::event::{EventKind, Severity};
 use super::hand_over::{GateView, HandOverGate};
 use super::outbox::{Draft, Outbox};
+use super::recovery::Bucket;
 use super::snapshot::{NodeSnapshot, PoolSnapshot};
 use super::time::{Now, Time};
-use crate::config::{PoolConfig, ProbeMode};
+use super::vantage::Vantage;
+use crate::config::{LastResort, PoolConfig, ProbeMode};
 use crate::policy::{mpp, rule_sentence, safe};
 use crate::pool::evidence::Surroundings;
+use crate::pool::node::Window;
 use crate::pool::{Judge, Node, PoolStatus, State, Status};
 use crate::probe::{Cause, Class, Observation};
 use crate::store::{StoredNode, StoredPool};
@@ -47,6 +50,14 @@ pub struct PoolMachine {
     pub running: Running,
     /// When the ACTIVE node's first bad observation came, while it is in doubt.
     pub doubt_since: Option<Time>,
+    /// Since when the ACTIVE node, at FAIL, is held in doubt.
+    pub held_since: Option<Time>,
+    /// Since when the ACTIVE node is at FAIL while a good one waits for `recover`.
+    pub barred_since: Option<Time>,
+    /// What is left of recoveries without an operator.
+    pub bucket: Bucket,
+    /// No node of the instance answers: nothing is to be gained by looking closely.
+    pub cut_off: bool,
     /// The rules by which the alarm about a last node has been given.
     pub alarmed: Vec<u16>,
     /// The gate of a planned hand-over.
@@ -90,6 +101,10 @@ impl PoolMachine {
             status: stored.map_or(PoolStatus::Ok, |s| s.status),
             running: Running::No,
             doubt_since: None,
+            held_since: None,
+            barred_since: None,
+            bucket: Bucket::default(),
+            cut_off: false,
             alarmed: Vec::new(),
             gate: HandOverGate::default(),
             findings: vec![None; nodes.len()],
@@ -105,6 +120,8 @@ impl PoolMachine {
             node.observed_ms = stored.observed_ms;
             node.changed_ms = stored.changed_ms;
             node.stored_message.clone_from(&stored.message);
+            // How long it has been one already nobody knows.
+            node.standby_since = (stored.state == State::Standby).then_some(now.mono);
         }
         if let Some(stored) = stored {
             for (i, node) in config_nodes(&pool.nodes) {
@@ -117,16 +134,26 @@ impl PoolMachine {
     }
 
     /// Takes in an observation; under `mpp` it waits for the cycle to close.
-    pub fn observed(&mut self, now: Now, node: usize, mut observation: Observation, out: &mut Outbox) {
+    pub fn observed(
+        &mut self,
+        now: Now,
+        node: usize,
+        mut observation: Observation,
+        vantage: &mut Vantage,
+        out: &mut Outbox,
+    ) {
         if self.judge.is_removed(node) {
             return;
         }
+        self.discard_if_late(now, node, &mut observation, out);
         let around = self.surroundings();
         let (class, note) = around.class(node, &observation);
         if let Some(note) = note {
             observation.message = note;
         }
+        let (seen, started) = (observation.class(), observation.started);
         self.nodes[node].remember(observation, now.wall_ms);
+        let isolated = self.is_isolated(now, node, seen, started, vantage, out);
         match &self.judge {
             Judge::Mpp { .. } => {
                 self.findings[node] = match class {
@@ -140,10 +167,19 @@ impl PoolMachine {
                 };
             }
             Judge::Safe { .. } => {
-                let evidence = self.surroundings().evidence(node, class, now.mono);
+                self.listen(node, started);
+                let around = Surroundings { isolated, ..self.surroundings() };
+                let mut evidence = around.evidence(node, class, now.mono);
+                if !evidence.is_idle() {
+                    let window = &mut self.nodes[node].window;
+                    window.push(evidence.counts());
+                    evidence.window_bad = window.is_bad();
+                }
                 self.count(node, class);
                 self.evaluate(now, safe::Occasion::Observed(node, evidence), out);
+                self.back_off(node, class, evidence.is_good_standby());
                 self.report_stranded(now, node, out);
+                self.try_auto_recover(now, node, out);
                 self.try_proof(now, out);
             }
         }
@@ -173,15 +209,27 @@ impl PoolMachine {
     /// Runs the tables of `safe` on an occasion and carries out what they decide.
     pub fn evaluate(&mut self, now: Now, occasion: safe::Occasion, out: &mut Outbox) {
         let before = self.before();
-        let due = self.gate.is_due(now.mono);
+        let dues = safe::Dues {
+            hand_back: self.gate.is_due(now.mono)
+                && self.held_down_until().is_none_or(|until| until <= now.mono),
+            heard: self.is_heard(now.mono),
+            doubt_over: self.doubt_is_over(now.mono),
+            last_resort: self.last_resort_is_due(now.mono),
+        };
         let Judge::Safe { model, settings, .. } = &mut self.judge else { return };
-        let verdict = safe::evaluate(model, &safe::table::IN_FORCE, settings, due, occasion);
+        let verdict = safe::evaluate(model, &safe::table::IN_FORCE, settings, dues, occasion);
         let in_doubt = model.in_doubt();
         let handing_over = model.hand_over.is_some();
         if let safe::Occasion::Observed(node, _) = occasion {
             let kept = before.nodes[node].0 == self.judge.state(node);
             self.nodes[node].rule = if kept { verdict.charge } else { verdict.state };
         }
+        // A doubt that holds the last resort back does not start its time anew.
+        let barred = verdict.roles.last().is_some_and(|&(rule, action)| {
+            let held = action == safe::RoleAction::KeepDoubted && self.barred_since.is_some();
+            rule == safe::table::BARRED || held
+        });
+        self.barred_since = if barred { self.barred_since.or(Some(now.mono)) } else { None };
         let active = self.judge.active();
         for &(rule, action) in &verdict.roles {
             self.carry_out(now, rule, action, &before, out);
@@ -192,6 +240,7 @@ impl PoolMachine {
         match (self.doubt_since, in_doubt) {
             (None, true) => {
                 self.doubt_since = Some(now.mono);
+                self.forget_hearing();
                 let text =
                     "first bad observation of the ACTIVE node: it and the stand-ins are looked at closely";
                 out.emit(
@@ -201,6 +250,7 @@ impl PoolMachine {
             }
             (Some(_), false) => {
                 self.doubt_since = None;
+                self.forget_hearing();
                 if before.active == active {
                     let text = "the ACTIVE node answers again".to_string();
                     out.emit(
@@ -230,7 +280,7 @@ impl PoolMachine {
                 self.alarmed.clear();
                 self.blame(active, rule);
             }
-            safe::RoleAction::TakeOver => {
+            safe::RoleAction::TakeOver | safe::RoleAction::LastResort => {
                 self.alarmed.clear();
                 self.blame(before.active, rule);
                 self.blame(active, rule);
@@ -243,8 +293,14 @@ impl PoolMachine {
                     for (name, bar) in self.bars() {
                         text.push_str(&format!("; {name}: {}", bar.sentence()));
                     }
-                    out.emit(now, self.draft(EventKind::LastNode, Severity::Alarm, active, rule, text));
+                    let quiet = rule == safe::table::BARRED && self.config.last_resort == LastResort::Never;
+                    let severity = if quiet { Severity::Warning } else { Severity::Alarm };
+                    out.emit(now, self.draft(EventKind::LastNode, severity, active, rule, text));
                 }
+                self.blame(active, rule);
+            }
+            safe::RoleAction::KeepDoubted => {
+                self.hold_in_doubt(now, rule, out);
                 self.blame(active, rule);
             }
             safe::RoleAction::BeginHandOver => {
@@ -325,6 +381,7 @@ impl PoolMachine {
             nodes: &self.nodes,
             judge: &self.judge,
             doubt_since: self.doubt_since,
+            isolated: false,
         }
     }
 
@@ -389,6 +446,11 @@ impl PoolMachine {
             let (new_state, new_status) = (self.judge.state(i), self.judge.status(i));
             if new_state != state {
                 self.nodes[i].changed_ms = now.wall_ms;
+                self.nodes[i].standby_since = (new_state == State::Standby).then_some(now.mono);
+            }
+            if new_state != state || new_status == Status::Fail {
+                // What led to this is settled by it.
+                self.nodes[i].window = Window::default();
             }
             let stored_count = matches!(self.judge, Judge::Mpp { .. }) && count != self.judge.count(i);
             out.dirty |= new_state != state || new_status != status || stored_count;

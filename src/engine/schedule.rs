@@ -6,6 +6,10 @@ use super::pool_machine::{PoolMachine, Running};
 use super::time::{Duration, Time};
 use crate::config::ProbeMode;
 use crate::pool::{Judge, State};
+use crate::probe::Class;
+
+/// The longest time that a failed node is left alone, unless `interval` is longer.
+pub const BACK_OFF: Duration = Duration::from_secs(5);
 
 /// How a due probe is to be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +34,10 @@ impl PoolMachine {
             (0..self.nodes.len()).filter_map(|i| self.due(i)).map(|d| d.at).min()
         };
         let waiting = self.gate.waits_until(now);
-        [probe, self.gate.deadline(), waiting].into_iter().flatten().min()
+        let held_down = self.held_down_until().filter(|&at| at > now);
+        let held =
+            [self.doubt_timer(now), self.last_resort_timer(now), held_down].into_iter().flatten().min();
+        [probe, self.gate.deadline(), waiting, held].into_iter().flatten().min()
     }
 
     /// Asks for every probe that is due.
@@ -58,18 +65,19 @@ impl PoolMachine {
     fn ask(&mut self, now: Time, node: usize, fresh: bool, out: &mut Outbox) {
         let interval = u64::try_from(self.nodes[node].config.probe.interval.as_nanos()).unwrap_or(u64::MAX);
         let jitter = Duration::from_nanos(out.random(interval / 10));
-        // A kept connection says nothing of the door: whether clients can log in shows at a login.
+        // A kept connection hides what a new client would meet: a changed password, no connection free.
         let login_interval = self.nodes[node].config.probe.login_interval;
-        let last_login = self.nodes[node].schedule.last_login;
-        let fresh = fresh || last_login.is_some_and(|at| now.since(at) >= login_interval);
+        let stale = self.nodes[node].schedule.last_login.is_none_or(|at| now.since(at) >= login_interval);
+        let fresh = fresh || stale;
         let probe = out.probe(NodeRef { pool: self.index, node }, fresh);
         let schedule = &mut self.nodes[node].schedule;
-        schedule.in_flight = Some(probe);
-        schedule.last_started = Some(now);
-        if fresh || last_login.is_none() {
+        if fresh {
             schedule.last_login = Some(now);
         }
+        schedule.in_flight = Some(probe);
+        schedule.last_started = Some(now);
         schedule.hint = false;
+        schedule.reported = false;
         schedule.jitter = jitter;
     }
 
@@ -97,19 +105,57 @@ impl PoolMachine {
         if doubtful || n.schedule.hint || self.proving(node) {
             return Some(Due { at: last + n.config.probe.confirm_interval, fresh: doubtful });
         }
+        if n.schedule.reported {
+            // What new clients meet shows at a login. Reports may come for ever, so logins keep the interval's pace.
+            let at = last + n.config.probe.confirm_interval;
+            let login = n.schedule.last_login.map(|login| login + n.config.probe.interval);
+            return Some(Due { at, fresh: login.is_none_or(|login| login <= at) });
+        }
         match self.running {
             Running::Once(since) if last >= since => None,
             Running::Once(since) => Some(Due { at: since, fresh: false }),
-            _ => Some(Due {
-                at: last + n.config.probe.interval.saturating_sub(n.schedule.jitter),
-                fresh: false,
-            }),
+            _ => {
+                let failed = self.judge.state(node).is_failed();
+                let back_off = if failed { n.schedule.back_off } else { Duration::ZERO };
+                let pause = n.config.probe.interval.max(back_off);
+                Some(Due { at: last + pause.saturating_sub(n.schedule.jitter), fresh: false })
+            }
+        }
+    }
+
+    /// A failed node is looked at ever more slowly, until it is good once or something tells of it.
+    pub(super) fn back_off(&mut self, node: usize, class: Class, good: bool) {
+        let failed = self.judge.state(node).is_failed();
+        let n = &mut self.nodes[node];
+        let pause = &mut n.schedule.back_off;
+        *pause = match class {
+            Class::Blind => *pause,
+            _ if good || !failed => Duration::ZERO,
+            _ => (n.config.probe.interval.max(*pause) * 2).min(BACK_OFF),
+        };
+    }
+
+    /// A host could not reach the node: look early. What has failed already is not worth a look.
+    pub(super) fn reported(&mut self, node: usize) {
+        if node < self.nodes.len() && !self.judge.state(node).is_failed() {
+            self.nodes[node].schedule.reported = true;
+        }
+    }
+
+    /// Something tells that it is worth to look at the node: a lost connection.
+    pub(super) fn hint(&mut self, node: usize) {
+        if let Some(n) = self.nodes.get_mut(node) {
+            n.schedule.hint = true;
+            n.schedule.back_off = Duration::ZERO;
         }
     }
 
     /// Whether a decision waits for this node: it is in doubt itself, may take over, or may be the first ACTIVE.
     pub(super) fn in_question(&self, node: usize) -> bool {
         let Judge::Safe { model, settings, .. } = &self.judge else { return false };
+        if self.cut_off {
+            return false;
+        }
         let member = &model.members[node];
         let failed =
             model.active().is_some_and(|a| model.members[a].ladder.is_failed(settings.fall, settings.rise));
@@ -118,7 +164,8 @@ impl PoolMachine {
             // After the ACTIVE node's fall each stand-in is still looked at once, however that ends.
             State::Standby if failed => model.in_doubt() && !self.seen_since_doubt(node),
             State::Standby => {
-                model.in_doubt() && !member.seen.is_some_and(|e| e.fresh && e.is_good_standby())
+                let seen = member.seen.is_some_and(|e| e.fresh && e.is_good_standby());
+                model.in_doubt() && (!seen || self.owes_hearing(node))
             }
             State::Unknown => model.active().is_none() && u32::from(member.tries) < settings.fall.min(255),
             // The alarm is to say whether `recover` would help.

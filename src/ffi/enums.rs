@@ -234,6 +234,10 @@ pub enum primacy_event_kind {
     PRIMACY_EVENT_LOG = 12,
     /// The subscriber was too slow: `count` events were dropped.
     PRIMACY_EVENT_LOST = 13,
+    /// The prober's own loop is late again and again, and what it did not hear is discarded; or it is in time again.
+    PRIMACY_EVENT_LATE = 14,
+    /// No node answers at all: the prober itself may be cut off, and silence is not counted; or a node answers again.
+    PRIMACY_EVENT_ISOLATED = 15,
 }
 
 /// How urgent an event is.
@@ -310,6 +314,8 @@ same!(primacy_event_kind, EventKind {
     PRIMACY_EVENT_COMMAND = Command, PRIMACY_EVENT_HAND_OVER = HandOver,
     PRIMACY_EVENT_STRANDED = Stranded, PRIMACY_EVENT_POOL_STATUS = PoolStatus,
     PRIMACY_EVENT_STORE = Store, PRIMACY_EVENT_LOG = Log, PRIMACY_EVENT_LOST = Lost,
+    PRIMACY_EVENT_LATE = Late,
+    PRIMACY_EVENT_ISOLATED = Isolated,
 });
 same!(primacy_severity, Severity {
     PRIMACY_SEVERITY_INFO = Info, PRIMACY_SEVERITY_WARNING = Warning, PRIMACY_SEVERITY_ALARM = Alarm,

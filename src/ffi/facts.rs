@@ -157,6 +157,7 @@ unsafe fn take_channel(given: &primacy_channel) -> Result<Channel> {
             0 => None,
             _ => Some(truth(given.applied_all, "channel.applied_all")?),
         },
+        received: None,
     })
 }
 

@@ -4,7 +4,7 @@ use super::names;
 use super::shared::{Handle, Life};
 use super::{Durability, EventFilter, HostObservation, Subscription};
 use crate::config::ProbeMode;
-use crate::engine::{Answer, Command, Engine, Input, NodeRef, Snapshot};
+use crate::engine::{Answer, Command, Engine, Input, NodeRef, ReportOutcome, Snapshot};
 use crate::error::{Error, ErrorCode, Result};
 use crate::io::clock;
 use crate::policy::budget::Budget;
@@ -25,6 +25,12 @@ impl Handle {
         let HostObservation { cause, errno, message, facts } = observation;
         let observation = Observation { cause, errno, message, facts, started: now.mono, ended: now.mono };
         core.give(now, Input::Observed { node, observation })
+    }
+
+    pub(super) fn report(&self, pool: &str, node: &str, outcome: ReportOutcome) -> Result<()> {
+        let mut core = self.open()?;
+        let node = names::node(&core.config, pool, node)?;
+        core.give(clock::now(), Input::Report { node, outcome })
     }
 
     pub(super) fn cycle(&self, pool: &str, pool_status: Option<PoolStatus>) -> Result<()> {

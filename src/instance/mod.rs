@@ -26,7 +26,7 @@ mod shared;
 
 use self::shared::Handle;
 use crate::config::Config;
-use crate::engine::{Answer, Severity, Snapshot};
+use crate::engine::{Answer, ReportOutcome, Severity, Snapshot};
 use crate::error::Result;
 use crate::policy::budget::Budget;
 use crate::pool::PoolStatus;
@@ -168,6 +168,17 @@ impl Instance {
     /// [`crate::ErrorCode::State`] for a pool that the library probes, [`crate::ErrorCode::NotFound`].
     pub fn observe(&self, pool: &str, node: &str, observation: HostObservation) -> Result<()> {
         self.handle.observe(pool, node, observation)
+    }
+
+    /// Says how the host's own attempt to use a node ended. A failure to connect makes the next probe come early, at
+    /// most one per `confirm_interval`; it is never counted itself. Without effect on a node that has failed, under
+    /// policy `mpp`, and in a pool that the host observes.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorCode::NotFound`]; those of the first use.
+    pub fn report(&self, pool: &str, node: &str, outcome: ReportOutcome) -> Result<()> {
+        self.handle.report(pool, node, outcome)
     }
 
     /// Closes a cycle of an externally observed pool.

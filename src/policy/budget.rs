@@ -4,7 +4,8 @@
 //! outside: the operating system's wake-ups and the candidate's own login. A kernel that takes longer to tear a
 //! killed server down begins the fault later.
 
-use crate::config::{PoolConfig, ProbeConfig, ProbeMode, print_duration};
+use crate::config::{OnDoubt, PoolConfig, ProbeConfig, ProbeMode, print_duration};
+use crate::engine::BACK_OFF;
 use crate::engine::time::Duration;
 use crate::pool::PolicyName;
 use crate::probe::Class;
@@ -56,6 +57,10 @@ pub struct Budget {
     pub lines: Vec<BudgetLine>,
     /// Connections that the prober keeps open at each node.
     pub connections_per_node: u32,
+    /// The shortest time between two fresh logins at a node while all is well.
+    pub login_interval: Duration,
+    /// The longest time that a failed node is left alone.
+    pub back_off: Duration,
 }
 
 /// The budget of a pool. The slowest node's settings count.
@@ -66,7 +71,16 @@ pub fn budget(pool: &PoolConfig) -> Budget {
         (false, PolicyName::Safe) => safe_lines(pool),
         (false, PolicyName::Mpp) => mpp_lines(pool),
     };
-    Budget { pool: pool.name.clone(), lines, connections_per_node: u32::from(!external) }
+    Budget {
+        pool: pool.name.clone(),
+        lines,
+        connections_per_node: u32::from(!external),
+        login_interval: pool.nodes.iter().map(|n| n.probe.login_interval).min().unwrap_or_default(),
+        back_off: match pool.policy {
+            PolicyName::Safe => worst(pool, |p| p.interval).max(BACK_OFF),
+            PolicyName::Mpp => worst(pool, |p| p.interval),
+        },
+    }
 }
 
 fn worst(pool: &PoolConfig, of: impl Fn(&ProbeConfig) -> Duration) -> Duration {
@@ -106,10 +120,29 @@ fn safe_lines(pool: &PoolConfig) -> Vec<BudgetLine> {
         BudgetLine {
             class: Class::Silent,
             fault: "host or network silent",
-            worst: Worst::Within(interval + (silence + step).max(step * fall) + MARGIN),
-            formula: format!("interval {i} + silence {s} + timeout {t} + {m}"),
+            // One observation may be held until another node has proven the path.
+            worst: Worst::Within(interval + (silence + step).max(step * (fall + 1)) + MARGIN),
+            formula: if silence + step >= step * (fall + 1) {
+                format!("interval {i} + silence {s} + timeout {t} + {m}")
+            } else {
+                format!("interval {i} + {} x timeout {t} + {m}", fall + 1)
+            },
         },
     ];
+    let unheard = (interval + step * fall).max(interval + (silence + step).max(step * (fall + 1)));
+    let heard = "hung or silent, but a replica still hears it";
+    lines.push(match pool.on_doubt {
+        OnDoubt::Hold => never(Class::Silent, heard, "on_doubt hold: held for as long as that lasts"),
+        OnDoubt::Fail => BudgetLine {
+            class: Class::Silent,
+            fault: heard,
+            worst: Worst::Within(unheard + pool.doubt_deadline + MARGIN),
+            formula: format!(
+                "the slower of the two above + doubt_deadline {}",
+                print_duration(pool.doubt_deadline)
+            ),
+        },
+    });
     if pool.fail_on.is_empty() {
         lines.push(never(Class::Refusing, "server refuses the prober", "alive: it stops at OK_CRITICAL"));
     } else {
@@ -181,6 +214,15 @@ impl fmt::Display for Budget {
                 line.formula
             )?;
         }
-        writeln!(f, "  connections kept at each node: {}", self.connections_per_node)
+        write!(f, "  connections kept at each node: {}", self.connections_per_node)?;
+        if self.connections_per_node > 0 {
+            let (login, back_off) = (print_duration(self.login_interval), print_duration(self.back_off));
+            write!(
+                f,
+                "; a fresh login every {login} and with each probe of a doubt; \
+                 a failed node is probed every {back_off} at the slowest"
+            )?;
+        }
+        writeln!(f)
     }
 }

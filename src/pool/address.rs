@@ -35,6 +35,16 @@ pub struct Address {
 }
 
 impl Address {
+    /// Whether packets to it never leave this machine: a socket's path, a loopback address, or `localhost`
+    /// (RFC 6761, section 6.3).
+    pub fn is_local(&self) -> bool {
+        match &self.host {
+            Host::Ip(ip) => ip.is_loopback(),
+            Host::Name(name) => name == "localhost" || name.ends_with(".localhost"),
+            Host::Unix(_) => true,
+        }
+    }
+
     /// Parses `10.0.1.11:3306`, `[2001:db8::11]:3306`, `db1.example:3306`, `unix:/path`; the port may be left
     /// out and is 3306 then.
     ///

@@ -18,6 +18,8 @@ pub struct Surroundings<'a> {
     pub judge: &'a Judge,
     /// When the ACTIVE node's first bad observation came, while it is in doubt.
     pub doubt_since: Option<Time>,
+    /// No node of the instance has answered since the observed one fell silent.
+    pub isolated: bool,
 }
 
 /// Errors of a receiving thread that tell of its source or the way to it, not of the replica:
@@ -74,6 +76,8 @@ impl Surroundings<'_> {
             class,
             fail_on: self.config.fail_on.contains(&cause),
             silence_due: self.silence_due(node, now),
+            isolated: self.isolated,
+            window_bad: false,
             lag_only: cause == Cause::ReplicationLag,
             source_in_doubt: told
                 && channels.iter().any(|c| c.io != ThreadState::Running)
@@ -94,14 +98,7 @@ impl Surroundings<'_> {
 
     /// Whether the source of a channel is a member of this pool that is in doubt or has failed.
     fn source_in_doubt(&self, node: usize, channel: &Channel) -> bool {
-        let address = Address::parse(&channel.source).ok();
-        let source = self
-            .nodes
-            .iter()
-            .position(|n| Some(&n.config.address) == address.as_ref())
-            // In a ring of two the source is the other one, whatever name the replica knows it by.
-            .or(if self.nodes.len() == 2 { Some(1 - node) } else { None });
-        source.filter(|&s| s != node).is_some_and(|s| {
+        source_of(self.nodes, node, channel).is_some_and(|s| {
             self.judge.state(s).is_failed()
                 || self.judge.waits_for_recover(s)
                 || self.nodes[s].last.as_ref().is_some_and(|o| !o.class().answered())
@@ -133,4 +130,15 @@ impl Surroundings<'_> {
             (None, _) => within(self.nodes[node].last_lag),
         })
     }
+}
+
+/// The member of the pool from which a channel of this node receives.
+pub fn source_of(nodes: &[Node], node: usize, channel: &Channel) -> Option<usize> {
+    let address = Address::parse(&channel.source).ok();
+    let source = nodes
+        .iter()
+        .position(|n| Some(&n.config.address) == address.as_ref())
+        // In a ring of two the source is the other one, whatever name the replica knows it by.
+        .or(if nodes.len() == 2 { Some(1 - node) } else { None });
+    source.filter(|&s| s != node)
 }

@@ -21,6 +21,14 @@ pub struct Node {
     pub last_lag: Option<Duration>,
     /// When the present silence began.
     pub silent_since: Option<Time>,
+    /// Observations in a row that were discarded because the prober itself was late.
+    pub late: u32,
+    /// The last observations that counted.
+    pub window: Window,
+    /// What it hears of the ACTIVE node while that is in doubt.
+    pub hearing: Hearing,
+    /// Since when it is a stand-in, in this life.
+    pub standby_since: Option<Time>,
     /// Message as stored, until the first observation of this life.
     pub stored_message: String,
     /// The rule that last judged the node.
@@ -35,6 +43,42 @@ pub struct Node {
     pub schedule: Schedule,
 }
 
+/// The last twenty observations that said something, the latest in the lowest bit; bad ones are 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Window {
+    bits: u32,
+    filled: u32,
+}
+
+impl Window {
+    /// How many observations it holds.
+    pub const LENGTH: u32 = 20;
+    /// So many bad ones of a full window are too many.
+    pub const BAD: u32 = 12;
+
+    /// Takes one in.
+    pub fn push(&mut self, bad: bool) {
+        self.bits = (self.bits << 1 | u32::from(bad)) & ((1 << Window::LENGTH) - 1);
+        self.filled = (self.filled + 1).min(Window::LENGTH);
+    }
+
+    /// Whether it is full and 60 % of it are bad.
+    pub fn is_bad(&self) -> bool {
+        self.filled == Window::LENGTH && self.bits.count_ones() >= Window::BAD
+    }
+}
+
+/// What a replica has heard of the ACTIVE node since that came into doubt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hearing {
+    /// Good observations that began after the ACTIVE node's first bad one.
+    pub looks: u32,
+    /// The token of what was received by the last of them, and when that one began.
+    pub last: Option<(u64, Time)>,
+    /// The latest time after which something is known to have been received.
+    pub heard: Option<Time>,
+}
+
 /// When a node was and will be probed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Schedule {
@@ -42,10 +86,14 @@ pub struct Schedule {
     pub in_flight: Option<u64>,
     /// When the last probe began.
     pub last_started: Option<Time>,
-    /// When a login was last asked for; a connection that had to be made anew in between does not count.
+    /// When a probe with a fresh login was last asked for.
     pub last_login: Option<Time>,
     /// The kept connection was lost: look soon.
     pub hint: bool,
+    /// A host could not reach it: look soon.
+    pub reported: bool,
+    /// How long a failed node is left alone; zero for no longer than any other.
+    pub back_off: Duration,
     /// Taken off the interval, so that many probers do not march in step.
     pub jitter: Duration,
 }
@@ -61,6 +109,10 @@ impl Node {
             told: false,
             last_lag: None,
             silent_since: None,
+            late: 0,
+            standby_since: None,
+            hearing: Hearing::default(),
+            window: Window::default(),
             stored_message: String::new(),
             rule: 0,
             observed_ms: 0,

@@ -59,6 +59,9 @@ pub struct Channel {
     pub lag: Option<Duration>,
     /// Whether all that was received has been applied, where the server tells.
     pub applied_all: Option<bool>,
+    /// A token of what was received so far, heartbeats included where the server counts them: if it changes, the
+    /// source has been heard in between. Nothing else can be told from it.
+    pub received: Option<u64>,
 }
 
 /// What a probe learnt beside the cause. Everything may be unknown.

@@ -23,9 +23,11 @@ enum Field {
     ReadPosition,
     AppliedFile,
     AppliedPosition,
+    Heartbeats,
+    GtidIo,
 }
 
-const FIELDS: usize = Field::AppliedPosition as usize + 1;
+const FIELDS: usize = Field::GtidIo as usize + 1;
 
 /// Where a column is under any of its names: MySQL's new one first, then the one that MariaDB and older servers have.
 const NAMES: [(Field, &[&str]); FIELDS] = [
@@ -43,6 +45,8 @@ const NAMES: [(Field, &[&str]); FIELDS] = [
     (Field::ReadPosition, &["Read_Source_Log_Pos", "Read_Master_Log_Pos"]),
     (Field::AppliedFile, &["Relay_Source_Log_File", "Relay_Master_Log_File"]),
     (Field::AppliedPosition, &["Exec_Source_Log_Pos", "Exec_Master_Log_Pos"]),
+    (Field::Heartbeats, &["Slave_received_heartbeats"]),
+    (Field::GtidIo, &["Gtid_IO_Pos"]),
 ];
 
 /// Where the fields are in a server's result. Found once per server and kept while the columns stay the same, for
@@ -137,7 +141,23 @@ impl Row<'_> {
             error,
             lag: self.number(Field::Lag).map(Duration::from_secs),
             applied_all: self.applied_all(),
+            received: self.received(),
         }
+    }
+
+    /// The place up to which the source was read, as a hash (FNV-1a). MariaDB counts its heartbeats here too; MySQL
+    /// does that in a table of its own, so there only events show.
+    fn received(&self) -> Option<u64> {
+        self.get(Field::ReadFile).filter(|file| !file.is_empty())?;
+        self.get(Field::ReadPosition)?;
+        let fields = [Field::ReadFile, Field::ReadPosition, Field::Heartbeats, Field::GtidIo];
+        let mut hash = 0xcbf2_9ce4_8422_2325u64;
+        for field in fields {
+            for &byte in self.get(field).unwrap_or_default().iter().chain([&0]) {
+                hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+            }
+        }
+        Some(hash)
     }
 
     /// Whether the position that is executed is the position that was read. A server that has just turned to a new

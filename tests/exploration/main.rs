@@ -15,7 +15,7 @@ use primacy::pool::NodeType::{self, Primary, Secondary};
 use search::{Checks, Found, explore};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
-use world::{Pool, in_force, letters};
+use world::{DUES, NONE, Pool, in_force, letters};
 
 const PRIMARY: &[NodeType] = &[Primary];
 const SECONDARY: &[NodeType] = &[Secondary];
@@ -91,10 +91,11 @@ fn two_nodes() {
         with(Failback::Auto, Pool::new("ring", RING, 1, 1)),
         with(Failback::Manual, Pool::new("ring", RING, 1, 1)),
         Pool::new("two SECONDARYs", PEERS, 1, 1),
-        Pool { dues: &[false], ..fewer(Pool::new("ring", RING, 2, 2), &MANY, &SOME) },
+        Pool { dues: &[NONE], ..fewer(Pool::new("ring", RING, 2, 2), &MANY, &SOME) },
+        Pool { dues: DUES, ..fewer(Pool::new("ring, every clock", RING, 2, 2), &DOUBT, &SOME) },
         Pool {
             remove: false,
-            dues: &[false],
+            dues: &[NONE],
             ..fewer(
                 Pool::new("ring, none removed", RING, 4, 4),
                 &["good", "gone", "refusing", "lag-within", "repl-sql-stopped"],
@@ -109,12 +110,14 @@ fn two_nodes() {
 }
 
 /// One letter of each kind that rules tell apart.
-const MANY: [&str; 12] = [
+const MANY: [&str; 14] = [
     "good",
     "good-stale",
     "gone",
     "silent-due",
     "silent-not-due",
+    "silent-isolated",
+    "gone-window",
     "refusing",
     "refusing-listed",
     "repl-sql-stopped",
@@ -123,14 +126,17 @@ const MANY: [&str; 12] = [
     "read-only",
     "blind",
 ];
+/// What makes a doubt, holds it and ends it.
+const DOUBT: [&str; 8] =
+    ["good", "good-stale", "gone", "hung", "silent-due", "silent-not-due", "refusing-listed", "blind"];
 const SOME: [&str; 4] = ["good", "gone", "refusing", "blind"];
 
 #[test]
 fn three_nodes() {
     let seven = ["good", "good-stale", "gone", "refusing", "repl-sql-stopped", "read-only", "blind"];
     let pools = [
-        Pool { dues: &[false], ..fewer(Pool::new("three", THREE, 1, 1), &seven, &["gone", "refusing"]) },
-        Pool { dues: &[false], ..fewer(Pool::new("three", THREE, 2, 2), &["good", "gone"], &["gone"]) },
+        Pool { dues: &[NONE], ..fewer(Pool::new("three", THREE, 1, 1), &seven, &["gone", "refusing"]) },
+        Pool { dues: &[NONE], ..fewer(Pool::new("three", THREE, 2, 2), &["good", "gone"], &["gone"]) },
     ];
     explore_all("3 nodes", &pools);
 }
@@ -138,9 +144,9 @@ fn three_nodes() {
 #[test]
 fn four_nodes() {
     let pools = [
-        Pool { dues: &[false], ..fewer(Pool::new("four", FOUR, 1, 1), &["good", "gone"], &["gone"]) },
+        Pool { dues: &[NONE], ..fewer(Pool::new("four", FOUR, 1, 1), &["good", "gone"], &["gone"]) },
         Pool {
-            dues: &[false],
+            dues: &[NONE],
             remove: false,
             ..fewer(
                 Pool::new("four, none removed", FOUR, 1, 1),
@@ -165,7 +171,7 @@ fn manual_failback_is_manual() {
 #[test]
 fn the_short_form_of_the_last_observation_loses_nothing() {
     let checks = Checks { ends: false, ..EVERYTHING };
-    let short = Pool { dues: &[false], ..Pool::new("ring", RING, 1, 1) };
+    let short = Pool { dues: &[NONE], ..Pool::new("ring", RING, 1, 1) };
     let full = Pool { full: true, ..short.clone() };
     let shorten = |pool: &Pool| {
         let mut found = explore(pool, &in_force(), checks);
@@ -205,6 +211,10 @@ fn mutant_pools() -> Vec<Pool> {
         Pool::new("PRIMARY alone", PRIMARY, 4, 4),
         fewer(Pool::new("ring", RING, 1, 1), &five, &["good", "gone"]),
         fewer(Pool::new("ring", RING, 2, 2), &["good", "gone"], &["good", "gone"]),
+        Pool {
+            dues: DUES,
+            ..fewer(Pool::new("ring, every clock", RING, 1, 1), &["good", "gone", "hung"], &["good", "gone"])
+        },
         Pool { constant: letters(&["good", "gone"]), ..Pool::new("ring", RING, 1, 1) },
     ]
 }
@@ -221,7 +231,7 @@ fn every_altered_rule_is_caught() {
             // First the properties alone on the small pools, then the prose as well on all.
             let alone = Checks { oracle: false, ..EVERYTHING };
             let by = m.run(|tables| {
-                let small = pools[..4].iter().find_map(|p| explore(p, tables, alone).broken);
+                let small = pools[..5].iter().find_map(|p| explore(p, tables, alone).broken);
                 let property = small.map(|(name, _)| (true, name));
                 property.or_else(|| {
                     pools

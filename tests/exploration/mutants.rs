@@ -46,6 +46,8 @@ facts! { CHARGE_FACTS: ChargeView {
     "active", 2, |v, n| v.active = n == 1;
     "fail_on", 2, |v, n| v.evidence.fail_on = n == 1;
     "silence_due", 2, |v, n| v.evidence.silence_due = n == 1;
+    "isolated", 2, |v, n| v.evidence.isolated = n == 1;
+    "window_bad", 2, |v, n| v.evidence.window_bad = n == 1;
     "lag_only", 2, |v, n| v.evidence.lag_only = n == 1;
     "source_in_doubt", 2, |v, n| v.evidence.source_in_doubt = n == 1;
     "applies", 2, |v, n| v.evidence.applies = n == 1;
@@ -71,6 +73,10 @@ facts! { ROLE_FACTS: RoleView {
     "active_failed", 2, |v, n| v.active_failed = n == 1;
     "in_doubt", 2, |v, n| v.in_doubt = n == 1;
     "candidate", 2, |v, n| v.candidate = n == 1;
+    "unheard", 2, |v, n| v.unheard = n == 1;
+    "heard", 2, |v, n| v.heard = n == 1;
+    "last_resort", 2, |v, n| v.last_resort = n == 1;
+    "doubt_over", 2, |v, n| v.doubt_over = n == 1;
     "settled", 2, |v, n| v.settled = n == 1;
     "barred_by_recover", 2, |v, n| v.barred_by_recover = n == 1;
     "primary_due", 2, |v, n| v.primary_due = n == 1;
@@ -100,7 +106,7 @@ impl View for ChargeView {
     }
     fn outcomes() -> Vec<Step> {
         let towards = [Status::OkWarn, Status::OkCritical].map(Step::Towards);
-        [Step::Hold, Step::Down, Step::Up].into_iter().chain(towards).collect()
+        [Step::Hold, Step::Down, Step::Up, Step::Foot].into_iter().chain(towards).collect()
     }
 }
 
@@ -131,6 +137,10 @@ impl View for RoleView {
         active_failed: false,
         in_doubt: false,
         candidate: false,
+        unheard: false,
+        heard: false,
+        doubt_over: false,
+        last_resort: false,
         settled: false,
         barred_by_recover: false,
         primary_due: false,
@@ -147,7 +157,17 @@ impl View for RoleView {
     }
     fn outcomes() -> Vec<RoleAction> {
         use RoleAction::*;
-        vec![Keep, Elect, TakeOver, KeepLast, BeginHandOver, CompleteHandOver, AbandonHandOver]
+        vec![
+            Keep,
+            Elect,
+            TakeOver,
+            LastResort,
+            KeepLast,
+            KeepDoubted,
+            BeginHandOver,
+            CompleteHandOver,
+            AbandonHandOver,
+        ]
     }
 }
 

@@ -3,15 +3,15 @@
 
 use super::world::{Transition, short};
 use primacy::config::Failback;
-use primacy::policy::safe::{Evidence, Ladder, Member, Model, Occasion, RoleAction, Settings, Step};
+use primacy::policy::safe::{Dues, Evidence, Ladder, Member, Model, Occasion, RoleAction, Settings, Step};
 use primacy::pool::{NodeType, State, Status};
 use primacy::probe::Class;
 
-/// "What may fail an ACTIVE: gone, hung, silent", silent only as its time is up, and refusing if `fail_on` lists it.
+/// "What may fail an ACTIVE: gone, hung, silent", silent only as its time is up and while others answer, and refusing if `fail_on` lists it.
 pub fn fails(e: Evidence) -> bool {
     match e.class {
         Class::Gone | Class::Hung => true,
-        Class::Silent => e.silence_due,
+        Class::Silent => e.silence_due && !e.isolated,
         Class::Refusing => e.fail_on,
         _ => false,
     }
@@ -31,6 +31,11 @@ pub fn may_take_over(m: &Member) -> bool {
     proof && m.state == State::Standby && !m.held && !m.removed
 }
 
+/// "A good node barred only because it waits for `recover`."
+pub fn could_be_last_resort(m: &Member) -> bool {
+    m.held && may_take_over(&Member { held: false, state: State::Standby, ..m.clone() })
+}
+
 /// Who is preferred: the PRIMARY, then the order of configuration.
 pub fn heir_apparent(model: &Model, fit: impl Fn(&Member) -> bool) -> Option<usize> {
     let primary = model.members.iter().position(|m| m.node_type == NodeType::Primary && fit(m));
@@ -47,11 +52,19 @@ pub fn in_doubt(model: &Model) -> bool {
     bad && a.ladder.is_down()
 }
 
+/// "Before an ACTIVE is failed for hung or silent: only fresh evidence holds; then hold, until the deadline."
+pub fn held_by_doubt(active: &Member, dues: Dues) -> bool {
+    let says_nothing = active.seen.is_some_and(|e| matches!(e.class, Class::Hung | Class::Silent));
+    says_nothing && dues.heard && !dues.doubt_over
+}
+
 fn charge(e: Evidence, active: bool) -> (u16, Step) {
     match e.class {
+        _ if fails(e) && e.window_bad => (214, Step::Foot),
         Class::Ok => (212, Step::Up),
         Class::Gone => (203, Step::Down),
         Class::Hung => (204, Step::Down),
+        Class::Silent if e.isolated => (213, Step::Hold),
         Class::Silent if e.silence_due => (205, Step::Down),
         Class::Silent => (206, Step::Hold),
         Class::Refusing if e.fail_on => (202, Step::Down),
@@ -82,7 +95,7 @@ fn becomes(was: &Member, now: &Member, e: Evidence, s: &Settings) -> (u16, State
     }
 }
 
-fn roles(model: &Model, s: &Settings, due: bool, occasion: Occasion) -> Vec<(u16, RoleAction)> {
+fn roles(model: &Model, s: &Settings, dues: Dues, occasion: Occasion) -> Vec<(u16, RoleAction)> {
     let mut done = Vec::new();
     let doubt = in_doubt(model);
     let mut handing_over = false;
@@ -104,8 +117,13 @@ fn roles(model: &Model, s: &Settings, due: bool, occasion: Occasion) -> Vec<(u16
     done.push(match active {
         Some(a) if a.ladder.is_failed(s.fall, s.rise) => {
             let held = |m: &Member| m.held && !m.removed && m.seen.is_some_and(good);
+            let last = dues.last_resort && model.members.iter().any(could_be_last_resort);
             match candidate {
+                _ if held_by_doubt(a, dues) && (candidate.is_some() || last) => {
+                    (253, RoleAction::KeepDoubted)
+                }
                 Some(_) => (245, RoleAction::TakeOver),
+                None if last => (254, RoleAction::LastResort),
                 None if model.members.iter().any(held) => (246, RoleAction::KeepLast),
                 None => (247, RoleAction::KeepLast),
             }
@@ -116,7 +134,7 @@ fn roles(model: &Model, s: &Settings, due: bool, occasion: Occasion) -> Vec<(u16
                 let asked = p.owed || s.failback == Failback::Auto;
                 asked && may_take_over(p) && p.ladder.status(s.fall, s.rise) == Status::Ok
             });
-            match ready && due && !doubt && !handing_over {
+            match ready && dues.hand_back && !doubt && !handing_over {
                 true => (251, RoleAction::BeginHandOver),
                 false => (252, RoleAction::Keep),
             }
@@ -174,7 +192,7 @@ pub fn check(t: &Transition<'_>) -> Result<(), String> {
             }
         }
     }
-    let actions = roles(&want, s, t.action.due(), t.action.occasion());
+    let actions = roles(&want, s, t.action.dues(), t.action.occasion());
     for &(_, action) in &actions {
         carry_out(&mut want, s, action);
     }
@@ -197,10 +215,10 @@ fn carry_out(m: &mut Model, s: &Settings, action: RoleAction) {
     let candidate = heir_apparent(m, may_take_over);
     let mut to = None;
     match action {
-        RoleAction::Keep | RoleAction::KeepLast => {}
+        RoleAction::Keep | RoleAction::KeepLast | RoleAction::KeepDoubted => {}
         RoleAction::Elect => to = candidate,
-        RoleAction::TakeOver => {
-            to = candidate;
+        RoleAction::TakeOver | RoleAction::LastResort => {
+            to = candidate.or_else(|| heir_apparent(m, could_be_last_resort));
             if let Some(old) = active.map(|a| &mut m.members[a]) {
                 let answers = old.seen.is_some_and(|e| matches!(e.class, Class::Refusing));
                 old.state = if answers { State::FailedOnline } else { State::FailedOffline };
@@ -223,6 +241,7 @@ fn carry_out(m: &mut Model, s: &Settings, action: RoleAction) {
     }
     if let Some(new) = to.map(|to| &mut m.members[to]) {
         new.state = State::Active;
+        new.held = false;
         new.owed = false;
         new.ladder.clear();
     }

@@ -1,10 +1,10 @@
 //! What must hold at every transition, whatever the tables say, and where every path must end.
 
-use super::oracle::{fails, good, in_doubt, may_take_over};
-use super::world::{LETTERS, Move, Pool, Transition};
+use super::oracle::{could_be_last_resort, fails, good, held_by_doubt, in_doubt, may_take_over};
+use super::world::{LETTERS, Move, NONE, Pool, Transition};
 use primacy::config::Failback;
 use primacy::policy::safe::table;
-use primacy::policy::safe::{HandOver, Model, Occasion, Step, Tables, evaluate};
+use primacy::policy::safe::{HandOver, Member, Model, Occasion, Step, Tables, evaluate};
 use primacy::pool::{NodeType, State, Status};
 use primacy::probe::Class;
 
@@ -62,7 +62,7 @@ fn leaving(t: &Transition<'_>) -> Result<(), Broken> {
     let (was, now) = (&t.before.members[a], &t.after.members[a]);
     let worst = match e.class {
         _ if fails(e) => {
-            let more = (was.ladder.steps(s.rise) + 1).min(s.fall);
+            let more = if e.window_bad { s.fall } else { (was.ladder.steps(s.rise) + 1).min(s.fall) };
             return hold("P3 what fails an ACTIVE", !kept || now.ladder.steps(s.rise) == more, || {
                 format!("a failing observation counted from {:?} to {:?}", was.ladder, now.ladder)
             });
@@ -79,7 +79,7 @@ fn leaving(t: &Transition<'_>) -> Result<(), Broken> {
     hold("P3 what fails an ACTIVE", !kept || status <= worst, || {
         format!("{:?} brought the ACTIVE node from {} to {status}", e.class, t.before.status(a, s))
     })?;
-    let idle = e.class == Class::Blind || (e.class == Class::Silent && !e.silence_due);
+    let idle = e.class == Class::Blind || (e.class == Class::Silent && !fails(e));
     hold("P3 what fails an ACTIVE", !idle || was.ladder == now.ladder, || {
         "what says nothing counted".into()
     })?;
@@ -110,7 +110,12 @@ fn arriving(t: &Transition<'_>) -> Result<(), Broken> {
     hold("P7 who may take over", proof, || format!("node {new} took the role on {:?}", now.seen))?;
     let seen_now = t.action.evidence().is_some_and(|(node, _)| node == new);
     let stood_by = was.state == State::Standby || (seen_now && was.state != State::Active);
-    hold("P7 who may take over", stood_by && !was.held && !was.removed, || {
+    // The last resort: the time is up, and nobody else may.
+    let resort = t.action.dues().last_resort
+        && old.is_some()
+        && could_be_last_resort(was)
+        && !t.after.members.iter().any(may_take_over);
+    hold("P7 who may take over", resort || (stood_by && !was.held && !was.removed), || {
         format!("node {new} took the role from {:?}", was.state)
     })?;
     let first = t.after.preference().find(|&i| i == new || may_take_over(&t.after.members[i]));
@@ -123,16 +128,30 @@ fn arriving(t: &Transition<'_>) -> Result<(), Broken> {
 /// A node that failed as ACTIVE waits for `recover`.
 fn held(t: &Transition<'_>) -> Result<(), Broken> {
     for (i, (was, now)) in t.before.members.iter().zip(&t.after.members).enumerate() {
-        let recovered = matches!(t.action, Move::RecoverPool) || t.action == Move::Recover(i);
+        let by_itself = t.action == Move::AutoRecover(i);
+        let recovered = matches!(t.action, Move::RecoverPool) || t.action == Move::Recover(i) || by_itself;
+        let resort = t.action.dues().last_resort && t.after.active() == Some(i);
+        let recovered = recovered || resort;
         hold("P9 held", !was.held || now.held || recovered, || format!("node {i} no longer waits"))?;
         let idle = was.removed || was.state == now.state || now.state == State::FailedOnline;
-        let may = idle || now.state == State::FailedOffline || (recovered && now.state == State::Unknown);
+        let may =
+            idle || now.state == State::FailedOffline || (recovered && now.state == State::Unknown) || resort;
         let taken_out = t.action == Move::Remove(i) && now.state == State::Unknown;
         hold("P9 held", !was.held || may || taken_out, || format!("held node {i} became {}", now.state))?;
         let lost = t.before.active() == Some(i) && now.state.is_failed();
         hold("P9 held", was.held || now.held == lost, || format!("node {i} held: {}", now.held))?;
     }
     Ok(())
+}
+
+/// What was held by a doubt may move at any look, for nobody may hear it any more.
+fn may_be_released(t: &Transition<'_>) -> bool {
+    t.before.active().is_some_and(|a| {
+        let silent = t.before.members[a].seen.is_some_and(|e| matches!(e.class, Class::Hung | Class::Silent));
+        let failed = t.before.status(a, &t.pool.settings) == Status::Fail;
+        let heir = |m: &Member| may_take_over(m) || (t.action.dues().last_resort && could_be_last_resort(m));
+        failed && silent && t.before.members.iter().any(heir)
+    })
 }
 
 fn hand_over(t: &Transition<'_>) -> Result<(), Broken> {
@@ -156,6 +175,7 @@ fn hand_over(t: &Transition<'_>) -> Result<(), Broken> {
         (Move::Proven, Some(h)) => {
             hold(name, t.after.active() == Some(h.to), || "a proven hand-over did not move the role".into())
         }
+        (Move::Proven | Move::Expired, None) if may_be_released(t) => Ok(()),
         (Move::Proven, None) => hold(name, t.before == t.after, || "a proof without a hand-over".into()),
         (Move::Expired, over) => {
             let still = t.before.members == t.after.members && t.after.hand_over.is_none();
@@ -204,6 +224,19 @@ fn commands(t: &Transition<'_>) -> Result<(), Broken> {
             let reset = t.between.members[i].state == State::Unknown && !t.between.members[i].held;
             hold(name, answer.is_err() || reset, || "recover did not start the node again".into())
         }
+        Move::AutoRecover(i) => {
+            let m = &t.before.members[i];
+            let in_order = m.seen.is_some_and(good)
+                && m.ladder.status(t.pool.settings.fall, t.pool.settings.rise) == Status::Ok;
+            let may = m.held && !m.removed && in_order && t.before.active().is_some();
+            let want = if may { is(table::AUTO_RECOVER) } else { no(table::AUTO_RECOVER_REFUSED) };
+            hold(name, want, || format!("a recovery by itself of {m:?}: {answer:?}"))?;
+            let now = &t.between.members[i];
+            let reset = now.state == State::Unknown && !now.held && now.owed == m.owed;
+            hold(name, !may || reset, || {
+                "a recovery by itself did not start the node again, or promised a role".into()
+            })
+        }
         Move::RecoverPool => {
             let left = t.between.members.iter().any(|m| m.state.is_failed() || m.held && !m.removed);
             hold(name, is(table::RECOVER_POOL) && !left, || "a node is still failed".into())
@@ -249,7 +282,7 @@ fn ladders(t: &Transition<'_>) -> Result<(), Broken> {
             hold(name, was.ladder == now.ladder, || format!("node {i} moved without being seen"))?;
             continue;
         };
-        if s.fall >= 4 && s.rise >= 4 {
+        if s.fall >= 4 && s.rise >= 4 && !(fails(e) && e.window_bad) {
             let apart = (old as i32 - new as i32).abs();
             hold(name, apart <= 1, || format!("node {i} went from {old} to {new} at once"))?;
         }
@@ -264,7 +297,8 @@ fn ladders(t: &Transition<'_>) -> Result<(), Broken> {
         // A stand-in's own faults count against it; what is not its own, and mere lag, cannot fail it.
         let own = fails(e) || (e.class == Class::Replication && !good(e));
         if own && now.state != State::Active {
-            let more = (was.ladder.steps(s.rise) + 1).min(s.fall);
+            let at_once = fails(e) && e.window_bad;
+            let more = if at_once { s.fall } else { (was.ladder.steps(s.rise) + 1).min(s.fall) };
             hold(name, now.ladder.steps(s.rise) == more, || {
                 format!("{:?} of node {i} did not count", e.class)
             })?;
@@ -272,7 +306,7 @@ fn ladders(t: &Transition<'_>) -> Result<(), Broken> {
             let steps = (was.ladder.steps(s.rise), now.ladder.steps(s.rise));
             hold(name, own || steps.1 <= steps.0, || format!("{:?} counted against node {i}", e.class))?;
         }
-        let idle = e.class == Class::Blind || (e.class == Class::Silent && !e.silence_due);
+        let idle = e.class == Class::Blind || (e.class == Class::Silent && !fails(e));
         hold(name, !idle || was.ladder == now.ladder, || "what says nothing counted".into())?;
         let shown = match e.class {
             Class::Refusing if !e.fail_on => Status::OkCritical,
@@ -331,13 +365,25 @@ fn states(t: &Transition<'_>) -> Result<(), Broken> {
 fn rest(t: &Transition<'_>) -> Result<(), Broken> {
     let name = "P11 nothing left undone";
     let s = &t.pool.settings;
-    hold(name, t.action != Move::Look(false) || t.before == t.after, || {
+    let candidate = t.after.members.iter().any(may_take_over);
+    let released = may_be_released(t);
+    hold(name, t.action != Move::Look(NONE) || released || t.before == t.after, || {
         "a second look changed the pool".into()
     })?;
-    let candidate = t.after.members.iter().any(may_take_over);
+    if let (Some(a), true) = (t.before.active(), released) {
+        let held = held_by_doubt(&t.before.members[a], t.action.dues());
+        let moved = t.after.active() != Some(a);
+        let looked = matches!(t.action, Move::Look(_));
+        hold("P15 doubt", !looked || moved != held, || {
+            format!("an ACTIVE node that says nothing, at FAIL: moved {moved}, heard by a replica {held}")
+        })?;
+    }
     match t.after.active() {
         Some(a) => {
-            let left = t.after.status(a, s) == Status::Fail && candidate;
+            let doubted = held_by_doubt(&t.after.members[a], t.action.dues());
+            let refused = matches!(t.command, Some(Err(_)));
+            let last = t.action.dues().last_resort && t.after.members.iter().any(could_be_last_resort);
+            let left = t.after.status(a, s) == Status::Fail && (candidate || last) && !doubted && !refused;
             hold(name, !left, || "the ACTIVE node is at FAIL while another may take over".into())?;
             let began = t.after.hand_over.is_some() || t.before.hand_over.is_some();
             let primary = t.after.members.iter().find(|m| m.node_type == NodeType::Primary);
@@ -345,7 +391,10 @@ fn rest(t: &Transition<'_>) -> Result<(), Broken> {
                 let asked = p.owed || s.failback == Failback::Auto;
                 asked && may_take_over(p) && p.ladder.status(s.fall, s.rise) == Status::Ok
             });
-            let late = t.action == Move::Look(true) && wanted && !began && !in_doubt(t.after);
+            let late = matches!(t.action, Move::Look(dues) if dues.hand_back)
+                && wanted
+                && !began
+                && !in_doubt(t.after);
             hold(name, !late, || "the PRIMARY is to get the role, and no hand-over began".into())
         }
         None => {
@@ -368,7 +417,7 @@ pub fn forced_open(pool: &Pool, tables: &Tables<'_>, from: &Model) -> Result<(),
     let mut model = from.clone();
     model.hand_over = Some(HandOver { to });
     let may = may_take_over(&model.members[to]) && !in_doubt(&model);
-    evaluate(&mut model, tables, &pool.settings, false, Occasion::Proven);
+    evaluate(&mut model, tables, &pool.settings, NONE, Occasion::Proven);
     let moved = model.active() == Some(to);
     hold("P10 hand-over", moved == may, || {
         format!("a proof with a hand-over forced open moved the role: {moved}, right: {may}")
@@ -401,12 +450,11 @@ pub fn ends_well(
     let bound = s.fall.max(s.rise) + 2;
     for _ in 0..bound {
         for (i, &e) in seen.iter().enumerate() {
-            evaluate(&mut model, tables, s, false, Occasion::Observed(i, e));
+            evaluate(&mut model, tables, s, NONE, Occasion::Observed(i, e));
         }
         let served = model.active().is_some_and(|a| {
             // Of a node that nobody can see nothing is known: it keeps what it has.
-            let unseen =
-                seen[a].class == Class::Blind || (seen[a].class == Class::Silent && !seen[a].silence_due);
+            let unseen = seen[a].class == Class::Blind || (seen[a].class == Class::Silent && !fails(seen[a]));
             unseen || seen[a].class == Class::Ok || (!fails(seen[a]) && seen[a].class.answered())
         });
         let g = &model.members[good_node];

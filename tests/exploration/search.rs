@@ -132,7 +132,8 @@ pub fn explore(pool: &Pool, tables: &Tables<'_>, checks: Checks) -> Found {
 fn fails_so_far(before: &primacy::policy::safe::Model, action: Move, counted: u8) -> u8 {
     match action.evidence() {
         Some((node, e)) if before.members[node].state == State::Active && oracle::fails(e) => {
-            (counted + 1).min(7)
+            // The window stands for twelve of the last twenty.
+            if e.window_bad { 7 } else { (counted + 1).min(7) }
         }
         _ => counted,
     }
@@ -171,7 +172,7 @@ fn every_end(pool: &Pool, tables: &Tables<'_>, found: &mut Found) {
 
 fn move_words(action: Move) -> String {
     match action {
-        Move::Observe { node, letter, due } => format!("node {node} seen {}, due {due}", LETTERS[letter].0),
+        Move::Observe { node, letter, due } => format!("node {node} seen {}, {due:?}", LETTERS[letter].0),
         other => format!("{other:?}"),
     }
 }

@@ -3,7 +3,7 @@
 use primacy::config::Failback;
 use primacy::policy::safe::command;
 use primacy::policy::safe::{
-    Evidence, HandOver, Ladder, Member, Model, Occasion, Settings, Tables, Verdict, evaluate,
+    Dues, Evidence, HandOver, Ladder, Member, Model, Occasion, Settings, Tables, Verdict, evaluate,
 };
 use primacy::policy::{Refusal, safe};
 use primacy::pool::{NodeType, State};
@@ -17,17 +17,19 @@ pub const GOOD: Evidence = Evidence::GOOD;
 const STALE: Evidence = Evidence { fresh: false, ..GOOD };
 const READ_ONLY: Evidence = Evidence { writable: false, ..GOOD };
 const GONE: Evidence = of(Class::Gone);
+const HUNG: Evidence = of(Class::Hung);
 const REFUSING: Evidence = of(Class::Refusing);
 const LISTED: Evidence = Evidence { fail_on: true, ..REFUSING };
 
 /// Everything that can be seen of a node, as far as rules may look at it.
-pub const LETTERS: [(&str, Evidence); 26] = [
+pub const LETTERS: [(&str, Evidence); 32] = [
     ("good", GOOD),
     ("good-stale", STALE),
     ("gone", GONE),
     ("hung", of(Class::Hung)),
     ("silent-due", Evidence { silence_due: true, ..of(Class::Silent) }),
     ("silent-not-due", of(Class::Silent)),
+    ("silent-isolated", Evidence { silence_due: true, isolated: true, ..of(Class::Silent) }),
     ("refusing", REFUSING),
     ("refusing-listed", LISTED),
     ("repl-io-stopped", of(Class::Replication)),
@@ -41,6 +43,14 @@ pub const LETTERS: [(&str, Evidence); 26] = [
     ("lag-beyond", Evidence { lag_only: true, within_takeover_lag: false, ..of(Class::Replication) }),
     ("read-only", READ_ONLY),
     ("blind", of(Class::Blind)),
+    ("gone-window", Evidence { window_bad: true, ..GONE }),
+    ("silent-window", Evidence { window_bad: true, silence_due: true, ..of(Class::Silent) }),
+    ("silent-window-not-due", Evidence { window_bad: true, ..of(Class::Silent) }),
+    (
+        "silent-window-isolated",
+        Evidence { window_bad: true, silence_due: true, isolated: true, ..of(Class::Silent) },
+    ),
+    ("refusing-window", Evidence { window_bad: true, ..LISTED }),
     ("good-lag-beyond", Evidence { within_takeover_lag: false, ..GOOD }),
     ("good-not-applying", Evidence { applies: false, ..GOOD }),
     (
@@ -61,7 +71,15 @@ pub const LETTERS: [(&str, Evidence); 26] = [
 ];
 
 const fn noisy(class: Class) -> Evidence {
-    Evidence { silence_due: true, lag_only: true, source_in_doubt: true, ..of(class) }
+    Evidence {
+        silence_due: true,
+        isolated: true,
+        // Only with what counts does the window matter.
+        window_bad: !matches!(class, Class::Gone),
+        lag_only: true,
+        source_in_doubt: true,
+        ..of(class)
+    }
 }
 
 /// The letters of these names.
@@ -75,20 +93,30 @@ pub fn all_letters() -> Vec<usize> {
 }
 
 /// The last observation, reduced to what any rule reads of it later: may the node take over; is it good; did it
-/// answer; may what was seen fail an ACTIVE. `the_short_form_of_the_last_observation_loses_nothing` holds this to account.
+/// answer; may what was seen fail an ACTIVE, and is it proof. `the_short_form_of_the_last_observation_loses_nothing` holds this to account.
 pub fn short(e: Evidence) -> Evidence {
     let good = e.is_good_standby();
     match (good, e.class) {
         (true, _) if !(e.applies && e.within_takeover_lag && e.writable) => READ_ONLY,
         (true, _) if !e.fresh => STALE,
         (true, _) => GOOD,
-        (false, Class::Gone | Class::Hung | Class::Silent) => GONE,
+        (false, Class::Gone) => GONE,
+        (false, Class::Hung | Class::Silent) => HUNG,
         (false, Class::Refusing) if e.fail_on => LISTED,
         (false, _) => REFUSING,
     }
 }
 
-const SHORT: [Evidence; 6] = [GOOD, STALE, READ_ONLY, GONE, REFUSING, LISTED];
+const SHORT: [Evidence; 7] = [GOOD, STALE, READ_ONLY, GONE, HUNG, REFUSING, LISTED];
+
+pub const NONE: Dues = Dues { hand_back: false, heard: false, doubt_over: false, last_resort: false };
+pub const HAND_BACK: Dues = Dues { hand_back: true, ..NONE };
+pub const HEARD: Dues = Dues { heard: true, ..NONE };
+pub const DOUBT_OVER: Dues = Dues { doubt_over: true, ..HEARD };
+pub const LAST_RESORT: Dues = Dues { last_resort: true, ..NONE };
+pub const LAST_HEARD: Dues = Dues { last_resort: true, ..HEARD };
+/// What clocks can say, as far as it makes a difference.
+pub const DUES: &[Dues] = &[NONE, HAND_BACK, HEARD, DOUBT_OVER, LAST_RESORT, LAST_HEARD];
 
 /// What is explored.
 #[derive(Clone)]
@@ -97,8 +125,8 @@ pub struct Pool {
     pub types: &'static [NodeType],
     pub settings: Settings,
     pub letters: Vec<usize>,
-    /// `hand_back_due` with observations; a look is always taken with both.
-    pub dues: &'static [bool],
+    /// What clocks say with observations; a look is always taken with all.
+    pub dues: &'static [Dues],
     /// Operators may ask for the PRIMARY, and take nodes out.
     pub activate: bool,
     pub remove: bool,
@@ -115,7 +143,7 @@ impl Pool {
             types,
             settings: Settings { fall, rise, failback: Failback::AfterRecover },
             letters: all_letters(),
-            dues: &[false, true],
+            dues: &[NONE, HAND_BACK],
             activate: true,
             remove: true,
             constant: all_letters(),
@@ -128,8 +156,8 @@ impl Pool {
     }
 
     pub fn moves(&self) -> Vec<Move> {
-        let mut moves =
-            vec![Move::Proven, Move::Expired, Move::Look(false), Move::Look(true), Move::RecoverPool];
+        let mut moves = vec![Move::Proven, Move::Expired, Move::RecoverPool];
+        moves.extend(DUES.iter().map(|&dues| Move::Look(dues)));
         if self.activate {
             moves.push(Move::ActivatePrimary);
         }
@@ -138,6 +166,7 @@ impl Pool {
                 moves.extend(self.dues.iter().map(|&due| Move::Observe { node, letter, due }));
             }
             moves.push(Move::Recover(node));
+            moves.push(Move::AutoRecover(node));
             if self.remove {
                 moves.push(Move::Remove(node));
             }
@@ -149,11 +178,12 @@ impl Pool {
 /// One thing that happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Move {
-    Observe { node: usize, letter: usize, due: bool },
+    Observe { node: usize, letter: usize, due: Dues },
     Proven,
     Expired,
-    Look(bool),
+    Look(Dues),
     Recover(usize),
+    AutoRecover(usize),
     RecoverPool,
     ActivatePrimary,
     Remove(usize),
@@ -167,8 +197,16 @@ impl Move {
         }
     }
 
+    pub fn dues(self) -> Dues {
+        match self {
+            Move::Observe { due, .. } | Move::Look(due) => due,
+            _ => NONE,
+        }
+    }
+
+    /// Whether a planned hand-over may begin now.
     pub fn due(self) -> bool {
-        matches!(self, Move::Observe { due: true, .. } | Move::Look(true))
+        self.dues().hand_back
     }
 
     pub fn occasion(self) -> Occasion {
@@ -206,6 +244,7 @@ pub fn step(
     let settings = &pool.settings;
     let command = match action {
         Move::Recover(node) => Some(command::recover(&mut model, settings, node)),
+        Move::AutoRecover(node) => Some(command::auto_recover(&mut model, settings, node)),
         Move::RecoverPool => Some(Ok(command::recover_pool(&mut model, settings))),
         Move::ActivatePrimary => Some(command::activate_primary(&mut model)),
         Move::Remove(node) => Some(command::remove(&mut model, node)),
@@ -216,7 +255,7 @@ pub fn step(
     if matches!(command, Some(Err(_))) {
         return (between, model, Verdict::default(), command);
     }
-    let verdict = evaluate(&mut model, tables, settings, action.due(), action.occasion());
+    let verdict = evaluate(&mut model, tables, settings, action.dues(), action.occasion());
     if !pool.full {
         for m in &mut model.members {
             m.seen = m.seen.map(short);

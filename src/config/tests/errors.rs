@@ -173,6 +173,30 @@ fn types_and_ranges() {
             "p.toml:2:11: key pool.a.fail_on: \"dns\" never fails a node: allowed are too_many_connections, auth_denied, host_blocked, tls_error, protocol_error, query_failed",
         ),
         (
+            "[pool.a]\nlast_resort = \"soon\"",
+            "p.toml:2:15: key pool.a.last_resort: \"soon\" is not known here: write alarm, never, or a time such as after=10m",
+        ),
+        (
+            "[pool.a]\nlast_resort = \"after=10ms\"",
+            "p.toml:2:15: key pool.a.last_resort: \"after=10ms\" is out of range: after=1s to after=1d",
+        ),
+        (
+            "[pool.a]\nauto_recover = \"often\"",
+            "p.toml:2:16: key pool.a.auto_recover: \"often\" is not known here: write off, or a number per time such as 3/1h",
+        ),
+        (
+            "[pool.a]\nauto_recover = \"0/1h\"",
+            "p.toml:2:16: key pool.a.auto_recover: \"0\" is no number from 1 to 1000: write a number per time such as 3/1h",
+        ),
+        (
+            "[pool.a]\nauto_recover = \"3/1s\"",
+            "p.toml:2:16: key pool.a.auto_recover: \"3/1s\" is out of range: the time is 1m to 30d",
+        ),
+        (
+            "[pool.a]\nnodes = [ { address = \"h\" } ]\nauto_recover = \"3/1h\"\nfailback = \"auto\"",
+            "p.toml:3:16: key pool.a.auto_recover: auto_recover together with failback = \"auto\" needs a hold_down, such as hold_down = \"10m\", else a node that fails again and again takes the role back each time",
+        ),
+        (
             "[pool.a]\nfail_on = \"dns\"\n#",
             "p.toml:2:11: key pool.a.fail_on: expected a list of causes, found text in quotes",
         ),
@@ -266,7 +290,6 @@ fn what_has_not_landed_says_so() {
         ("[probe]\nadmin_port = 33062", "probe.admin_port"),
         ("[pool.a]\ncheckpoints = [ { node = \"a\" } ]", "pool.a.checkpoints"),
         ("[pool.a.service.rw]\nrole = \"active\"", "pool.a.service"),
-        ("[pool.a]\nlast_resort = \"alarm\"", "pool.a.last_resort"),
     ] {
         let error = read(text).expect_err(text);
         let (place, rest) = error.message().split_once(": ").expect("a place");
@@ -338,7 +361,7 @@ fn keys_by_set() {
         (
             "pool.a.",
             "x",
-            "key pool.a.: unknown key; known here are kind, policy, nodes, max_lag, fall, rise, max_takeover_lag, fail_on, failback, handback_deadline, levels, hostile_takeover, probe",
+            "key pool.a.: unknown key; known here are kind, policy, nodes, max_lag, fall, rise, max_takeover_lag, fail_on, failback, handback_deadline, auto_recover, hold_down, last_resort, on_doubt, doubt_deadline, levels, hostile_takeover, probe",
         ),
         ("pool..fall", "3", "key pool..fall: the pool's name is empty"),
         ("pool.a.polcy", "mpp", "key pool.a.polcy: unknown key; did you mean policy?"),

@@ -18,6 +18,16 @@ fn row(key: &Key) -> String {
             ("duration", format!("{} to {}", print_duration(*min), print_duration(*max)))
         }
         Kind::Causes => ("list", "causes".into()),
+        Kind::Rate => {
+            let (most, min, max) = crate::config::value::RATE;
+            let (min, max) = (print_duration(min), print_duration(max));
+            ("text", format!("`off`, or 1 to {most} per {min} to {max}: `3/1h`"))
+        }
+        Kind::LastResort => {
+            let (min, max) = crate::config::value::LAST_RESORT;
+            let times = format!("`after={}` to `after={}`", print_duration(min), print_duration(max));
+            ("text", format!("`alarm`, {times}, `never`"))
+        }
         Kind::PublicKey => ("text", "`refuse`, `from-server` or a path".into()),
         Kind::Descriptor => ("number", "0 to 2147483647".into()),
         Kind::Address => ("address", "see below".into()),
@@ -34,6 +44,8 @@ fn row(key: &Key) -> String {
         Some(Value::Count(n)) => n.to_string(),
         Some(Value::Span(span)) => format!("`{}`", print_duration(span)),
         Some(Value::Causes(_)) => "empty".into(),
+        Some(Value::Rate(_)) => "`off`".into(),
+        Some(Value::LastResort(_)) => "`alarm`".into(),
         Some(Value::PublicKey(_)) => "`refuse`".into(),
         Some(Value::Descriptor(n)) => n.to_string(),
     };

@@ -114,6 +114,18 @@ fn any_nodes() -> impl Strategy<Value = Vec<NodeConfig>> {
     )
 }
 
+/// With a hold-down, so that every `failback` goes with it.
+fn any_recovery() -> impl Strategy<Value = (Option<AutoRecover>, Duration)> {
+    let rate = (1..=1000u32, any_span(60_000_000, 30 * 86_400_000_000))
+        .prop_map(|(count, per)| AutoRecover { count, per });
+    (prop::option::of(rate), any_span(1, 86_400_000_000))
+}
+
+fn any_resort() -> impl Strategy<Value = LastResort> {
+    let after = any_span(1_000_000, 86_400_000_000).prop_map(LastResort::After);
+    prop_oneof![Just(LastResort::Alarm), after, Just(LastResort::Never)]
+}
+
 fn any_pool() -> impl Strategy<Value = PoolConfig> {
     let causes: Vec<Cause> =
         Cause::ALL.iter().copied().filter(|c| matches!(c.class(), Class::Refusing)).collect();
@@ -123,7 +135,13 @@ fn any_pool() -> impl Strategy<Value = PoolConfig> {
         1..=100u32,
         1..=100u32,
         lag(),
-        any_span(10_000, 300_000_000),
+        (
+            any_span(10_000, 300_000_000),
+            any_span(10_000, 3_600_000_000),
+            any::<bool>(),
+            any_resort(),
+            any_recovery(),
+        ),
         prop::sample::subsequence(causes, 0..=count),
     );
     let failback = prop::sample::select(vec![Failback::AfterRecover, Failback::Manual, Failback::Auto]);
@@ -145,7 +163,12 @@ fn any_pool() -> impl Strategy<Value = PoolConfig> {
                 max_takeover_lag: if mpp { Duration::from_secs(30) } else { own.2 },
                 fail_on: if mpp { vec![] } else { own.4 },
                 failback: if mpp { Failback::AfterRecover } else { failback },
-                handback_deadline: if mpp { Duration::from_secs(2) } else { own.3 },
+                handback_deadline: if mpp { Duration::from_secs(2) } else { own.3.0 },
+                auto_recover: if mpp { None } else { own.3.4.0 },
+                hold_down: if mpp { Duration::ZERO } else { own.3.4.1 },
+                last_resort: if mpp { LastResort::Alarm } else { own.3.3 },
+                on_doubt: if !mpp && own.3.2 { OnDoubt::Fail } else { OnDoubt::Hold },
+                doubt_deadline: if mpp { Duration::from_secs(3) } else { own.3.1 },
                 nodes,
             }
         },

@@ -48,6 +48,11 @@ fn defaults_are_those_of_the_design() {
         fail_on: vec![],
         failback: Failback::AfterRecover,
         handback_deadline: ms(2000),
+        auto_recover: None,
+        hold_down: Duration::ZERO,
+        last_resort: LastResort::Alarm,
+        on_doubt: OnDoubt::Hold,
+        doubt_deadline: ms(3000),
         nodes: vec![node("10.0.1.11", NodeType::Primary), node("10.0.1.12", NodeType::Secondary)],
     };
     assert_eq!(config, Config { cache_file: None, on_locked: OnLocked::Error, pools: vec![pool] });
@@ -315,7 +320,7 @@ fn the_fingerprint_follows_the_meaning() {
     assert_eq!(same, base);
     assert_eq!(same.fingerprint(), base.fingerprint());
     // Fixed: a changed canonical text must be noticed, for it makes every cache look like another configuration's.
-    assert_eq!(format!("{:016x}", base.fingerprint()), "ab6c7673e2ffba02");
+    assert_eq!(format!("{:016x}", base.fingerprint()), "96870d6ceb187c40");
     for (from, to) in [
         ("fall = 4", "fall = 5"),
         ("silence = \"3s\"", "silence = \"4s\""),
@@ -328,4 +333,26 @@ fn the_fingerprint_follows_the_meaning() {
         let other = read(&EXAMPLE.replace(from, to)).expect(to);
         assert_ne!(other.fingerprint(), base.fingerprint(), "{to}");
     }
+}
+
+#[test]
+fn what_happens_to_failed_nodes_is_read() {
+    let pool = |keys: &str| read(&format!("[pool.a]\n{keys}\n{PAIR}")).expect(keys).pools.remove(0);
+    let resorts = [
+        ("alarm", LastResort::Alarm),
+        ("Never", LastResort::Never),
+        ("after=10m", LastResort::After(ms(600_000))),
+        ("after = 1.5h", LastResort::After(ms(5_400_000))),
+    ];
+    for (text, expected) in resorts {
+        assert_eq!(pool(&format!("last_resort = \"{text}\"")).last_resort, expected);
+    }
+    let rate = |count, per| Some(AutoRecover { count, per: ms(per) });
+    for (text, expected) in [("off", None), ("3/1h", rate(3, 3_600_000)), ("1 / 60s", rate(1, 60_000))] {
+        assert_eq!(pool(&format!("auto_recover = \"{text}\"")).auto_recover, expected);
+    }
+    let doubt = pool("on_doubt = \"fail\"\ndoubt_deadline = \"5s\"");
+    assert_eq!((doubt.on_doubt, doubt.doubt_deadline), (OnDoubt::Fail, ms(5_000)));
+    let held = pool("auto_recover = \"1/1d\"\nfailback = \"auto\"\nhold_down = \"1us\"");
+    assert_eq!((held.failback, held.hold_down), (Failback::Auto, Duration::from_micros(1)));
 }

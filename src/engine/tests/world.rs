@@ -313,6 +313,7 @@ impl World {
             error: String::new(),
             lag,
             applied_all: Some(server.sql),
+            received: None,
         };
         if !server.sql || !server.io {
             observation.cause = Cause::ReplicationStopped;

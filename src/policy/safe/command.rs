@@ -26,6 +26,20 @@ pub fn recover(model: &mut Model, settings: &Settings, node: usize) -> Result<u1
     Ok(table::RECOVER)
 }
 
+/// Takes back a node that failed as ACTIVE, without an operator. The caller has the proof that the present ACTIVE node
+/// lacks none of its transactions. No role is promised: only an operator does that.
+pub fn auto_recover(model: &mut Model, settings: &Settings, node: usize) -> Result<u16, Refusal> {
+    let m = &model.members[node];
+    let in_order = m.is_good() && m.ladder == Ladder::default();
+    if !m.held || m.removed || !in_order || model.active().is_none() {
+        return Err(refuse(table::AUTO_RECOVER_REFUSED, format!("the node is {}", m.state)));
+    }
+    let owed = m.owed;
+    recover(model, settings, node)?;
+    model.members[node].owed = owed;
+    Ok(table::AUTO_RECOVER)
+}
+
 /// Takes every failed node back; the others stay as they are.
 pub fn recover_pool(model: &mut Model, settings: &Settings) -> u16 {
     for node in 0..model.members.len() {

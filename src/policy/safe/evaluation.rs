@@ -20,6 +20,19 @@ pub enum Occasion {
     Look,
 }
 
+/// What clocks and counters of the engine say at an evaluation; the tables know none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Dues {
+    /// No waiting time forbids a planned hand-over.
+    pub hand_back: bool,
+    /// A replica has received something from the ACTIVE node since its first bad observation, and within `silence`.
+    pub heard: bool,
+    /// The ACTIVE node has been held in doubt for `doubt_deadline`, and `on_doubt` is `fail`.
+    pub doubt_over: bool,
+    /// The ACTIVE node has been at FAIL, with a good node waiting for `recover`, for as long as `last_resort` waits.
+    pub last_resort: bool,
+}
+
 /// What an evaluation decided.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
@@ -35,12 +48,12 @@ fn first<'a, V, T>(rules: &'a [Rule<V, T>], view: &V) -> Option<&'a Rule<V, T>> 
     rules.iter().find(|r| (r.when)(view))
 }
 
-/// Evaluates one occasion. `hand_back_due` says that no waiting time forbids a planned hand-over.
+/// Evaluates one occasion.
 pub fn evaluate(
     model: &mut Model,
     tables: &Tables<'_>,
     settings: &Settings,
-    hand_back_due: bool,
+    dues: Dues,
     occasion: Occasion,
 ) -> Verdict {
     let mut verdict = Verdict::default();
@@ -62,7 +75,7 @@ pub fn evaluate(
     let mut once = (occasion == Occasion::Proven, occasion == Occasion::Expired);
     // Giving up a hand-over leaves the pool to the rules after it; two rounds always suffice.
     for _ in 0..2 {
-        let view = role_view(model, settings, hand_back_due, once);
+        let view = role_view(model, settings, dues, once);
         let Some(rule) = first(tables.role, &view) else { break };
         verdict.roles.push((rule.number, rule.then));
         apply(model, settings, rule.then);
@@ -113,14 +126,14 @@ fn observe(
     }
 }
 
-fn role_view(model: &Model, settings: &Settings, hand_back_due: bool, once: (bool, bool)) -> RoleView {
+fn role_view(model: &Model, settings: &Settings, dues: Dues, once: (bool, bool)) -> RoleView {
     let active = model.active();
     let candidate = model.candidate();
     let heir = model.hand_over.map(|h| h.to);
     let primary = model.preference().next().filter(|&p| model.members[p].node_type == NodeType::Primary);
     let primary_due = active.is_some()
         && active != primary
-        && hand_back_due
+        && dues.hand_back
         && primary.is_some_and(|p| {
             let m = &model.members[p];
             let wanted = m.owed || settings.failback == Failback::Auto;
@@ -132,10 +145,16 @@ fn role_view(model: &Model, settings: &Settings, hand_back_due: bool, once: (boo
             .is_some_and(|a| model.members[a].ladder.is_failed(settings.fall, settings.rise)),
         in_doubt: model.in_doubt(),
         candidate: candidate.is_some(),
+        unheard: active
+            .and_then(|a| model.members[a].seen)
+            .is_some_and(|e| matches!(e.class, Class::Hung | Class::Silent)),
+        heard: dues.heard,
+        doubt_over: dues.doubt_over,
         settled: candidate == model.preference().find(|&i| !model.members[i].removed)
             || model.is_settled(settings),
         barred_by_recover: (0..model.members.len())
             .any(|i| model.bar(i) == Some(Bar::WaitsForRecover) && model.members[i].is_good()),
+        last_resort: dues.last_resort && model.last_resort().is_some(),
         primary_due,
         handing_over: heir.is_some(),
         heir_fit: heir.is_some_and(|h| model.bar(h).is_none()),
@@ -146,14 +165,15 @@ fn role_view(model: &Model, settings: &Settings, hand_back_due: bool, once: (boo
 
 fn apply(model: &mut Model, settings: &Settings, action: RoleAction) {
     match action {
-        RoleAction::Keep | RoleAction::KeepLast => {}
+        RoleAction::Keep | RoleAction::KeepLast | RoleAction::KeepDoubted => {}
         RoleAction::Elect => {
             if let Some(c) = model.candidate() {
                 crown(&mut model.members[c]);
             }
         }
-        RoleAction::TakeOver => {
-            if let (Some(a), Some(c)) = (model.active(), model.candidate()) {
+        RoleAction::TakeOver | RoleAction::LastResort => {
+            let heir = if action == RoleAction::TakeOver { model.candidate() } else { model.last_resort() };
+            if let (Some(a), Some(c)) = (model.active(), heir) {
                 let old = &mut model.members[a];
                 let answers = old.seen.is_some_and(|e| e.class.answered());
                 old.state = if answers { State::FailedOnline } else { State::FailedOffline };
@@ -180,6 +200,7 @@ fn apply(model: &mut Model, settings: &Settings, action: RoleAction) {
 /// Steps that were counted against a stand-in, for its replication say, must not fail it as ACTIVE.
 fn crown(member: &mut Member) {
     member.state = State::Active;
+    member.held = false;
     member.owed = false;
     member.ladder.clear();
 }

@@ -24,6 +24,8 @@ pub enum Step {
     Towards(Status),
     /// One step towards OK.
     Up,
+    /// To FAIL at once.
+    Foot,
 }
 
 impl Ladder {
@@ -43,6 +45,7 @@ impl Ladder {
         match step {
             Step::Hold => {}
             Step::Down => self.hard = (self.hard + down).min(full),
+            Step::Foot => self.hard = full,
             Step::Up => {
                 self.hard = self.hard.saturating_sub(up);
                 self.soft = self.soft.saturating_sub(up);

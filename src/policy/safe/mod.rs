@@ -6,7 +6,7 @@ pub mod ladder;
 pub mod model;
 pub mod table;
 
-pub use evaluation::{Occasion, Verdict, evaluate};
+pub use evaluation::{Dues, Occasion, Verdict, evaluate};
 pub use ladder::{Ladder, Step};
 pub use model::{Bar, Evidence, HandOver, Member, Model, Settings};
 pub use table::{RoleAction, Tables};

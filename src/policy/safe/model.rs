@@ -14,6 +14,10 @@ pub struct Evidence {
     pub fail_on: bool,
     /// `silent` only: the share of `silence` that the next step needs has passed.
     pub silence_due: bool,
+    /// `silent` only: no node of the instance has answered since this one fell silent, and there are several.
+    pub isolated: bool,
+    /// Of the last twenty observations that counted, this one included, 60 % were of a kind that fails an ACTIVE node.
+    pub window_bad: bool,
     /// `replication` only: nothing is wrong but the lag.
     pub lag_only: bool,
     /// The receiving thread does not run, and its source in this pool is itself in doubt or failed.
@@ -34,6 +38,8 @@ impl Evidence {
         class: Class::Ok,
         fail_on: false,
         silence_due: false,
+        isolated: false,
+        window_bad: false,
         lag_only: false,
         source_in_doubt: false,
         applies: true,
@@ -123,6 +129,16 @@ impl Evidence {
         }
     }
 
+    /// Whether it takes a step towards the fall of an ACTIVE node.
+    pub fn counts(&self) -> bool {
+        self.fails_active() && (self.class != Class::Silent || (self.silence_due && !self.isolated))
+    }
+
+    /// Whether it says nothing about the node: it neither counts nor clears.
+    pub fn is_idle(&self) -> bool {
+        self.class == Class::Blind || (self.class == Class::Silent && !self.counts())
+    }
+
     /// Proof or lasting absence: what may fail an ACTIVE node.
     pub fn fails_active(&self) -> bool {
         matches!(self.class, Class::Gone | Class::Hung | Class::Silent)
@@ -178,14 +194,23 @@ impl Model {
     /// Why a node may not take over, or `None` if it may (rule 7 of the design).
     pub fn bar(&self, node: usize) -> Option<Bar> {
         let m = &self.members[node];
-        let Some(seen) = m.seen else { return Some(Bar::NotSeen) };
-        if m.removed {
+        if m.seen.is_none() {
+            Some(Bar::NotSeen)
+        } else if m.removed {
             Some(Bar::Removed)
         } else if m.held {
             Some(Bar::WaitsForRecover)
         } else if m.state != State::Standby {
             Some(Bar::NotStandby(m.state))
-        } else if !seen.is_good_standby() {
+        } else {
+            self.bar_of_evidence(node)
+        }
+    }
+
+    /// Why what was last seen of a node does not let it take over.
+    fn bar_of_evidence(&self, node: usize) -> Option<Bar> {
+        let Some(seen) = self.members[node].seen else { return Some(Bar::NotSeen) };
+        if !seen.is_good_standby() {
             Some(Bar::NotGood(seen.class))
         } else if !seen.fresh {
             Some(Bar::NotFresh)
@@ -209,6 +234,14 @@ impl Model {
     /// The most preferred node that may take over.
     pub fn candidate(&self) -> Option<usize> {
         self.preference().find(|&i| self.bar(i).is_none())
+    }
+
+    /// The most preferred node that could take over if it did not wait for `recover`.
+    pub fn last_resort(&self) -> Option<usize> {
+        self.preference().find(|&i| {
+            let m = &self.members[i];
+            m.held && !m.removed && self.bar_of_evidence(i).is_none()
+        })
     }
 
     /// Whether no node still has to be waited for before the first choice of an ACTIVE.

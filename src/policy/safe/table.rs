@@ -43,10 +43,18 @@ pub struct RoleView {
     pub in_doubt: bool,
     /// A node may take over.
     pub candidate: bool,
+    /// The ACTIVE node's last sign was none: hung or silent. Proof that it is gone leaves no doubt.
+    pub unheard: bool,
+    /// A replica has heard from the ACTIVE node since its first bad observation, and lately.
+    pub heard: bool,
+    /// The time for a doubt is up, and the configuration wants the node failed then.
+    pub doubt_over: bool,
     /// The most preferred node of all may take over, or every node has had its chance to be seen.
     pub settled: bool,
     /// A good node is barred only because it waits for `recover`.
     pub barred_by_recover: bool,
+    /// The time after which `last_resort` lets such a node take over is up, and it could.
+    pub last_resort: bool,
     /// The PRIMARY is healthy, may take over, is to get the role back and now is the time.
     pub primary_due: bool,
     /// A hand-over is going on.
@@ -68,8 +76,12 @@ pub enum RoleAction {
     Elect,
     /// The ACTIVE node is failed and the candidate takes over, in one evaluation.
     TakeOver,
+    /// The ACTIVE node is failed, and a node that waits for `recover` takes over, in one evaluation.
+    LastResort,
     /// The ACTIVE node keeps its role at FAIL, with an alarm.
     KeepLast,
+    /// The ACTIVE node keeps its role at FAIL although another may take over, with an alarm.
+    KeepDoubted,
     /// Routing pauses and the heir must prove itself.
     BeginHandOver,
     /// The heir becomes ACTIVE, the old one STANDBY, in one evaluation.
@@ -128,12 +140,16 @@ table! {
     CHARGE: ChargeView => Step {
     201, "blind", |v| v.evidence.class == Class::Blind,
         Step::Hold, "the prober could not look: nothing is counted against the node";
+    214, "bad, and 60 % of the last 20 were", |v| v.evidence.window_bad && v.evidence.counts(),
+        Step::Foot, "most of the last twenty observations were bad: a node that is half dead counts as failed";
     202, "a cause listed in fail_on", |v| v.evidence.fail_on && v.evidence.class == Class::Refusing,
         Step::Down, "the configuration lists this cause in fail_on: it counts as a failure";
     203, "gone", |v| v.evidence.class == Class::Gone,
         Step::Down, "the server does not run or will not serve";
     204, "hung", |v| v.evidence.class == Class::Hung,
         Step::Down, "the host answers, the server does not";
+    213, "silent, and no node answers at all", |v| v.evidence.class == Class::Silent && v.evidence.isolated,
+        Step::Hold, "no node answers at all: the prober itself may be cut off, so nothing is counted";
     205, "silent, this step's share of `silence` has passed", |v| v.evidence.class == Class::Silent && v.evidence.silence_due,
         Step::Down, "nothing answers, and has not for long enough to count";
     206, "silent, not yet for long enough", |v| v.evidence.class == Class::Silent,
@@ -191,8 +207,14 @@ table! {
         RoleAction::AbandonHandOver, "the heir may no longer take over: nothing moves";
     244, "hand-over, time is up", |v| v.handing_over && v.expired,
         RoleAction::AbandonHandOver, "the heir did not catch up in time: nothing moves";
+    253, "ACTIVE at FAIL, hung or silent, a node may take over, but a replica still hears the ACTIVE node",
+        |v| v.active_failed && (v.candidate || v.last_resort) && v.unheard && v.heard && !v.doubt_over,
+        RoleAction::KeepDoubted, "the ACTIVE node does not answer the prober, but a replica still hears it: the prober's word alone does not fail it";
     245, "ACTIVE at FAIL, a node may take over", |v| v.active_failed && v.candidate,
         RoleAction::TakeOver, "the ACTIVE node has failed and a good node takes over";
+    254, "ACTIVE at FAIL, a good node waits for `recover`, the time of last_resort is up, nobody else",
+        |v| v.active_failed && v.last_resort,
+        RoleAction::LastResort, "the ACTIVE node has failed, and for as long as last_resort waits nobody came: a good node that waits for `recover` takes over";
     246, "ACTIVE at FAIL, a good node waits for `recover`", |v| v.active_failed && v.barred_by_recover,
         RoleAction::KeepLast, "the ACTIVE node has failed, and the only good node waits for `recover`: recover it to let it take over";
     247, "ACTIVE at FAIL, nobody may take over", |v| v.active_failed,
@@ -211,6 +233,11 @@ table! {
     }
 }
 
+/// Number of the row for a failed ACTIVE node while a good one waits for `recover`.
+pub const BARRED: u16 = 246;
+/// Number of the row for an observer that may be cut off.
+pub const ISOLATED: u16 = 213;
+
 /// Number of the operator's `recover`.
 pub const RECOVER: u16 = 261;
 /// Number of the refusal of `recover`.
@@ -225,9 +252,13 @@ pub const REMOVE: u16 = 265;
 pub const REMOVE_REFUSED: u16 = 266;
 /// Number of the operator's `recover` of a pool.
 pub const RECOVER_POOL: u16 = 267;
+/// Number of a `recover` without an operator.
+pub const AUTO_RECOVER: u16 = 268;
+/// Number of its refusal.
+pub const AUTO_RECOVER_REFUSED: u16 = 269;
 
-/// Operators' rows, with their sentences.
-pub const COMMANDS: [(u16, &str); 7] = [
+/// Operators' rows, with their sentences, and what is done in their stead.
+pub const COMMANDS: [(u16, &str); 9] = [
     (RECOVER, "an operator recovered the node: it starts again as UNKNOWN"),
     (RECOVER_REFUSED, "only a failed node can be recovered"),
     (ACTIVATE_PRIMARY, "an operator wants the PRIMARY to have the role"),
@@ -235,4 +266,12 @@ pub const COMMANDS: [(u16, &str); 7] = [
     (REMOVE, "an operator took the node out of the pool"),
     (REMOVE_REFUSED, "the ACTIVE node can be removed only while another may take over"),
     (RECOVER_POOL, "an operator recovered the pool: every failed node starts again as UNKNOWN"),
+    (
+        AUTO_RECOVER,
+        "good for as many steps as are asked for, and the ACTIVE node has all that it has: auto_recover takes it back",
+    ),
+    (
+        AUTO_RECOVER_REFUSED,
+        "auto_recover takes back only what failed as ACTIVE and has been in good order since",
+    ),
 ];

@@ -1,0 +1,96 @@
+//! Recovery without an operator (rule 9 of the design): by proof, and not too often.
+
+use super::event::{EventKind, Severity};
+use super::outbox::Outbox;
+use super::pool_machine::PoolMachine;
+use super::time::{Duration, Now, Time};
+use crate::config::{AutoRecover, Failback};
+use crate::policy::rule_sentence;
+use crate::policy::safe::Occasion;
+use crate::policy::safe::command::auto_recover;
+use crate::pool::{Judge, NodeType, State};
+
+/// A token bucket, kept as the time at which it will be full again (GCRA, ITU-T I.371): a burst of `count`, and one
+/// more each `per / count`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bucket {
+    full_at: Time,
+    /// That it is empty has been told.
+    told: bool,
+}
+
+impl Bucket {
+    /// Whether a token is left.
+    pub fn has_token(&self, now: Time, limit: AutoRecover) -> bool {
+        self.full_at.since(now) + limit.pause() <= limit.per
+    }
+
+    fn take(&mut self, now: Time, limit: AutoRecover) {
+        self.full_at = self.full_at.max(now) + limit.pause();
+        self.told = false;
+    }
+}
+
+impl PoolMachine {
+    /// Takes a node back that failed as ACTIVE, if the configuration wants that, its transactions prove that nothing
+    /// would be lost, and it has not happened too often.
+    pub(super) fn try_auto_recover(&mut self, now: Now, node: usize, out: &mut Outbox) {
+        let Some(limit) = self.config.auto_recover.filter(|_| self.is_proven_whole(node)) else { return };
+        let Judge::Safe { model, settings, .. } = &mut self.judge else { return };
+        if !self.bucket.has_token(now.mono, limit) {
+            // Told when it is the bucket alone that stands in the way.
+            if auto_recover(&mut model.clone(), settings, node).is_ok()
+                && !core::mem::replace(&mut self.bucket.told, true)
+            {
+                let text = format!(
+                    "auto_recover has taken back {} nodes lately and stops here: \
+                     something is wrong that it does not mend; the node waits for `recover`",
+                    limit.count
+                );
+                out.emit(now, self.draft(EventKind::Stranded, Severity::Alarm, Some(node), 0, text));
+            }
+            return;
+        }
+        let outcome = self.change(now, out, |pool| {
+            let Judge::Safe { model, settings, .. } = &mut pool.judge else { return None };
+            let rule = auto_recover(model, settings, node).ok()?;
+            pool.nodes[node].rule = rule;
+            Some(rule)
+        });
+        if let Some(rule) = outcome {
+            self.bucket.take(now.mono, limit);
+            let name = &self.nodes[node].name;
+            let text = format!("{name}: {}", rule_sentence(rule).unwrap_or_default());
+            out.emit(now, self.draft(EventKind::Command, Severity::Warning, Some(node), rule, text));
+            out.dirty = true;
+            self.evaluate(now, Occasion::Look, out);
+        }
+    }
+
+    /// Whether the ACTIVE node is known to have every transaction that this one has.
+    fn is_proven_whole(&self, node: usize) -> bool {
+        let Some(active) = self.judge.active().filter(|&a| a != node) else { return false };
+        if !self.judge.waits_for_recover(node) || self.doubt_since.is_some() {
+            return false;
+        }
+        // What this very observation told, not what one before it did.
+        let mine = self.nodes[node].last.as_ref().and_then(|o| o.facts.gtids.as_ref());
+        match (mine, &self.nodes[active].facts.gtids) {
+            (Some(mine), Some(theirs)) => theirs.contains(mine) == Some(true),
+            _ => false,
+        }
+    }
+
+    /// Whether the PRIMARY has been a stand-in for `hold_down`, where it gets its role back by itself.
+    pub(super) fn held_down_until(&self) -> Option<Time> {
+        if self.config.failback != Failback::Auto || self.config.hold_down == Duration::ZERO {
+            return None;
+        }
+        let primary = self.nodes.iter().position(|n| n.config.node_type == NodeType::Primary)?;
+        let asked = matches!(&self.judge, Judge::Safe { model, .. } if model.members[primary].owed);
+        if asked || self.judge.state(primary) != State::Standby {
+            return None;
+        }
+        self.nodes[primary].standby_since.map(|since| since + self.config.hold_down)
+    }
+}

@@ -1,0 +1,158 @@
+//! Whether the observer itself is the sick one (rule 12 of the design).
+
+use super::event::{EventKind, Severity};
+use super::input::NodeRef;
+use super::outbox::{Draft, Outbox};
+use super::pool_machine::PoolMachine;
+use super::time::{Duration, Now, Time};
+use crate::config::{ProbeConfig, print_duration};
+use crate::policy::rule_sentence;
+use crate::policy::safe::table::ISOLATED;
+use crate::probe::{Cause, Class, Facts, Observation};
+use std::collections::BTreeSet;
+
+/// After so many discarded observations of a node in a row someone is told.
+const LATE_ALARM: u32 = 3;
+
+/// How long after its beginning the end of an unanswered probe was handled, if that is far beyond what it may take.
+///
+/// An answer counts however late it is read. What was not heard counts only if somebody was there to listen: a
+/// process that was stopped, or did not get to run, finds its deadlines passed when it comes back, and a probe that
+/// it had just begun to make must not end as the server's silence.
+fn overrun(observation: &Observation, probe: &ProbeConfig, now: Now) -> Option<Duration> {
+    if !matches!(observation.class(), Class::Hung | Class::Silent) {
+        return None;
+    }
+    let took = now.mono.max(observation.ended).since(observation.started);
+    Some(took).filter(|&took| took > probe.probe_timeout + probe.timeout)
+}
+
+/// What the nodes of all pools together say about the observer's own network.
+#[derive(Debug)]
+pub struct Vantage {
+    /// Different addresses that are reached over a network.
+    remotes: usize,
+    /// The latest beginning of a probe of one of them that brought a reply of any kind.
+    replied: Option<Time>,
+    /// Nodes whose last observation was a reply.
+    replying: BTreeSet<NodeRef>,
+    /// Nobody answers, and that has been told.
+    cut_off: bool,
+}
+
+impl Vantage {
+    /// Nothing has been seen yet.
+    pub fn new(pools: &[PoolMachine]) -> Vantage {
+        Vantage { remotes: remotes(pools), replied: None, replying: BTreeSet::new(), cut_off: false }
+    }
+
+    /// Whether no node answers.
+    pub fn is_cut_off(&self) -> bool {
+        self.cut_off
+    }
+
+    /// One pool is looked at: what others said before is no longer what they would say.
+    pub fn begin_cycle(&mut self, pool: usize) {
+        self.replying.retain(|n| n.pool == pool);
+    }
+
+    /// A node left its pool.
+    pub fn forget(&mut self, node: NodeRef, pools: &[PoolMachine]) {
+        self.replying.remove(&node);
+        self.remotes = remotes(pools);
+    }
+}
+
+fn remotes(pools: &[PoolMachine]) -> usize {
+    let mut addresses = BTreeSet::new();
+    for pool in pools {
+        for (i, node) in pool.nodes.iter().enumerate() {
+            if !pool.judge.is_removed(i) && !node.config.address.is_local() {
+                addresses.insert(&node.config.address);
+            }
+        }
+    }
+    addresses.len()
+}
+
+impl PoolMachine {
+    /// Whether a silent node proves nothing, because nobody at all has answered since it fell silent.
+    ///
+    /// A first silent observation always counts: it makes the others be looked at closely. Any reply from any node
+    /// over the network proves the path, a reset and a kernel's mere acknowledgement too.
+    pub(super) fn is_isolated(
+        &mut self,
+        now: Now,
+        node: usize,
+        class: Class,
+        started: Time,
+        vantage: &mut Vantage,
+        out: &mut Outbox,
+    ) -> bool {
+        let place = NodeRef { pool: self.index, node };
+        let n = &mut self.nodes[node];
+        if class == Class::Blind || n.config.address.is_local() {
+            return false;
+        }
+        if class != Class::Silent {
+            vantage.replying.insert(place);
+            vantage.replied = vantage.replied.max(Some(started));
+            if core::mem::take(&mut vantage.cut_off) {
+                let text = format!("{} answers: the prober is no longer cut off", n.name);
+                out.emit(now, Draft::about_instance(EventKind::Isolated, Severity::Info, text));
+            }
+            return false;
+        }
+        vantage.replying.remove(&place);
+        let Some(since) = n.silent_since.filter(|&since| since < started) else { return false };
+        if vantage.remotes < 2 || vantage.replied.is_some_and(|at| at >= since) {
+            return false;
+        }
+        // Whatever the node's own silence is, it is measured from where the path is known to be open.
+        n.silent_since = Some(started);
+        if vantage.replying.is_empty() && !core::mem::replace(&mut vantage.cut_off, true) {
+            let text = rule_sentence(ISOLATED).unwrap_or_default().to_string();
+            let draft = Draft::about_instance(EventKind::Isolated, Severity::Alarm, text);
+            out.emit(now, Draft { rule: ISOLATED, ..draft });
+        }
+        true
+    }
+
+    /// Makes an observation that the prober was too late for a blind one.
+    pub(super) fn discard_if_late(
+        &mut self,
+        now: Now,
+        node: usize,
+        observation: &mut Observation,
+        out: &mut Outbox,
+    ) {
+        let n = &mut self.nodes[node];
+        let Some(took) = overrun(observation, &n.config.probe, now) else {
+            let in_time = now.mono.since(observation.started) <= n.config.probe.probe_timeout;
+            if in_time && core::mem::take(&mut n.late) >= LATE_ALARM {
+                let text = "the prober's loop is in time again: observations count as ever".to_string();
+                out.emit(now, self.draft(EventKind::Late, Severity::Info, Some(node), 0, text));
+            }
+            return;
+        };
+        n.late = n.late.saturating_add(1);
+        // Nobody listened in the meantime: silence is measured anew.
+        n.silent_since = None;
+        observation.cause = Cause::Local;
+        observation.errno = 0;
+        observation.facts = Facts::default();
+        observation.message = format!(
+            "the prober itself was late: it came back to this probe after {}, which may take {}; \
+             what it did not hear proves nothing",
+            print_duration(Duration::from_millis(took.as_millis().try_into().unwrap_or(u64::MAX))),
+            print_duration(n.config.probe.probe_timeout)
+        );
+        if n.late == LATE_ALARM {
+            let text = format!(
+                "{LATE_ALARM} probes in a row were discarded because the prober's own loop is late: \
+                 while that lasts, a node that hangs or is silent is not failed"
+            );
+            out.emit(now, self.draft(EventKind::Late, Severity::Alarm, Some(node), 0, text));
+        }
+    }
+}

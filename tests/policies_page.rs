@@ -1,0 +1,241 @@
+//! docs/policies.md is printed from the rule tables. `PRIMACY_WRITE_POLICIES=1 cargo test --test policies_page` writes
+//! it anew.
+
+use primacy::policy::mpp::{self, Finding, Member, Settings};
+use primacy::policy::safe::ladder::Step;
+use primacy::policy::safe::table::{self, CHARGE, COMMANDS, ROLE, STATE, StateView};
+use primacy::policy::safe::{Evidence, RoleAction};
+use primacy::pool::{NodeType, PoolStatus, State, Status};
+use primacy::probe::Class;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::path::Path;
+
+const HEAD: &str = "# Policies
+
+A policy is a table of numbered rules. In each table the first row whose condition holds decides. A number never
+changes its meaning; every event, `explain` and the snapshot cite it. This page is printed from the tables that the
+engine runs on, and a test holds it to them.
+
+";
+
+const SAFE: &str = "## Policy `safe`
+
+The default. An observation passes three tables: what it counts on the ladder of the observed node, what that node
+becomes, and who is ACTIVE. Times (`silence`, `doubt_deadline`, `last_resort`) are measured by the engine and reach the
+tables as plain facts.
+
+";
+
+const MPP: &str = "## Policy `mpp`
+
+The original's decisions, exactly. One cycle judges the PRIMARY first, then the SECONDARYs in configuration order, each
+decision in force at once. `n` is the count before the cycle, `M` is `levels`, `H` is `hostile_takeover`, `P` the
+PRIMARY and `S` a SECONDARY.
+
+";
+
+type Moves = BTreeMap<(State, State), BTreeSet<u16>>;
+
+fn step(step: Step) -> String {
+    match step {
+        Step::Hold => "nothing is counted".into(),
+        Step::Down => "one step down".into(),
+        Step::Towards(status) => format!("one step towards {status}"),
+        Step::Up => "one step up".into(),
+        Step::Foot => "to FAIL at once".into(),
+    }
+}
+
+fn role(action: RoleAction) -> &'static str {
+    match action {
+        RoleAction::Keep => "nothing moves",
+        RoleAction::Elect => "the candidate becomes ACTIVE",
+        RoleAction::TakeOver => "the ACTIVE node is failed, the candidate becomes ACTIVE",
+        RoleAction::LastResort => "the ACTIVE node is failed, the one that waits becomes ACTIVE",
+        RoleAction::KeepLast => "it stays ACTIVE at FAIL, with an alarm",
+        RoleAction::KeepDoubted => "it stays ACTIVE at FAIL, with an alarm, while that holds",
+        RoleAction::BeginHandOver => "routing pauses for the hand-over",
+        RoleAction::CompleteHandOver => "the heir becomes ACTIVE, the old one STANDBY",
+        RoleAction::AbandonHandOver => "routing goes on as before",
+    }
+}
+
+fn rows(out: &mut String, rows: impl Iterator<Item = (u16, String, String, String)>) {
+    out.push_str("| rule | condition | what follows | why |\n|---|---|---|---|\n");
+    for (number, condition, then, sentence) in rows {
+        let _ = writeln!(out, "| {number} | {condition} | {then} | {sentence} |");
+    }
+    out.push('\n');
+}
+
+fn diagram(out: &mut String, moves: &Moves) {
+    out.push_str("```mermaid\nstateDiagram-v2\n    [*] --> UNKNOWN\n");
+    for ((from, to), rules) in moves {
+        let rules: Vec<String> = rules.iter().map(u16::to_string).collect();
+        let _ = writeln!(out, "    {from} --> {to}: {}", rules.join(", "));
+    }
+    out.push_str("```\n\n");
+}
+
+/// Every move of a node's state that the tables of `safe` allow, by looking at every view.
+fn safe_moves() -> Moves {
+    let mut moves = Moves::new();
+    let mut add = |from: State, to: State, rule: u16| {
+        moves.entry((from, to)).or_default().insert(rule);
+    };
+    for &state in State::ALL {
+        for &class in Class::ALL {
+            for bits in 0..128u32 {
+                let bit = |n: u32| bits >> n & 1 == 1;
+                let evidence = Evidence {
+                    lag_only: bit(0),
+                    source_in_doubt: bit(1),
+                    applies: bit(2),
+                    within_takeover_lag: bit(3),
+                    ..Evidence::of(class)
+                };
+                let view = StateView { evidence, state, held: bit(4), failed: bit(5), healed: bit(6) };
+                // A failed node alone waits for `recover`, and nothing is at the top and the foot at once.
+                if (view.held && !state.is_failed()) || (view.failed && view.healed) {
+                    continue;
+                }
+                let rule = STATE.iter().find(|r| (r.when)(&view)).expect("the last row always holds");
+                if let Some(to) = rule.then.filter(|&to| to != state) {
+                    add(state, to, rule.number);
+                }
+            }
+        }
+    }
+    let failed = [State::FailedOnline, State::FailedOffline];
+    for rule in ROLE {
+        match rule.then {
+            RoleAction::Elect => add(State::Standby, State::Active, rule.number),
+            RoleAction::TakeOver | RoleAction::LastResort => {
+                failed.into_iter().for_each(|to| add(State::Active, to, rule.number));
+                let from = if rule.then == RoleAction::TakeOver { &[State::Standby][..] } else { &failed };
+                from.iter().for_each(|&from| add(from, State::Active, rule.number));
+            }
+            RoleAction::CompleteHandOver => {
+                add(State::Active, State::Standby, rule.number);
+                add(State::Standby, State::Active, rule.number);
+            }
+            _ => {}
+        }
+    }
+    for from in failed {
+        for rule in [table::RECOVER, table::RECOVER_POOL, table::AUTO_RECOVER] {
+            add(from, State::Unknown, rule);
+        }
+    }
+    moves
+}
+
+/// Every move of a node's state that the table of `mpp` makes in pools of a PRIMARY and a SECONDARY.
+fn mpp_moves() -> Moves {
+    let mut moves = Moves::new();
+    let findings = [Finding::Healthy, Finding::ConnectFailed, Finding::ReplicationFailed];
+    let counts = [None, Some(0), Some(1), Some(3)];
+    let mut members = Vec::new();
+    for &state in State::ALL {
+        for status in [Status::Ok, Status::OkWarn, Status::Fail] {
+            for count in counts {
+                members.push((state, status, count));
+            }
+        }
+    }
+    for p in &members {
+        for s in &members {
+            for bits in 0..36usize {
+                let seen = [Some(findings[bits % 3]), Some(findings[bits / 3 % 3])];
+                let hostile_takeover = bits / 9 % 2 == 1;
+                let status = if bits / 18 == 1 { PoolStatus::Fail } else { PoolStatus::Ok };
+                let member = |of: &(State, Status, Option<u32>), node_type| Member {
+                    node_type,
+                    state: of.0,
+                    status: of.1,
+                    count: of.2,
+                    removed: false,
+                };
+                let mut pool = [member(p, NodeType::Primary), member(s, NodeType::Secondary)];
+                let verdicts = mpp::cycle(&mut pool, &seen, Settings { levels: 4, hostile_takeover }, status);
+                for v in verdicts {
+                    let (from, to) = ([p.0, s.0][v.node], pool[v.node].state);
+                    if from != to {
+                        moves.entry((from, to)).or_default().insert(v.rule);
+                    }
+                }
+            }
+        }
+    }
+    for from in [State::FailedOnline, State::FailedOffline] {
+        moves.entry((from, State::Unknown)).or_default().insert(mpp::RECOVER);
+    }
+    moves.entry((State::Standby, State::Active)).or_default().insert(mpp::ACTIVATE_PRIMARY);
+    moves
+}
+
+fn page() -> String {
+    let mut out = String::from(HEAD);
+    out.push_str(SAFE);
+    diagram(&mut out, &safe_moves());
+    out.push_str("### What an observation counts\n\n");
+    rows(&mut out, CHARGE.iter().map(|r| (r.number, r.condition.into(), step(r.then), r.sentence.into())));
+    out.push_str("### What the observed node becomes\n\n");
+    let becomes = |to: Option<State>| to.map_or("stays".to_string(), |s| s.to_string());
+    rows(&mut out, STATE.iter().map(|r| (r.number, r.condition.into(), becomes(r.then), r.sentence.into())));
+    out.push_str("### Who is ACTIVE\n\n");
+    rows(
+        &mut out,
+        ROLE.iter().map(|r| (r.number, r.condition.into(), role(r.then).into(), r.sentence.into())),
+    );
+    out.push_str("### Commands, and what is done in their stead\n\n| rule | what it says |\n|---|---|\n");
+    for (number, sentence) in COMMANDS {
+        let _ = writeln!(out, "| {number} | {sentence} |");
+    }
+    out.push('\n');
+    out.push_str(MPP);
+    diagram(&mut out, &mpp_moves());
+    out.push_str("### One cycle\n\n");
+    let then = |r: &mpp::Rule| {
+        let state = r.state.map_or("same state".to_string(), |s| s.to_string());
+        format!("{state}, status {}, exit {:?}", r.status, r.exit)
+    };
+    rows(&mut out, mpp::RULES.iter().map(|r| (r.number, r.condition.into(), then(r), r.sentence.into())));
+    out.push_str("### Steps around the table, and commands\n\n| rule | what it says |\n|---|---|\n");
+    for (number, sentence) in mpp::STEPS {
+        let _ = writeln!(out, "| {number} | {sentence} |");
+    }
+    out
+}
+
+#[test]
+fn the_page_is_what_the_tables_say() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/policies.md");
+    let page = page();
+    if std::env::var_os("PRIMACY_WRITE_POLICIES").is_some() {
+        std::fs::write(&path, &page).expect("docs/policies.md");
+    }
+    let committed = std::fs::read_to_string(&path).expect("docs/policies.md");
+    for (at, (is, should)) in committed.lines().zip(page.lines()).enumerate() {
+        assert_eq!(is, should, "docs/policies.md:{}; set PRIMACY_WRITE_POLICIES=1 to write it anew", at + 1);
+    }
+    assert_eq!(committed.len(), page.len(), "docs/policies.md ends differently");
+}
+
+/// What a picture must not show: a way to the role but from STANDBY and by the last resort, and a healed failure that
+/// nobody took back.
+#[test]
+fn the_diagrams_show_no_forbidden_move() {
+    let safe = safe_moves();
+    for ((from, to), rules) in &safe {
+        if *to == State::Active && *from != State::Standby {
+            assert_eq!(rules.iter().copied().collect::<Vec<_>>(), [254], "{from} to ACTIVE");
+        }
+    }
+    assert!(!safe.contains_key(&(State::Unknown, State::Active)));
+    let mpp = mpp_moves();
+    let into_active: Vec<State> = mpp.keys().filter(|k| k.1 == State::Active).map(|k| k.0).collect();
+    assert_eq!(into_active, [State::Standby]);
+    assert!(mpp.keys().filter(|k| k.0.is_failed()).all(|k| k.1 == State::Unknown || k.1.is_failed()));
+}
