@@ -90,6 +90,17 @@ def figure(request):
     return request.config.stash[figures].append
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    # Under pytest-xdist the tests ran in a worker.
+    node.config.stash[figures].extend(getattr(node, "workeroutput", {}).get("figures", []))
+
+
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["figures"] = session.config.stash[figures]
+
+
 def pytest_terminal_summary(terminalreporter, config):
     if config.stash[figures]:
         terminalreporter.section("measured")

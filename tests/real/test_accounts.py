@@ -137,7 +137,7 @@ def test_an_account_that_may_not_log_in(mysql, watch, change, undo, number):
         w = watch([mysql], probe=FAST)
         node = cause_of(w, mysql, "auth_denied")
         assert number is None or node.error_number == number, node.message
-        # For an account that does not exist MySQL asks for a plugin at random, so that nobody can tell; one that we lack has no number.
+        # For an account that does not exist MySQL asks for a plugin at random; of one that we lack there is no number.
         assert node.error_number in (0, 1045, 1820, 1862, 3118), node.message
         assert node.error_number or "unknown account" in node.message
     finally:

@@ -12,6 +12,7 @@ import primacy
 import pytest
 
 from servers import wait_until
+from servers.faults import sessions
 
 from .process import open_descriptors, threads
 from .watch import POOL, configuration, delay
@@ -169,8 +170,6 @@ def test_stop_and_free_leave_nothing(ring, watch):
     wait_until(lambda: threads() == before_threads, 2, "the library's threads are gone")
     assert open_descriptors() == before_descriptors
     # And no session stays open on the servers.
-    from servers.faults import sessions
-
     wait_until(lambda: not sessions(a) and not sessions(b), 5, "the probe's sessions are closed")
 
 
@@ -279,7 +278,8 @@ class Names:
         assert self.ask("hosts " + ";".join(lines)) == "done"
 
     def nodes(self):
-        return [dict(zip(("name", "state", "status", "cause", "message"), part.split("|", 4))) for part in self.ask("show").split("\t")]
+        keys = ("name", "state", "status", "cause", "message")
+        return [dict(zip(keys, part.split("|", 4))) for part in self.ask("show").split("\t")]
 
     def until(self, condition, timeout, what):
         wait_until(lambda: condition(*self.nodes()), timeout, lambda: f"{what}: {self.nodes()}", every=0.05)
@@ -326,12 +326,11 @@ def test_names_come_go_and_move(ring, secret, tmp_path):
 @pytest.mark.parametrize("flavour", ["mariadb"])
 def test_a_name_that_moves_to_another_address(space, secret, tmp_path, flavour):
     """A fail-over of the DNS kind: the old address stops answering, the name points elsewhere."""
-    port = None
     old = space.create(flavour, bind="127.0.0.2").start().wait_ready()
     new = space.create(flavour, bind="127.0.0.3", port=old.port).start().wait_ready()
     try:
-        port = old.port
-        with Names(tmp_path, ["127.0.0.2 moving.example"], configuration([f"moving.example:{port}"], QUICK, password_file=secret)) as names:
+        text = configuration([f"moving.example:{old.port}"], QUICK, password_file=secret)
+        with Names(tmp_path, ["127.0.0.2 moving.example"], text) as names:
             names.until(lambda one: one["state"] == "ACTIVE" and one["cause"] == "ok", 5, "the old address")
             names.set("127.0.0.3 moving.example")
             old.kill9()

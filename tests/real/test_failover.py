@@ -42,14 +42,15 @@ def test_kill_under_safe(ring, watch, figure, probe):
     assert took < 1000, "the kernel's own tear-down included, a kill is settled at once"
 
     doubt = w.event("doubt", a)
-    assert doubt.cause in ("refused", "reset", "shutting_down") and doubt.sequence < switch.sequence
+    # A process takes its time to die: for some 100 ms MySQL's sockets are there and nobody behind them.
+    assert doubt.cause in ("refused", "reset", "no_reply") and doubt.sequence < switch.sequence
     failed = w.event("state", a, new_state="FAILED_OFFLINE")
     assert failed.old_state == "ACTIVE" and failed.new_status == "FAIL" and failed.cause in ("refused", "reset")
     taken = w.event("state", b, new_state="ACTIVE")
     assert taken.old_state == "STANDBY" and taken.epoch == epoch + 1
     w.until(lambda: w.node(a).cause == "refused", 5, "the cause refused")
     node = w.node(a)
-    assert (node.state, node.status, node.rule) == ("FAILED_OFFLINE", "FAIL", node.rule)
+    assert (node.state, node.status) == ("FAILED_OFFLINE", "FAIL")
     assert node.waits_for_recover and node.error_number == 111
     # The survivor has lost its source. That is the other's fault and fails nobody, however long it lasts.
     w.holds(lambda: w.node(b).state == "ACTIVE" and w.node(b).status == "OK", 2.5, "the survivor is in good order")
@@ -118,7 +119,7 @@ def test_hang_and_what_only_the_hung_one_holds(ring, watch, figure, probe):
         node.stop_replication()
         node.start_replication()
     wait_converged(ring.nodes)
-    assert {node.sql("SELECT COUNT(*) FROM app.t")[0][0] for node in ring.nodes} == {a.sql("SELECT COUNT(*) FROM app.t")[0][0]}
+    assert a.sql("SELECT COUNT(*) FROM app.t") == b.sql("SELECT COUNT(*) FROM app.t")
 
     w.forget()
     w.pool.recover(a.address)

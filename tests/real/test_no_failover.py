@@ -4,6 +4,9 @@ Two instances look on. One has the defaults; the sharp one probes five times as 
 meets each fault with a login. Neither may see a switch from its first election to the end.
 """
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from servers import PROBE, wait_until
@@ -60,16 +63,21 @@ def stage(request, space, secret):
 
 
 def test_a_cut_of_200_ms(stage, dice):
-    seen = 0
+    held_up = 0
     for _ in range(RUNS):
         pause(dice.uniform(0, 0.5))
-        before = len(stage.sharp.found("status", stage.a)) + len(stage.sharp.found("doubt"))
-        cut(stage.a.port, 0.2).wait()
+        fault = cut(stage.a.port, 0.2)
+        longest = 0.0
+        # A kept connection's packets are sent again after some 200 ms, a lost SYN after a second, later than `timeout`.
+        while time.monotonic() < fault.started + 0.4:
+            node = stage.sharp.node(stage.a)
+            longest = max(longest, time.time() - node.observed_ms / 1000, 1.0 if node.cause != "ok" else 0.0)
+            pause(0.005)
+        fault.wait()
+        held_up += longest > 0.17
         stage.quiet()
-        seen += len(stage.sharp.found("status", stage.a)) + len(stage.sharp.found("doubt")) > before
-    print(f"the sharp observer noticed {seen} of {RUNS} cuts")
-    # A lost SYN is sent again after a second, later than any timeout here: whoever logs in during the cut meets it.
-    assert seen >= RUNS // 2
+    print(f"probes of the sharp observer were held up by {held_up} of {RUNS} cuts")
+    assert held_up >= RUNS * 3 // 4
 
 
 def test_a_cut_of_200_ms_of_everybody(stage, dice):
@@ -126,15 +134,27 @@ def test_a_connection_spike(stage, dice):
 
 
 def test_the_standby_restarted(stage, dice):
-    for run in range(RUNS):
-        # In turn the one that the ACTIVE replicates from, and the one that replicates from it.
-        standby = (stage.c, stage.b)[run % 2]
-        pause(dice.uniform(0, 0.2))
+    """Both of them, at once or one after the other: the one that the ACTIVE replicates from and the one that replicates from it."""
+
+    def restart(standby, wait):
+        pause(wait)
         standby.restart()
+
+    for _ in range(RUNS // 2):
+        # MySQL takes eight seconds to shut down while a replica is connected.
+        with ThreadPoolExecutor() as pool:
+            for done in [pool.submit(restart, standby, dice.uniform(0, 0.5)) for standby in (stage.b, stage.c)]:
+                done.result()
         stage.quiet()
 
 
 def test_a_standbys_source_killed(stage, dice):
+    for observer in stage.observers:
+        observer.until(
+            lambda observer=observer: all(observer.node(each).state == "STANDBY" for each in (stage.b, stage.c)),
+            20,
+            "what went before is over",
+        )
     for _ in range(RUNS):
         pause(dice.uniform(0, 0.2))
         stage.b.kill9()
