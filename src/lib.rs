@@ -13,4 +13,8 @@ pub mod probe;
 pub mod store;
 pub mod wire;
 
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub use io::console;
+
 pub use error::{Error, ErrorCode, Result};

@@ -9,30 +9,30 @@ use crate::config::{LastResort, OnDoubt};
 use crate::policy::rule_sentence;
 use crate::pool::evidence::source_of;
 use crate::pool::node::Hearing;
-use crate::probe::{Class, Observation, ThreadState};
+use crate::probe::{Class, ThreadState};
 
 impl PoolMachine {
     /// Takes in what an observation of a replica says about the ACTIVE node in doubt.
     ///
     /// Only a change between two observations that both began after the ACTIVE node's first bad one is evidence; it
     /// happened after the first of the two began.
-    pub(super) fn listen(&mut self, node: usize, observation: &Observation) {
+    pub(super) fn listen(&mut self, node: usize, started: Time) {
         let (Some(active), Some(since)) = (self.judge.active(), self.doubt_since) else { return };
-        if node == active || observation.started < since {
+        if node == active || started < since {
             return;
         }
-        let from_active = observation
-            .facts
-            .channels
+        let n = &self.nodes[node];
+        let channels = n.last_facts().and_then(|facts| facts.channels.as_deref()).unwrap_or_default();
+        let answered = n.last.as_ref().is_some_and(|last| last.class().answered());
+        let from_active = channels
             .iter()
-            .flatten()
             .filter(|c| c.io == ThreadState::Running && source_of(&self.nodes, node, c) == Some(active));
         // Several channels from one source do not occur; if they did, all of them must say something.
         let token = from_active.map(|c| c.received).reduce(|a, b| Some(a? ^ b?.rotate_left(1))).flatten();
         let hearing = &mut self.nodes[node].hearing;
-        hearing.looks += u32::from(observation.class().answered());
+        hearing.looks += u32::from(answered);
         let before = hearing.last;
-        hearing.last = token.map(|token| (token, observation.started));
+        hearing.last = token.map(|token| (token, started));
         if let (Some((old, began)), Some(new)) = (before, token)
             && old != new
         {

@@ -51,6 +51,11 @@ impl HandOverGate {
         self.not_before = now + self.retry;
     }
 
+    /// The hand-over is no more, for one of its nodes was taken out: nothing waits.
+    pub fn close(&mut self) {
+        self.open = None;
+    }
+
     /// An operator asks: no waiting time holds.
     pub fn forget_waiting(&mut self) {
         self.not_before = Time(0);
@@ -70,16 +75,19 @@ impl HandOverGate {
     /// Whether what was seen since the pause began proves that the heir has everything.
     ///
     /// With transaction identifiers of both: the heir's set contains the ACTIVE node's. Without (a host that
-    /// observes health alone): both are good, and the heir reports no lag.
+    /// observes health alone): both are good, and the heir reports no lag. An ACTIVE node that answers without
+    /// telling what it has, because it refuses the prober say, proves nothing.
     pub fn is_proven(&self, view: &GateView<'_>) -> bool {
         let Some((since, _)) = self.open else { return false };
         let (Some(active), Some(heir)) = (&view.active.last, &view.heir.last) else { return false };
         if active.started < since || heir.started < since || heir.class() != Class::Ok {
             return false;
         }
-        match (&active.facts.gtids, &heir.facts.gtids) {
+        let (had, has) = (view.active.last_facts(), view.heir.last_facts());
+        match (had.and_then(|f| f.gtids.as_ref()), has.and_then(|f| f.gtids.as_ref())) {
             (Some(had), Some(has)) => heir.started >= active.ended && has.contains(had) == Some(true),
-            _ => heir.facts.channels.as_deref().unwrap_or_default().iter().all(|c| {
+            _ if active.class() != Class::Ok => false,
+            _ => has.and_then(|f| f.channels.as_deref()).unwrap_or_default().iter().all(|c| {
                 c.io == ThreadState::Running
                     && c.sql == ThreadState::Running
                     && c.lag.is_none_or(|l| l.is_zero())

@@ -68,7 +68,8 @@ impl Draft {
 impl Outbox {
     /// An empty outbox; `seed` feeds the jitter.
     pub fn new(seed: u64) -> Outbox {
-        Outbox { random: seed, ..Outbox::default() }
+        // A life begins with a write: it reserves its epochs before it needs the first one.
+        Outbox { random: seed, dirty: true, ..Outbox::default() }
     }
 
     /// The next effect.

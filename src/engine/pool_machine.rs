@@ -58,8 +58,8 @@ pub struct PoolMachine {
     pub bucket: Bucket,
     /// No node of the instance answers: nothing is to be gained by looking closely.
     pub cut_off: bool,
-    /// The alarm about a last node has been given.
-    pub alarmed: bool,
+    /// The rules by which the alarm about a last node has been given.
+    pub alarmed: Vec<u16>,
     /// The gate of a planned hand-over.
     pub gate: HandOverGate,
     /// `mpp`: findings of the cycle under way, and when it began.
@@ -70,8 +70,9 @@ pub struct PoolMachine {
     pub cycle_open: bool,
 }
 
-/// Epochs reserved ahead, so that a switch never waits for the disk.
-pub const EPOCH_RESERVE: u64 = 1000;
+/// Epochs reserved ahead, so that a switch never waits for the disk. A life's epochs are above the mark that it found
+/// and above the clock at its start: the mark holds if the clock is set back, the clock if the last write was lost.
+pub const EPOCH_RESERVE: u64 = 16;
 
 /// State, status and role of all nodes before a change, to tell afterwards what changed.
 struct Before {
@@ -90,12 +91,13 @@ impl PoolMachine {
             .collect();
         let judge = Judge::new(&config, &found);
         let epoch = stored.map_or(now.wall_ms, |s| s.epoch);
+        let floor = stored.map_or(0, |s| s.epoch_reserved).max(epoch).max(now.wall_ms);
         let mut pool = PoolMachine {
             index,
             judge,
             epoch,
-            epoch_reserved: stored.map_or(epoch, |s| s.epoch_reserved),
-            epoch_floor: stored.map_or(epoch, |s| s.epoch_reserved),
+            epoch_reserved: floor.saturating_add(EPOCH_RESERVE),
+            epoch_floor: floor,
             status: stored.map_or(PoolStatus::Ok, |s| s.status),
             running: Running::No,
             doubt_since: None,
@@ -103,7 +105,7 @@ impl PoolMachine {
             barred_since: None,
             bucket: Bucket::default(),
             cut_off: false,
-            alarmed: false,
+            alarmed: Vec::new(),
             gate: HandOverGate::default(),
             findings: vec![None; nodes.len()],
             cycle_started: None,
@@ -149,8 +151,9 @@ impl PoolMachine {
         if let Some(note) = note {
             observation.message = note;
         }
-        self.nodes[node].remember(&observation, now.wall_ms);
-        let isolated = self.is_isolated(now, node, &observation, vantage, out);
+        let (seen, started) = (observation.class(), observation.started);
+        self.nodes[node].remember(observation, now.wall_ms);
+        let isolated = self.is_isolated(now, node, seen, started, vantage, out);
         match &self.judge {
             Judge::Mpp { .. } => {
                 self.findings[node] = match class {
@@ -164,9 +167,9 @@ impl PoolMachine {
                 };
             }
             Judge::Safe { .. } => {
-                self.listen(node, &observation);
+                self.listen(node, started);
                 let around = Surroundings { isolated, ..self.surroundings() };
-                let mut evidence = around.evidence(node, class, &observation, now.mono);
+                let mut evidence = around.evidence(node, class, now.mono);
                 if !evidence.is_idle() {
                     let window = &mut self.nodes[node].window;
                     window.push(evidence.counts());
@@ -216,6 +219,7 @@ impl PoolMachine {
         let Judge::Safe { model, settings, .. } = &mut self.judge else { return };
         let verdict = safe::evaluate(model, &safe::table::IN_FORCE, settings, dues, occasion);
         let in_doubt = model.in_doubt();
+        let handing_over = model.hand_over.is_some();
         if let safe::Occasion::Observed(node, _) = occasion {
             let kept = before.nodes[node].0 == self.judge.state(node);
             self.nodes[node].rule = if kept { verdict.charge } else { verdict.state };
@@ -229,6 +233,9 @@ impl PoolMachine {
         let active = self.judge.active();
         for &(rule, action) in &verdict.roles {
             self.carry_out(now, rule, action, &before, out);
+        }
+        if !handing_over {
+            self.gate.close();
         }
         match (self.doubt_since, in_doubt) {
             (None, true) => {
@@ -267,18 +274,21 @@ impl PoolMachine {
     ) {
         let active = self.judge.active();
         match action {
-            safe::RoleAction::Keep => self.alarmed &= self.active_failed(),
+            safe::RoleAction::Keep if self.active_failed() => {}
+            safe::RoleAction::Keep => self.alarmed.clear(),
             safe::RoleAction::Elect => {
-                self.alarmed = false;
+                self.alarmed.clear();
                 self.blame(active, rule);
             }
             safe::RoleAction::TakeOver | safe::RoleAction::LastResort => {
-                self.alarmed = false;
+                self.alarmed.clear();
                 self.blame(before.active, rule);
                 self.blame(active, rule);
             }
             safe::RoleAction::KeepLast => {
-                if !std::mem::replace(&mut self.alarmed, true) {
+                // Nobody is woken while a stand-in may still turn out to be good.
+                if !self.alarmed.contains(&rule) && !self.awaits_stand_in() {
+                    self.alarmed.push(rule);
                     let mut text = rule_sentence(rule).unwrap_or_default().to_string();
                     for (name, bar) in self.bars() {
                         text.push_str(&format!("; {name}: {}", bar.sentence()));
@@ -338,7 +348,7 @@ impl PoolMachine {
     fn report_stranded(&mut self, now: Now, node: usize, out: &mut Outbox) {
         let Some(active) = self.judge.active().filter(|&a| a != node) else { return };
         let waits = self.judge.waits_for_recover(node);
-        let known = self.nodes[node].last.as_ref().and_then(|o| o.facts.gtids.as_ref());
+        let known = self.nodes[node].last_facts().and_then(|facts| facts.gtids.as_ref());
         if !waits {
             self.nodes[node].stranded_reported = false;
             return;
@@ -424,11 +434,11 @@ impl PoolMachine {
     fn tell(&mut self, now: Now, before: &Before, out: &mut Outbox) {
         let active = self.judge.active();
         if active != before.active {
-            self.epoch = self.epoch.max(self.epoch_floor) + 1;
+            self.epoch = self.epoch.max(self.epoch_floor).saturating_add(1);
             out.dirty = true;
         }
-        if self.epoch + EPOCH_RESERVE / 2 > self.epoch_reserved {
-            self.epoch_reserved = self.epoch + EPOCH_RESERVE;
+        if self.epoch.saturating_add(EPOCH_RESERVE / 2) > self.epoch_reserved {
+            self.epoch_reserved = self.epoch.saturating_add(EPOCH_RESERVE);
             out.dirty = true;
         }
         self.settle_status();
@@ -477,7 +487,12 @@ impl PoolMachine {
         let rule = new.or(old).map_or(0, |i| self.nodes[i].rule);
         let reason = rule_sentence(rule).unwrap_or("the ACTIVE node changed");
         let text = format!("ACTIVE was {}, is {}: {reason}", name(old), name(new));
-        let severity = if old.is_none() { Severity::Info } else { Severity::Alarm };
+        // A planned move wakes nobody: its old ACTIVE has not failed.
+        let severity = match (old, new) {
+            (Some(_), None) => Severity::Alarm,
+            (Some(old), _) if self.judge.state(old).is_failed() => Severity::Alarm,
+            _ => Severity::Info,
+        };
         let mut draft = self.draft(EventKind::Switch, severity, new, rule, text);
         draft.cause = old.and_then(|i| self.nodes[i].last.as_ref()).map_or(Cause::Ok, |o| o.cause);
         out.emit(now, draft);
@@ -572,6 +587,7 @@ impl PoolMachine {
             status: self.judge.status(i),
             count: self.judge.count(i),
             waits_for_recover: self.judge.waits_for_recover(i),
+            owed: self.judge.is_owed(i),
             rule: n.rule,
             observed_ms: n.observed_ms,
             changed_ms: n.changed_ms,

@@ -151,7 +151,7 @@ impl PoolMachine {
     }
 
     /// Whether a decision waits for this node: it is in doubt itself, may take over, or may be the first ACTIVE.
-    fn in_question(&self, node: usize) -> bool {
+    pub(super) fn in_question(&self, node: usize) -> bool {
         let Judge::Safe { model, settings, .. } = &self.judge else { return false };
         if self.cut_off {
             return false;
@@ -161,13 +161,30 @@ impl PoolMachine {
             model.active().is_some_and(|a| model.members[a].ladder.is_failed(settings.fall, settings.rise));
         match member.state {
             State::Active => model.in_doubt() && !failed,
+            // After the ACTIVE node's fall each stand-in is still looked at once, however that ends.
+            State::Standby if failed => model.in_doubt() && !self.seen_since_doubt(node),
             State::Standby => {
                 let seen = member.seen.is_some_and(|e| e.fresh && e.is_good_standby());
-                model.in_doubt() && !failed && (!seen || self.owes_hearing(node))
+                model.in_doubt() && (!seen || self.owes_hearing(node))
             }
             State::Unknown => model.active().is_none() && u32::from(member.tries) < settings.fall.min(255),
-            State::FailedOnline | State::FailedOffline => false,
+            // The alarm is to say whether `recover` would help.
+            State::FailedOnline | State::FailedOffline => {
+                failed && member.held && model.in_doubt() && !self.seen_since_doubt(node)
+            }
         }
+    }
+
+    /// Whether a probe of the node has ended that began after the ACTIVE node's first bad observation.
+    fn seen_since_doubt(&self, node: usize) -> bool {
+        let last = self.nodes[node].last.as_ref();
+        last.zip(self.doubt_since).is_some_and(|(o, since)| o.started >= since)
+    }
+
+    /// Whether a stand-in still has to be looked at before it is certain that nobody may take over.
+    pub(super) fn awaits_stand_in(&self) -> bool {
+        let stand_in = |i: &usize| Some(*i) != self.judge.active() && !self.judge.is_removed(*i);
+        self.probes() && (0..self.nodes.len()).filter(stand_in).any(|i| self.in_question(i))
     }
 
     /// Whether a hand-over waits for this node's proof.

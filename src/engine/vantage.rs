@@ -84,19 +84,19 @@ impl PoolMachine {
         &mut self,
         now: Now,
         node: usize,
-        observation: &Observation,
+        class: Class,
+        started: Time,
         vantage: &mut Vantage,
         out: &mut Outbox,
     ) -> bool {
         let place = NodeRef { pool: self.index, node };
         let n = &mut self.nodes[node];
-        let class = observation.class();
         if class == Class::Blind || n.config.address.is_local() {
             return false;
         }
         if class != Class::Silent {
             vantage.replying.insert(place);
-            vantage.replied = vantage.replied.max(Some(observation.started));
+            vantage.replied = vantage.replied.max(Some(started));
             if core::mem::take(&mut vantage.cut_off) {
                 let text = format!("{} answers: the prober is no longer cut off", n.name);
                 out.emit(now, Draft::about_instance(EventKind::Isolated, Severity::Info, text));
@@ -104,12 +104,12 @@ impl PoolMachine {
             return false;
         }
         vantage.replying.remove(&place);
-        let Some(since) = n.silent_since.filter(|&since| since < observation.started) else { return false };
+        let Some(since) = n.silent_since.filter(|&since| since < started) else { return false };
         if vantage.remotes < 2 || vantage.replied.is_some_and(|at| at >= since) {
             return false;
         }
         // Whatever the node's own silence is, it is measured from where the path is known to be open.
-        n.silent_since = Some(observation.started);
+        n.silent_since = Some(started);
         if vantage.replying.is_empty() && !core::mem::replace(&mut vantage.cut_off, true) {
             let text = rule_sentence(ISOLATED).unwrap_or_default().to_string();
             let draft = Draft::about_instance(EventKind::Isolated, Severity::Alarm, text);

@@ -1,12 +1,13 @@
 //! `primacy_config`: a configuration while it is being put together.
 
 use super::guard::call;
-use super::handle::{Handle, free, give, shell};
+use super::handle::{Handle, free_idle, give, shell};
 use super::slice::{handle_out, text, text_of_length};
 use crate::config::{Config, ConfigBuilder};
 use crate::error::{Error, ErrorCode, Result};
 use core::ffi::c_char;
 use std::io::Read;
+use std::sync::Arc;
 
 /// A configuration while it is being put together.
 pub struct primacy_config {
@@ -65,7 +66,7 @@ pub unsafe extern "C" fn primacy_config_new(out: *mut *mut primacy_config) -> i3
     call(|| {
         handle_out(out, "out")?;
         // SAFETY: checked above; the caller vouches that it can be written.
-        unsafe { out.write(give(ConfigHandle { builder: ConfigBuilder::new() })) };
+        unsafe { out.write(give(ConfigHandle { builder: ConfigBuilder::new() }, Arc::default())) };
         Ok(0)
     })
 }
@@ -83,9 +84,7 @@ pub unsafe extern "C" fn primacy_config_free(config: *mut primacy_config) -> i32
     }
     call(|| {
         // SAFETY: the contract of handles.
-        unsafe { shell::<ConfigHandle>(config) }?.exclusive(|_| Ok(()))?;
-        // SAFETY: the same, and no call is under way.
-        drop(unsafe { free::<ConfigHandle>(config) }?);
+        drop(unsafe { free_idle::<ConfigHandle>(config) }?);
         Ok(0)
     })
 }

@@ -2,7 +2,7 @@
 
 use super::fork::Bond;
 use super::guard::call;
-use super::handle::{Handle, free, give, shell};
+use super::handle::{Handle, free_idle, give, shell};
 use super::instance::{Use, enter, primacy_instance};
 use super::slice::{StructOut, c_string, handle_out, optional_struct_in, optional_text};
 use super::structs::{primacy_event, primacy_event_filter};
@@ -10,6 +10,7 @@ use crate::engine::{Event, Severity};
 use crate::error::{Error, ErrorCode, Result};
 use crate::instance::{EventFilter, Subscription};
 use std::ffi::CString;
+use std::sync::Arc;
 
 /// A queue of events for one consumer.
 pub struct primacy_events {
@@ -23,8 +24,6 @@ pub(super) struct EventsHandle {
     subscription: Subscription,
     /// The strings of the event that was read last.
     held: [CString; 3],
-    /// Bound from the start: the descriptor is shared with the parent.
-    bond: Bond,
 }
 
 impl Handle for EventsHandle {
@@ -42,10 +41,7 @@ unsafe fn read<R>(
     body: impl FnOnce(&mut EventsHandle) -> Result<R>,
 ) -> Result<R> {
     // SAFETY: the same condition.
-    unsafe { shell::<EventsHandle>(handle) }?.exclusive(|events| {
-        events.bond.check()?;
-        body(events)
-    })
+    unsafe { shell::<EventsHandle>(handle) }?.exclusive(body)
 }
 
 /// # Safety
@@ -87,18 +83,19 @@ pub unsafe extern "C" fn primacy_events_new(
         handle_out(out, "out")?;
         // SAFETY: the contract of handles and structures; `out` is checked above.
         unsafe {
-            let events = enter(p, Use::Reads, |instance, _| {
+            let (events, bond) = enter(p, Use::Reads, |instance, _| {
                 if capacity == 0 || capacity > MOST {
                     let text = format!("`capacity` is {capacity}; it must be from 1 to {MOST}");
                     return Err(Error::new(ErrorCode::Invalid, text));
                 }
                 let filter = self::filter(optional_struct_in(filter, "filter")?)?;
-                let bond = Bond::default();
+                // Bound from the start: the descriptor is shared with the parent.
+                let bond = Arc::new(Bond::default());
                 bond.bind()?;
                 let subscription = instance.subscribe(filter, capacity as usize)?;
-                Ok(EventsHandle { subscription, held: Default::default(), bond })
+                Ok((EventsHandle { subscription, held: Default::default() }, bond))
             })?;
-            out.write(give(events));
+            out.write(give(events, bond));
         }
         Ok(0)
     })
@@ -177,13 +174,8 @@ pub unsafe extern "C" fn primacy_events_free(events: *mut primacy_events) -> i32
         return 0;
     }
     call(|| {
-        // SAFETY: the contract of handles.
-        let shell = unsafe { shell::<EventsHandle>(events) }?;
-        if shell.is_busy() {
-            shell.exclusive(|_| Ok(()))?;
-        }
-        // SAFETY: the same, and no call is under way. In a child too this frees memory and closes a number, no more.
-        drop(unsafe { free::<EventsHandle>(events) }?);
+        // SAFETY: the contract of handles. In a child too this frees memory and closes numbers, no more.
+        drop(unsafe { free_idle::<EventsHandle>(events) }?);
         Ok(0)
     })
 }

@@ -1,7 +1,9 @@
 //! What stands behind a handle: a magic word, a busy flag, the object.
 
+use super::fork::Bond;
 use crate::error::{Error, ErrorCode, Result};
 use std::cell::UnsafeCell;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// The memory behind a handle. The magic word comes first in every one of them, so that it can be read before the type is
@@ -10,6 +12,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 pub(super) struct Shell<T> {
     magic: AtomicU64,
     busy: AtomicBool,
+    /// The process that the object belongs to; outside of it, as a child must not wait for its turn.
+    bond: Arc<Bond>,
     object: UnsafeCell<T>,
 }
 
@@ -27,10 +31,11 @@ pub(super) trait Handle: Sized {
 const FREED: u64 = 0xdead_0f12_eed0_bec7;
 
 /// Makes a handle; [`free`] takes it back.
-pub(super) fn give<T: Handle>(object: T) -> *mut T::Opaque {
+pub(super) fn give<T: Handle>(object: T, bond: Arc<Bond>) -> *mut T::Opaque {
     let shell = Shell {
         magic: AtomicU64::new(T::MAGIC),
         busy: AtomicBool::new(false),
+        bond,
         object: UnsafeCell::new(object),
     };
     Box::into_raw(Box::new(shell)).cast()
@@ -96,8 +101,14 @@ impl<T: Handle> Shell<T> {
         unsafe { &*self.object.get() }
     }
 
+    /// What binds the object to a process.
+    pub(super) fn bond(&self) -> &Arc<Bond> {
+        &self.bond
+    }
+
     /// The object, for types that take one call at a time.
     pub(super) fn exclusive<R>(&self, body: impl FnOnce(&mut T) -> Result<R>) -> Result<R> {
+        self.bond.check()?;
         if self.busy.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
             return Err(Error::new(
                 ErrorCode::Busy,
@@ -108,11 +119,21 @@ impl<T: Handle> Shell<T> {
         // SAFETY: the flag admits one call at a time.
         body(unsafe { &mut *self.object.get() })
     }
+}
 
-    /// Whether a call is under way.
-    pub(super) fn is_busy(&self) -> bool {
-        self.busy.load(Ordering::Acquire)
+/// Takes a handle back as [`free`] does, unless a call is under way. In a child the calls of the parent's threads never end, so
+/// they do not count.
+///
+/// # Safety
+/// As for [`shell`], and no call on the handle follows.
+pub(super) unsafe fn free_idle<T: Handle>(handle: *mut T::Opaque) -> Result<T> {
+    // SAFETY: the same condition.
+    let shell = unsafe { shell::<T>(handle) }?;
+    if !shell.bond.is_parents() {
+        shell.exclusive(|_| Ok(()))?;
     }
+    // SAFETY: the same condition, and no call is under way.
+    unsafe { free::<T>(handle) }
 }
 
 /// Takes a handle back and gives the object out of it. In a test build the shell stays, so that a later use is found.

@@ -18,8 +18,6 @@ pub struct primacy_instance {
 
 pub(super) struct InstanceHandle {
     instance: Instance,
-    /// Shared with the snapshots, which belong to the same process.
-    bond: Arc<Bond>,
     /// The text of a panic that was caught in a call.
     poison: OnceLock<String>,
 }
@@ -53,17 +51,19 @@ pub(super) unsafe fn enter<R>(
     body: impl FnOnce(&Instance, &Arc<Bond>) -> Result<R>,
 ) -> Result<R> {
     // SAFETY: the same condition.
-    let this = unsafe { shell::<InstanceHandle>(handle) }?.shared();
-    this.bond.check()?;
+    let shell = unsafe { shell::<InstanceHandle>(handle) }?;
+    // The snapshots share the bond, as they belong to the same process.
+    let (this, bond) = (shell.shared(), shell.bond());
+    bond.check()?;
     if matches!(usage, Use::Runs | Use::Decides)
         && let Some(text) = this.poison.get()
     {
         return Err(Error::new(ErrorCode::Panic, text.clone()));
     }
     if usage == Use::Runs {
-        this.bond.bind()?;
+        bond.bind()?;
     }
-    caught(|| body(&this.instance, &this.bond)).inspect_err(|error| {
+    caught(|| body(&this.instance, bond)).inspect_err(|error| {
         if error.code() == ErrorCode::Panic {
             let _ = this.poison.set(error.message().to_owned());
         }
@@ -91,9 +91,9 @@ pub unsafe extern "C" fn primacy_instance_new(
         // SAFETY: the contract of handles.
         let config = unsafe { build(config) }?;
         let instance = Instance::new(config)?;
-        let handle = InstanceHandle { instance, bond: Arc::default(), poison: OnceLock::new() };
+        let handle = InstanceHandle { instance, poison: OnceLock::new() };
         // SAFETY: checked above; the caller vouches that it can be written.
-        unsafe { out.write(give(handle)) };
+        unsafe { out.write(give(handle, Arc::default())) };
         Ok(0)
     })
 }
@@ -114,8 +114,10 @@ pub unsafe extern "C" fn primacy_instance_free(p: *mut primacy_instance) -> i32 
     }
     call(|| {
         // SAFETY: the contract of handles; the caller vouches that no call is under way.
+        let parents = unsafe { shell::<InstanceHandle>(p) }?.bond().is_parents();
+        // SAFETY: the same.
         let handle = unsafe { free::<InstanceHandle>(p) }?;
-        if handle.bond.is_parents() {
+        if parents {
             handle.instance.abandon();
         } else {
             // Stopping can only fail on what is no longer there.

@@ -22,4 +22,6 @@ mod status;
 mod structs;
 #[cfg(feature = "testing")]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod version;

@@ -1,9 +1,8 @@
 //! `primacy_snapshot`: the state of all pools at one moment.
 
 use super::facts::FactsOut;
-use super::fork::Bond;
 use super::guard::{call, count};
-use super::handle::{Handle, free, give, shell};
+use super::handle::{Handle, free_idle, give, shell};
 use super::instance::{Use, enter, primacy_instance};
 use super::json;
 use super::slice::{StructOut, TextOut, c_string, handle_out, text};
@@ -38,7 +37,6 @@ pub(super) struct SnapshotHandle {
     pools: Vec<PoolOut>,
     /// Made when it is asked for the first time.
     json: Option<String>,
-    bond: Arc<Bond>,
 }
 
 impl Handle for SnapshotHandle {
@@ -72,7 +70,7 @@ fn index(n: usize) -> i32 {
 }
 
 impl SnapshotHandle {
-    pub(super) fn new(snapshot: Snapshot, bond: Arc<Bond>) -> SnapshotHandle {
+    pub(super) fn new(snapshot: Snapshot) -> SnapshotHandle {
         let pools = snapshot
             .pools
             .iter()
@@ -81,7 +79,7 @@ impl SnapshotHandle {
                 nodes: pool.nodes.iter().map(node_strings).collect(),
             })
             .collect();
-        SnapshotHandle { snapshot, pools, json: None, bond }
+        SnapshotHandle { snapshot, pools, json: None }
     }
 
     /// Node `n` of pool `p` as it goes out.
@@ -135,10 +133,7 @@ unsafe fn read<R>(
     body: impl FnOnce(&mut SnapshotHandle) -> Result<R>,
 ) -> Result<R> {
     // SAFETY: the same condition.
-    unsafe { shell::<SnapshotHandle>(handle) }?.exclusive(|snapshot| {
-        snapshot.bond.check()?;
-        body(snapshot)
-    })
+    unsafe { shell::<SnapshotHandle>(handle) }?.exclusive(body)
 }
 
 /// Takes a snapshot of all pools.
@@ -158,10 +153,10 @@ pub unsafe extern "C" fn primacy_snapshot_take(
         handle_out(out, "out")?;
         // SAFETY: the contract of handles; `out` is checked above.
         unsafe {
-            let taken = enter(p, Use::Reads, |instance, bond| {
-                Ok(SnapshotHandle::new(instance.snapshot()?, Arc::clone(bond)))
+            let (taken, bond) = enter(p, Use::Reads, |instance, bond| {
+                Ok((SnapshotHandle::new(instance.snapshot()?), Arc::clone(bond)))
             })?;
-            out.write(give(taken));
+            out.write(give(taken, bond));
         }
         Ok(0)
     })
@@ -179,13 +174,8 @@ pub unsafe extern "C" fn primacy_snapshot_free(snapshot: *mut primacy_snapshot) 
         return 0;
     }
     call(|| {
-        // SAFETY: the contract of handles.
-        let shell = unsafe { shell::<SnapshotHandle>(snapshot) }?;
-        if shell.is_busy() {
-            shell.exclusive(|_| Ok(()))?;
-        }
-        // SAFETY: the same, and no call is under way.
-        drop(unsafe { free::<SnapshotHandle>(snapshot) }?);
+        // SAFETY: the contract of handles. In a child too this frees memory and closes numbers, no more.
+        drop(unsafe { free_idle::<SnapshotHandle>(snapshot) }?);
         Ok(0)
     })
 }

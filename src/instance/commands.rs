@@ -129,7 +129,7 @@ impl Handle {
         if let Some(pool) = &filter.pool {
             names::pool(&self.shared.core.lock().config, pool)?;
         }
-        self.shared.hub.subscribe(&self.shared.registry, filter, capacity)
+        self.shared.hub.subscribe(&self.shared.queue_descriptors, filter, capacity)
     }
 
     #[cfg(feature = "testing")]

@@ -15,12 +15,13 @@
 //! Every function may be called from any thread. All but `new`, `stop`, `run_cycle`, a command that waits for
 //! durability and the first use of an instance with a cache hold a short lock only.
 
+pub mod cache_file;
 mod commands;
-
 mod events;
 mod names;
 mod open;
 mod run;
+pub mod secrets;
 mod shared;
 
 use self::shared::Handle;

@@ -95,7 +95,7 @@ fn setup(files: &mut Files, node: NodeRef, pool: &PoolConfig, config: &NodeConfi
 }
 
 /// Reads a public key in PEM. It is no secret; only its size is bounded.
-fn read_key(path: &Path) -> Result<Vec<u8>> {
+pub(super) fn read_key(path: &Path) -> Result<Vec<u8>> {
     use std::io::Read;
     let refuse = |what: &dyn core::fmt::Display| {
         Error::new(ErrorCode::Secret, format!("RSA public key file {}: {what}", path.display()))

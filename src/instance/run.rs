@@ -76,9 +76,7 @@ impl Handle {
 
     /// Makes the driver and begins to probe.
     fn begin(&self, core: &mut Core, mode: Mode) -> Result<()> {
-        if let Some(words) = &core.poisoned {
-            return Err(Error::new(ErrorCode::Panic, words.clone()));
-        }
+        core.check()?;
         let driver = Driver::new(mode, &self.shared.registry, core.nodes.clone())
             .map_err(|e| os("the system gives no descriptors for the driver", &e))?;
         core.driver = Some(driver);
@@ -97,6 +95,7 @@ impl Handle {
 
     pub(super) fn start(&self) -> Result<()> {
         let mut core = self.open().map_err(restarted)?;
+        core.check()?;
         match core.life {
             Life::New => {}
             Life::Thread(_) => return Ok(()),
@@ -121,6 +120,7 @@ impl Handle {
 
     pub(super) fn fd(&self) -> Result<RawFd> {
         let mut core = self.open().map_err(restarted)?;
+        core.check()?;
         match core.life {
             Life::New => {
                 self.begin(&mut core, Mode::Host)?;

@@ -26,8 +26,8 @@ pub(super) const BUDGET: usize = 64;
 /// How old the copy may be that a snapshot after a panic shows.
 const COPY_AGE: Duration = Duration::from_secs(1);
 
-/// Descriptors beside the nodes' sockets: epoll, timer, wake, and event queues.
-const SPARE_DESCRIPTORS: usize = 64;
+/// Descriptors beside the nodes' sockets: epoll, timer, wake; and those of an earlier cycle whose helper hangs.
+const SPARE_DESCRIPTORS: usize = 16;
 
 /// Who turns the driver.
 #[derive(Debug)]
@@ -52,6 +52,8 @@ pub(super) struct Shared {
     pub(super) ended: Condvar,
     pub(super) hub: Arc<Hub>,
     pub(super) registry: Arc<Registry>,
+    /// Of the event queues, whose handles the host drops by itself, in a forked child too.
+    pub(super) queue_descriptors: Arc<Registry>,
     /// There are kernel objects; see `Instance::is_running`.
     pub(super) running: AtomicBool,
     /// Ends a wait for the cache's lock.
@@ -127,6 +129,7 @@ impl Handle {
             ended: Condvar::new(),
             hub,
             registry,
+            queue_descriptors: Registry::new(0),
             running: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
         };
@@ -158,6 +161,8 @@ impl Handle {
         core.copy = None;
         // A clone in the helper's hands may hold its lock; only this reference is dropped.
         core.writer = None;
+        // What only the threads of the parent still held.
+        self.shared.registry.close_all();
         // Unlocking could wake threads that do not exist here.
         core::mem::forget(core);
     }
@@ -183,11 +188,14 @@ fn panicked(words: &str) -> Error {
 }
 
 impl Core {
+    /// Refuses once the engine has panicked.
+    pub(super) fn check(&self) -> Result<()> {
+        self.poisoned.as_ref().map_or(Ok(()), |words| Err(panicked(words)))
+    }
+
     /// Calls the engine. A panic in it poisons the instance.
     pub(super) fn guarded<T>(&mut self, call: impl FnOnce(&mut Engine) -> T) -> Result<T> {
-        if let Some(words) = &self.poisoned {
-            return Err(panicked(words));
-        }
+        self.check()?;
         let Some(engine) = &mut self.engine else {
             return Err(Error::new(ErrorCode::State, "the instance was never used"));
         };

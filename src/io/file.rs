@@ -18,15 +18,6 @@ const LARGEST_SECRET: u64 = 4096;
 /// Owner writes, group reads: a cache holds no secrets, and monitoring reads it without the lock.
 const MODE: u32 = 0o640;
 
-/// Reads a cache file; `None` if there is none.
-///
-/// # Errors
-///
-/// [`ErrorCode::Cache`] for a torn, truncated or foreign file, [`ErrorCode::Io`] if the system refuses.
-pub fn read_cache(path: &Path) -> Result<Option<Cache>> {
-    CacheFolder::open(path)?.read()
-}
-
 /// The place of a cache file: its folder held open, so that reading and writing go on after chroot.
 ///
 /// Reading needs no lock: a reader sees the old document or the new one. Only the holder of
@@ -94,7 +85,7 @@ impl CacheFolder {
     ///
     /// # Errors
     ///
-    /// As [`read_cache`].
+    /// [`ErrorCode::Cache`] if the file is not a good document, [`ErrorCode::Io`] if it cannot be read.
     pub fn read(&self) -> Result<Option<Cache>> {
         let failed = |e: io::Error| self.error(format_args!("cannot read the cache: {}", words(&e)));
         let file = match self.folder.open_file(&self.name, libc::O_RDONLY, 0) {
@@ -144,6 +135,30 @@ impl CacheFolder {
                  old state back"
             ))
         })
+    }
+
+    /// Gives the document a second name that outlives its replacement, `CACHE.old.N` with the first free N from 1;
+    /// `None` if there is no document.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Io`] if the file system refuses.
+    pub fn keep_old(&self) -> Result<Option<PathBuf>> {
+        for n in 1..=9999 {
+            let mut old = self.path.clone().into_os_string();
+            old.push(format!(".old.{n}"));
+            match std::fs::hard_link(&self.path, &old) {
+                Ok(()) => return Ok(Some(old.into())),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(e) => {
+                    return Err(
+                        self.error(format_args!("cannot keep a copy of the old cache: {}", words(&e)))
+                    );
+                }
+            }
+        }
+        Err(self.error(format_args!("there are 9999 old copies of the cache already; remove some")))
     }
 
     /// Brings the whole text to disk under the temporary name.

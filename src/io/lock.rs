@@ -122,7 +122,8 @@ impl CacheLock {
         if is_ours(&held, id) {
             return Ok(Some(Holder { pid: std::process::id(), program: program(), since_ms: 0 }));
         }
-        let file = cache.folder().open_file(cache.lock_name(), libc::O_RDWR, 0).map_err(failed)?;
+        // Asking needs no right to write: monitoring may look without it.
+        let file = cache.folder().open_file(cache.lock_name(), libc::O_RDONLY, 0).map_err(failed)?;
         let file = guard_raced(file, &held).map_err(failed)?;
         let holder = blocking_pid(&file).map_err(failed)?.map(|pid| read_note(&file, pid));
         Ok(holder)

@@ -3,6 +3,8 @@
 //! The driver carries out what the engine asks for; a thread of its own or the host's loop turns it.
 
 pub(crate) mod clock;
+#[cfg(feature = "cli")]
+pub mod console;
 pub(crate) mod descriptor;
 pub(crate) mod driver;
 pub(crate) mod entropy;

@@ -78,6 +78,12 @@ impl Socket {
         }
     }
 
+    /// A TCP connection that a test has made.
+    #[cfg(test)]
+    pub(crate) fn from_connected(fd: Fd) -> Socket {
+        Socket { fd, tcp: true }
+    }
+
     /// Tries again to connect to a unix socket whose backlog was full.
     pub(crate) fn retry(&self, target: &Target) -> io::Result<Progress> {
         let raw = RawAddress::of(target)?;

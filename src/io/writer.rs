@@ -64,8 +64,17 @@ impl Writer {
         }
         let (sequence, cache) = state.pending.take()?;
         state.writing = true;
+        let in_force = state.lock.as_ref().is_some_and(|lock| lock.is_in_force(&self.folder));
         drop(state);
-        let outcome = self.folder.write(&store::encode(&cache)).map_err(|e| e.message().to_owned());
+        let outcome = if in_force {
+            self.folder.write(&store::encode(&cache)).map_err(|e| e.message().to_owned())
+        } else {
+            Err(format!(
+                "the lock file of {} was removed or replaced, so another process may own the cache: this one's state \
+                 stays in memory; restart it",
+                self.folder.path().display()
+            ))
+        };
         let mut state = self.state.lock();
         state.writing = false;
         match &outcome {

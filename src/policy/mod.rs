@@ -3,6 +3,7 @@
 pub mod budget;
 pub mod mpp;
 pub mod safe;
+pub mod serving;
 
 /// A command's refusal: the rule, and what stands in the way.
 #[derive(Clone, Debug, PartialEq, Eq)]

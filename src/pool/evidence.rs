@@ -6,7 +6,7 @@ use super::node::Node;
 use crate::config::PoolConfig;
 use crate::engine::time::{Duration, Time};
 use crate::policy::safe::Evidence;
-use crate::probe::{Cause, Channel, Class, Observation, ThreadState};
+use crate::probe::{Cause, Channel, Class, Facts, Observation, ThreadState};
 
 /// The pool around an observed node.
 pub struct Surroundings<'a> {
@@ -60,20 +60,25 @@ impl Surroundings<'_> {
         }
     }
 
-    /// The evidence for policy `safe`.
-    pub fn evidence(&self, node: usize, class: Class, observation: &Observation, now: Time) -> Evidence {
-        let facts = &observation.facts;
+    /// The evidence for policy `safe` in the node's last observation, `class` being its class.
+    pub fn evidence(&self, node: usize, class: Class, now: Time) -> Evidence {
+        let none = Facts::default();
+        let facts = self.nodes[node].last_facts().unwrap_or(&none);
+        let (cause, started) = match &self.nodes[node].last {
+            Some(last) => (last.cause, last.started),
+            None => (Cause::Ok, now),
+        };
         let channels = facts.channels.as_deref().unwrap_or_default();
         let sql_runs = channels.iter().all(|c| c.sql != ThreadState::Stopped);
         let told = facts.channels.is_some();
         let nobody = told && channels.is_empty();
         Evidence {
             class,
-            fail_on: self.config.fail_on.contains(&observation.cause),
+            fail_on: self.config.fail_on.contains(&cause),
             silence_due: self.silence_due(node, now),
             isolated: self.isolated,
             window_bad: false,
-            lag_only: observation.cause == Cause::ReplicationLag,
+            lag_only: cause == Cause::ReplicationLag,
             source_in_doubt: told
                 && channels.iter().any(|c| c.io != ThreadState::Running)
                 && channels
@@ -81,13 +86,13 @@ impl Surroundings<'_> {
                     .filter(|c| c.io != ThreadState::Running)
                     .all(|c| self.source_in_doubt(node, c)),
             applies: match class {
-                Class::Replication if !told => observation.cause == Cause::ReplicationLag,
+                Class::Replication if !told => cause == Cause::ReplicationLag,
                 Class::Replication if nobody => false,
                 _ => sql_runs,
             },
             within_takeover_lag: self.within_takeover_lag(node, channels),
             writable: facts.read_only != Some(true) && facts.super_read_only != Some(true),
-            fresh: self.doubt_since.is_none_or(|since| observation.started >= since),
+            fresh: self.doubt_since.is_none_or(|since| started >= since),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::config::PoolConfig;
 use crate::policy::{mpp, safe};
-use crate::pool::{PolicyName, State, Status};
+use crate::pool::{NodeType, PolicyName, State, Status};
 use crate::store::StoredNode;
 
 /// The decision state of a pool under its policy.
@@ -71,12 +71,17 @@ impl Judge {
                 } else {
                     safe::Ladder::warning(stored.status, config.fall, config.rise)
                 };
-                // A document written under `mpp` may hold two ACTIVE nodes; selection gave the first.
-                if member.state == State::Active && model.active().is_some() {
-                    member.state = State::Standby;
-                }
+                member.owed =
+                    stored.owed && stored.state != State::Active && node.node_type == NodeType::Primary;
             }
             model.members.push(member);
+        }
+        // A document written under `mpp` may hold two ACTIVE nodes; selection gave the PRIMARY, else the first.
+        let active = model.preference().find(|&i| model.members[i].state == State::Active);
+        for (i, m) in model.members.iter_mut().enumerate() {
+            if m.state == State::Active && Some(i) != active {
+                m.state = State::Standby;
+            }
         }
         let counts = stored.iter().map(|s| s.and_then(|s| s.count)).collect();
         Judge::Safe { model, settings, counts }
@@ -125,6 +130,14 @@ impl Judge {
             // Under `mpp` every failed node waits.
             Judge::Mpp { members, .. } => members[node].state.is_failed(),
             Judge::Safe { model, .. } => model.members[node].held,
+        }
+    }
+
+    /// Whether the role is owed to the node.
+    pub fn is_owed(&self, node: usize) -> bool {
+        match self {
+            Judge::Mpp { .. } => false,
+            Judge::Safe { model, .. } => model.members[node].owed,
         }
     }
 

@@ -11,10 +11,12 @@ pub struct Node {
     pub config: NodeConfig,
     /// Its canonical address as text.
     pub name: String,
-    /// The last observation, with its text as amended by the rules.
+    /// The last observation, with its text as amended by the rules; its facts are in `facts`.
     pub last: Option<Observation>,
     /// What the last observation that brought facts brought.
     pub facts: Facts,
+    /// The last observation brought facts.
+    told: bool,
     /// The last lag that the server could compute.
     pub last_lag: Option<Duration>,
     /// When the present silence began.
@@ -104,6 +106,7 @@ impl Node {
             config,
             last: None,
             facts: Facts::default(),
+            told: false,
             last_lag: None,
             silent_since: None,
             late: 0,
@@ -120,7 +123,7 @@ impl Node {
     }
 
     /// Takes in an observation; the rules judge it afterwards.
-    pub fn remember(&mut self, observation: &Observation, wall_ms: u64) {
+    pub fn remember(&mut self, mut observation: Observation, wall_ms: u64) {
         match observation.class() {
             Class::Silent => {
                 self.silent_since.get_or_insert(observation.started);
@@ -128,24 +131,30 @@ impl Node {
             Class::Blind => {}
             _ => self.silent_since = None,
         }
-        let facts = &observation.facts;
-        if *facts != Facts::default() {
+        let facts = core::mem::take(&mut observation.facts);
+        self.told = facts != Facts::default();
+        if self.told {
             let lag = facts.channels.iter().flatten().filter_map(|c| c.lag).max();
             self.last_lag = lag.or(self.last_lag);
-            self.facts = merge(facts.clone(), &self.facts);
+            self.facts = merge(facts, core::mem::take(&mut self.facts));
         }
         self.observed_ms = wall_ms;
-        self.last = Some(observation.clone());
+        self.last = Some(observation);
+    }
+
+    /// What the last observation brought; none if it brought nothing.
+    pub fn last_facts(&self) -> Option<&Facts> {
+        self.told.then_some(&self.facts)
     }
 }
 
 /// What is only asked at a login keeps its value between logins.
-fn merge(new: Facts, old: &Facts) -> Facts {
+fn merge(new: Facts, old: Facts) -> Facts {
     Facts {
         flavour: new.flavour.or(old.flavour),
         version: new.version.or(old.version),
         server_id: new.server_id.or(old.server_id),
-        server_uuid: new.server_uuid.or_else(|| old.server_uuid.clone()),
+        server_uuid: new.server_uuid.or(old.server_uuid),
         threads_connected: new.threads_connected.or(old.threads_connected),
         max_connections: new.max_connections.or(old.max_connections),
         ..new

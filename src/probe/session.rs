@@ -59,6 +59,8 @@ pub struct Session {
     reader: Option<Reader>,
     /// The query that is out is the login's first.
     asked_first: bool,
+    /// A probe has had its answer by this login, if only an error.
+    used: bool,
     asked: Time,
     round_trip: Option<Duration>,
     /// Since when the connection is waited for in vain.
@@ -89,6 +91,7 @@ impl Session {
             probe: None,
             reader: None,
             asked_first: false,
+            used: false,
             asked: Time::default(),
             round_trip: None,
             waiting_since: None,
@@ -108,7 +111,7 @@ impl Session {
         let patient = self.waiting_since.is_none_or(|since| now.since(since) < Self::PATIENCE);
         match (self.link, self.client.phase()) {
             // A login that no probe has used yet is fresh.
-            (Link::Up, Phase::Idle) if !request.fresh || self.asked_first => self.ask(now),
+            (Link::Up, Phase::Idle) if !request.fresh || !self.used => self.ask(now),
             (Link::Up, Phase::Querying) if !request.fresh && patient => {}
             (Link::Up, Phase::AwaitGreeting | Phase::Authenticating) if patient => {}
             _ => {
@@ -313,6 +316,7 @@ impl Session {
         let several = greeting.multi_statements;
         self.reader = Some(Reader::new(Statements::new(flavour, version)));
         self.asked_first = true;
+        self.used = false;
         self.waiting_since = None;
         if !several {
             let message = "the server takes one statement at a time (no CLIENT_MULTI_STATEMENTS)".to_string();
@@ -327,6 +331,8 @@ impl Session {
         let late = self.waiting_since.take().is_some();
         let Some(probe) = &self.probe else { return };
         let max_lag = probe.request.max_lag;
+        // Grants, for one, are those of the login: an error may heal with the next one.
+        self.used = true;
         if let Some(error) = reading.error {
             if verdict::ends_session(error.code) && self.retry_fresh(now, Some(&error)) {
                 return;

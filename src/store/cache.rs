@@ -17,6 +17,8 @@ pub struct StoredNode {
     pub count: Option<u32>,
     /// The node failed as ACTIVE and waits for `recover`.
     pub waits_for_recover: bool,
+    /// The role is owed to the node: an operator recovered it or asked for it, and the hand-over has not come yet.
+    pub owed: bool,
     /// Rule that last judged the node.
     pub rule: u16,
     /// Wall-clock time of the last observation, milliseconds since the Unix epoch.

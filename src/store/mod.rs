@@ -3,7 +3,7 @@
 pub mod cache;
 mod checksum;
 pub mod text;
-pub(crate) mod utc;
+pub mod utc;
 
 #[cfg(test)]
 mod tests;

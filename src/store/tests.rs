@@ -26,6 +26,7 @@ fn sample() -> Cache {
                         status: Status::Fail,
                         count: Some(u32::MAX),
                         waits_for_recover: true,
+                        owed: false,
                         rule: 12,
                         observed_ms: 1_763_724_297_001,
                         changed_ms: u64::MAX,
@@ -40,6 +41,7 @@ fn sample() -> Cache {
                         status: Status::Ok,
                         count: None,
                         waits_for_recover: false,
+                        owed: true,
                         rule: 0,
                         observed_ms: 0,
                         changed_ms: 0,
@@ -105,6 +107,7 @@ state = FAILED_OFFLINE
 status = FAIL
 count = 4294967295
 waits_for_recover = yes
+owed = no
 rule = 12
 observed_ms = 1763724297001  # 2025-11-21T11:24:57.001Z
 changed_ms = 18446744073709551615
@@ -116,6 +119,7 @@ state = ACTIVE
 status = OK
 count = none
 waits_for_recover = no
+owed = yes
 rule = 0
 observed_ms = 0
 changed_ms = 0
@@ -233,7 +237,9 @@ fn wrong_text_with_a_right_checksum_is_refused() {
         ("type = PRIMARY", "type = TERTIARY", "type is not a node's type"),
         ("count = 4294967295", "count = 4294967296", "count is not a number below 2^32"),
         ("count = none", "count = ", "count is not a number"),
+        ("owed = yes", "owed = true", "owed is not yes or no"),
         ("waits_for_recover = yes", "waits_for_recover = 1", "waits_for_recover is not yes or no"),
+        ("owed = no", "owed = maybe", "owed is not yes or no"),
         ("rule = 12", "rule = 65536", "rule is not a rule's number"),
         ("message = \"\"", "message = \"a\"b\"", "a double quote inside a text"),
         ("message = \"\"", "message = \"\\x\"", "unknown escape"),
@@ -263,10 +269,13 @@ fn text() -> impl Strategy<Value = String> {
 fn node() -> impl Strategy<Value = StoredNode> {
     (
         (text(), select(NodeType::ALL), select(State::ALL), select(Status::ALL), option::of(any::<u32>())),
-        (any::<bool>(), any::<u16>(), any::<u64>(), any::<u64>(), text()),
+        (any::<(bool, bool)>(), any::<u16>(), any::<u64>(), any::<u64>(), text()),
     )
         .prop_map(
-            |((name, node_type, state, status, count), (waits, rule, observed_ms, changed_ms, message))| {
+            |(
+                (name, node_type, state, status, count),
+                ((waits, owed), rule, observed_ms, changed_ms, message),
+            )| {
                 StoredNode {
                     name,
                     node_type,
@@ -274,6 +283,7 @@ fn node() -> impl Strategy<Value = StoredNode> {
                     status,
                     count,
                     waits_for_recover: waits,
+                    owed,
                     rule,
                     observed_ms,
                     changed_ms,

@@ -18,6 +18,7 @@
 //! status = OK
 //! count = 0
 //! waits_for_recover = no
+//! owed = no
 //! rule = 12
 //! observed_ms = 1763724297001  # 2025-11-21T11:24:57.001Z
 //! changed_ms = 1763720000000  # 2025-11-21T10:13:20.000Z
@@ -76,11 +77,16 @@ fn put_node(out: &mut String, node: &StoredNode) {
         Some(count) => put(out, "count", count),
         None => put(out, "count", "none"),
     }
-    put(out, "waits_for_recover", if node.waits_for_recover { "yes" } else { "no" });
+    put(out, "waits_for_recover", yes_no(node.waits_for_recover));
+    put(out, "owed", yes_no(node.owed));
     put(out, "rule", node.rule);
     put_ms(out, "observed_ms", node.observed_ms);
     put_ms(out, "changed_ms", node.changed_ms);
     put_text(out, "message", &node.message);
+}
+
+fn yes_no(flag: bool) -> &'static str {
+    if flag { "yes" } else { "no" }
 }
 
 fn put(out: &mut String, key: &str, value: impl core::fmt::Display) {
@@ -284,6 +290,14 @@ impl<'a> Reader<'a> {
         Ok(StoredPool { name, epoch, epoch_reserved, status, removed, nodes: Vec::new() })
     }
 
+    fn flag(&mut self, key: &'static str) -> Read<bool> {
+        self.parsed(key, "yes or no", |word| match word {
+            "yes" => Some(true),
+            "no" => Some(false),
+            _ => None,
+        })
+    }
+
     fn node(&mut self, name: String) -> Read<StoredNode> {
         Ok(StoredNode {
             name,
@@ -296,11 +310,8 @@ impl<'a> Reader<'a> {
                 "none" => Some(None),
                 word => number(word).map(Some),
             })?,
-            waits_for_recover: self.parsed("waits_for_recover", "yes or no", |word| match word {
-                "yes" => Some(true),
-                "no" => Some(false),
-                _ => None,
-            })?,
+            waits_for_recover: self.flag("waits_for_recover")?,
+            owed: self.flag("owed")?,
             rule: self.parsed("rule", "a rule's number", number)?,
             observed_ms: self.number("observed_ms")?,
             changed_ms: self.number("changed_ms")?,

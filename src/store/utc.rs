@@ -1,7 +1,7 @@
 //! Milliseconds since the Unix epoch as people read them.
 
 /// `2026-11-21T11:24:57.123Z` (RFC 3339, UTC); `None` after the year 9999.
-pub(crate) fn format_utc(ms: u64) -> Option<String> {
+pub fn format_utc(ms: u64) -> Option<String> {
     let (days, in_day) = (ms / 86_400_000, ms % 86_400_000);
     // Days to civil date in the proleptic Gregorian calendar, in eras of 400 years that begin on 1 March
     // (Howard Hinnant, "chrono-compatible low-level date algorithms", civil_from_days).

@@ -52,6 +52,8 @@ enum Step {
 pub(super) struct Login {
     step: Step,
     nonce: [u8; NONCE],
+    /// The server has switched to another plugin.
+    switched: bool,
     seed: [u8; 20],
 }
 
@@ -71,7 +73,7 @@ impl Credentials<'_> {
 impl Login {
     /// `seed`: fresh unpredictable bytes for RSA's padding.
     pub fn new(nonce: [u8; NONCE], seed: [u8; 20]) -> Login {
-        Login { step: Step::Verdict, nonce, seed }
+        Login { step: Step::Verdict, nonce, seed, switched: false }
     }
 
     /// The plugin to begin with when the server's default is `offered`. The server asks for the account's own
@@ -104,8 +106,9 @@ impl Login {
                  give the probe's account caching_sha2_password or mysql_native_password",
             )),
             other => Err(WireError::login(format!(
-                "the probe's account uses the authentication plugin '{}', which is not supported; \
-                 give it caching_sha2_password or mysql_native_password",
+                "the server asks for the authentication plugin '{}', which is not supported; give the probe's account \
+                 caching_sha2_password or mysql_native_password, or make it, for an unknown account MySQL asks for any \
+                 plugin",
                 other.chars().take(64).collect::<String>().escape_debug()
             ))),
         }
@@ -113,6 +116,10 @@ impl Login {
 
     /// The server switches to another plugin with a nonce of its own: the payload behind 0xFE.
     pub fn switch(&mut self, request: &[u8], with: &Credentials<'_>) -> Result<Vec<u8>, WireError> {
+        // Once, as in the servers' own client; a second one would only let a peer ask for scrambles without end.
+        if core::mem::replace(&mut self.switched, true) {
+            return Err(WireError::violation("login: the server switches to another plugin a second time"));
+        }
         let Some(end) = request.iter().position(|&byte| byte == 0) else {
             return Err(WireError::login(
                 "the server asks for the login of before MySQL 4.1 (mysql_old_password), which is not supported; \
@@ -170,7 +177,7 @@ impl Login {
             }
             (Transport::Plain, RsaPolicy::Refuse) => Err(WireError::login(
                 "the server wants the whole password (caching_sha2_password, not in its cache), which does not go \
-                 over plain TCP; set rsa_public_key to the server's public key file (or to \"server\" on a network \
+                 over plain TCP; set rsa_public_key to the server's public key file (or to \"from-server\" on a network \
                  that you trust), or probe over a unix socket",
             )),
         }

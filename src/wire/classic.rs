@@ -229,8 +229,28 @@ impl Client {
         let mut used = 0;
         while self.phase != Phase::Closed {
             let rest = &bytes[used..];
+            if self.phase == Phase::Querying {
+                let deprecate_eof = self.deprecates_eof();
+                match self.reader.skip_known(rest, self.sequence, deprecate_eof) {
+                    Some((0, _)) => return Ok(used),
+                    Some((length, packets)) => {
+                        self.sequence = self.sequence.wrapping_add(packets as u8);
+                        used += length;
+                        continue;
+                    }
+                    None => {}
+                }
+            }
             match first_frame(rest, self.config.max_packet) {
-                Frame::Partial => return Ok(used),
+                Frame::Partial => {
+                    // Noise may announce a packet that never ends.
+                    if let &[_, _, _, sequence, first, ..] = rest
+                        && !self.fits(sequence, Some(first))
+                    {
+                        return Err(self.out_of_sequence(sequence, rest));
+                    }
+                    return Ok(used);
+                }
                 Frame::OverCap { .. } if self.phase == Phase::AwaitGreeting => return Err(no_greeting(rest)),
                 Frame::OverCap { declared } => {
                     return Err(WireError::violation(format!(
@@ -250,21 +270,30 @@ impl Client {
     }
 
     fn check_sequence(&mut self, sequence: u8, payload: &[u8], raw: &[u8]) -> Result<(), WireError> {
-        // A server that ends an idle connection writes an error with number 0 whenever it likes; a query of ours
-        // may already be under way then.
-        let last_word = sequence == 0 && payload.first() == Some(&0xFF);
-        if sequence == self.sequence || last_word || self.phase == Phase::Idle {
+        if self.fits(sequence, payload.first().copied()) {
             self.sequence = sequence.wrapping_add(1);
             return Ok(());
         }
+        Err(self.out_of_sequence(sequence, raw))
+    }
+
+    /// Whether a packet of this number, whose payload begins so, may come now.
+    fn fits(&self, sequence: u8, first: Option<u8>) -> bool {
+        // A server that ends an idle connection writes an error with number 0 whenever it likes; a query of ours
+        // may already be under way then.
+        let last_word = sequence == 0 && first == Some(0xFF);
+        sequence == self.sequence || last_word || self.phase == Phase::Idle
+    }
+
+    fn out_of_sequence(&self, sequence: u8, raw: &[u8]) -> WireError {
         if self.phase == Phase::AwaitGreeting {
-            return Err(no_greeting(raw));
+            return no_greeting(raw);
         }
-        Err(WireError::violation(format!(
+        WireError::violation(format!(
             "{}: packet number {} expected, {sequence} came",
             self.awaiting(),
             self.sequence
-        )))
+        ))
     }
 
     fn read_packet(&mut self, payload: &[u8], raw: &[u8]) -> Result<(), WireError> {
@@ -272,8 +301,9 @@ impl Client {
             Phase::AwaitGreeting => self.read_greeting(payload, raw),
             Phase::Authenticating => self.read_login(payload),
             Phase::Querying => {
-                let deprecate_eof = self.greeting.as_ref().is_some_and(Greeting::deprecates_eof);
-                if self.reader.read(payload, deprecate_eof)? {
+                let deprecate_eof = self.deprecates_eof();
+                let packet = raw.get(..HEADER + payload.len()).unwrap_or_default();
+                if self.reader.read(packet, deprecate_eof)? {
                     self.results_ready = true;
                     self.phase = Phase::Idle;
                 }
@@ -364,6 +394,10 @@ impl Client {
             transport: self.config.transport,
             rsa: &self.config.rsa,
         }
+    }
+
+    fn deprecates_eof(&self) -> bool {
+        self.greeting.as_ref().is_some_and(Greeting::deprecates_eof)
     }
 
     fn awaiting(&self) -> &'static str {

@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod classic;
+mod definitions;
 pub mod handshake;
 mod packet;
 #[cfg(test)]

@@ -314,6 +314,22 @@ fn auth_switches() {
     assert!(old.message.contains("mysql_old_password"), "{old}");
     let short = say(&mut authenticating(config("", Transport::Plain)), 2, b"\xFEcaching_sha2_password\0abc");
     assert_eq!(short.unwrap_err().kind, WireErrorKind::Violation);
+
+    let mut client = authenticating(config("", Transport::Plain));
+    say(&mut client, 2, &switch("mysql_native_password")).unwrap();
+    let again = say(&mut client, 4, &switch("mysql_native_password")).unwrap_err();
+    assert_eq!(again.kind, WireErrorKind::Violation);
+    assert!(again.message.contains("second time"), "{again}");
+}
+
+#[test]
+fn noise_that_announces_a_long_packet_is_told_by_its_number() {
+    let mut client = Client::new(config("", Transport::Plain), [0; 20]);
+    let error = client.handle_bytes(&[0x00, 0x10, 0x00, 0xAB, 0xCD]).unwrap_err();
+    assert!(error.message.contains("expected a MySQL greeting"), "{error}");
+    let mut client = authenticating(config("", Transport::Plain));
+    let error = client.handle_bytes(&[0x00, 0x10, 0x00, 77, 0x00]).unwrap_err();
+    assert!(error.message.contains("packet number 2 expected, 77 came"), "{error}");
 }
 
 /// Goes to the point where the server wants the whole password under nonce 01 to 14.

@@ -3,7 +3,8 @@
 //! A probe reads some sixty columns ten times a second: rows are copied once, as they came, and cells are ranges.
 //! Source: MySQL Internals, "COM_QUERY Response".
 
-use super::packet::{shown, take_lenenc_bytes, take_lenenc_int};
+use super::definitions::{Known, Memory};
+use super::packet::{HEADER, shown, take_lenenc_bytes, take_lenenc_int};
 use super::server_error::{ServerError, WireError};
 
 /// A range of the buffer, or NULL.
@@ -112,6 +113,8 @@ pub(super) struct ResultReader {
     open: Set,
     /// What may still come, in bytes; the answer of a hostile server has no end.
     room: usize,
+    /// The column definitions of the last answer.
+    memory: Memory,
 }
 
 /// More columns than any status has.
@@ -121,7 +124,13 @@ const MORE_RESULTS: u16 = 0x0008;
 
 impl ResultReader {
     pub fn new() -> ResultReader {
-        ResultReader { results: Results::default(), expect: Expect::Head, open: Set::default(), room: 0 }
+        ResultReader {
+            results: Results::default(),
+            expect: Expect::Head,
+            open: Set::default(),
+            room: 0,
+            memory: Memory::default(),
+        }
     }
 
     /// Begins a new answer of at most `room` bytes, forgetting the last one.
@@ -138,12 +147,39 @@ impl ResultReader {
         &self.results
     }
 
-    /// Reads one packet. True when the answer is complete.
-    pub fn read(&mut self, payload: &[u8], deprecate_eof: bool) -> Result<bool, WireError> {
+    /// If column definitions are next and `bytes` begin with those that came in this place of the last answer, takes
+    /// these over without reading them, and gives the number of bytes and of packets. `Some((0, 0))` asks for more
+    /// bytes. `sequence` is the number of the next packet.
+    pub fn skip_known(&mut self, bytes: &[u8], sequence: u8, deprecate_eof: bool) -> Option<(usize, usize)> {
+        let Expect::Columns(left) = self.expect else { return None };
+        if left != self.open.columns {
+            return None;
+        }
+        let known = self.memory.get(self.results.sets.len())?;
+        match known.compare(bytes, left, sequence) {
+            Known::Others => return None,
+            Known::Front => return Some((0, 0)),
+            Known::Same => {}
+        }
+        self.room = self.room.checked_sub(known.cost)?;
+        let mut start = self.results.bytes.len() as u32;
+        self.results.bytes.extend_from_slice(&known.names);
+        self.results.cells.extend(known.lengths.iter().map(|&length| {
+            let cell = Cell { start, length };
+            start += length;
+            cell
+        }));
+        self.open.names.1 = self.results.bytes.len();
+        self.expect = if deprecate_eof { Expect::Rows } else { Expect::ColumnsEnd };
+        Some((known.packets.len(), left))
+    }
+
+    /// Reads one packet, header and all. True when the answer is complete.
+    pub fn read(&mut self, packet: &[u8], deprecate_eof: bool) -> Result<bool, WireError> {
+        let payload = packet.get(HEADER..).unwrap_or_default();
         let before = self.results.cells.len();
-        let done = self.read_inner(payload, deprecate_eof)?;
-        // Empty packets and one-byte NULLs cost us memory too.
-        let cost = payload.len() + 8 + 8 * (self.results.cells.len() - before);
+        let done = self.read_inner(packet, payload, deprecate_eof)?;
+        let cost = cost(payload, self.results.cells.len() - before);
         match self.room.checked_sub(cost) {
             Some(left) => self.room = left,
             None => {
@@ -155,7 +191,7 @@ impl ResultReader {
         Ok(done)
     }
 
-    fn read_inner(&mut self, payload: &[u8], deprecate_eof: bool) -> Result<bool, WireError> {
+    fn read_inner(&mut self, packet: &[u8], payload: &[u8], deprecate_eof: bool) -> Result<bool, WireError> {
         let Some(&first) = payload.first() else {
             return Err(WireError::violation(format!(
                 "answer: expected {}, got an empty packet",
@@ -170,7 +206,7 @@ impl ResultReader {
         match self.expect {
             Expect::Head => self.head(payload, first),
             Expect::Columns(left) => {
-                self.column(payload)?;
+                self.column(packet, payload)?;
                 self.expect = match left - 1 {
                     0 if deprecate_eof => Expect::Rows,
                     0 => Expect::ColumnsEnd,
@@ -178,6 +214,7 @@ impl ResultReader {
                 };
                 if left == 1 {
                     self.open.names.1 = self.results.bytes.len();
+                    self.memory.end();
                 }
                 Ok(false)
             }
@@ -221,6 +258,7 @@ impl ResultReader {
                         self.open =
                             Set { cells: self.results.cells.len(), columns, rows: 0, names: (at, at) };
                         self.expect = Expect::Columns(columns);
+                        self.memory.begin(self.results.sets.len());
                         Ok(false)
                     }
                     _ => Err(self.unexpected(payload)),
@@ -230,7 +268,7 @@ impl ResultReader {
     }
 
     /// A column definition: catalog, schema, table, original table, name, and what we do not need.
-    fn column(&mut self, payload: &[u8]) -> Result<(), WireError> {
+    fn column(&mut self, packet: &[u8], payload: &[u8]) -> Result<(), WireError> {
         let mut rest = payload;
         for _ in 0..4 {
             take_lenenc_bytes(&mut rest).ok_or_else(|| self.unexpected(payload))?;
@@ -239,6 +277,7 @@ impl ResultReader {
         let start = self.results.bytes.len() as u32;
         self.results.cells.push(Cell { start, length: name.len() as u32 });
         self.results.bytes.extend_from_slice(name);
+        self.memory.learn(packet, name, cost(payload, 1));
         Ok(())
     }
 
@@ -288,6 +327,11 @@ impl ResultReader {
     fn unexpected(&self, payload: &[u8]) -> WireError {
         WireError::violation(format!("answer: expected {}, got {}", self.awaited(), shown(payload)))
     }
+}
+
+/// What a packet takes of an answer's bound: empty packets and one-byte NULLs cost us memory too.
+fn cost(payload: &[u8], cells: usize) -> usize {
+    payload.len() + 8 + 8 * cells
 }
 
 /// Status flags of an OK packet, whatever its first byte: affected rows, insert id, status, warnings.

@@ -264,7 +264,10 @@ fn resolve(
         return;
     }
     match first.as_str() {
-        "Self" => return drop(out.insert(Target::Local)),
+        "Self" => {
+            out.insert(Target::Local);
+            return;
+        }
         "crate" => return resolve_inside(found, rest.to_vec(), depth, out),
         "self" | "super" => {
             let mut base = module.to_vec();

@@ -31,8 +31,9 @@ def packet(payload, sequence):
 
 def greeting():
     """The first packet of a MariaDB 10.11 server (protocol version 10, mysql_native_password, no TLS)."""
-    # LONG_PASSWORD, LONG_FLAG, CONNECT_WITH_DB, PROTOCOL_41, TRANSACTIONS, SECURE_CONNECTION, PLUGIN_AUTH.
-    capabilities = 0x1 | 0x4 | 0x8 | 0x200 | 0x2000 | 0x8000 | 0x80000
+    # LONG_PASSWORD, LONG_FLAG, CONNECT_WITH_DB, PROTOCOL_41, TRANSACTIONS, SECURE_CONNECTION, MULTI_STATEMENTS, MULTI_RESULTS,
+    # PLUGIN_AUTH.
+    capabilities = 0x1 | 0x4 | 0x8 | 0x200 | 0x2000 | 0x8000 | 0x10000 | 0x20000 | 0x80000
     salt = b"abcdefgh12345678ABCD"
     return packet(
         b"\x0a5.5.5-10.11.6-MariaDB\x00"

@@ -15,6 +15,10 @@ def address(name):
     return f"10.0.1.{ord(name) - ord('A') + 11}:3306"
 
 
+def states(pool):
+    return {node.name: {"count": node.count, "status": str(node.status), "state": str(node.state)} for node in pool.nodes()}
+
+
 def load():
     with open(TRACES, encoding="utf-8") as file:
         return [json.loads(line) for line in file if line.strip()]
@@ -34,8 +38,14 @@ class Traces(unittest.TestCase):
             pool = instance.pool("trace")
             for at, step in enumerate(trace["steps"]):
                 where = f"trace {trace['trace']} ({trace['title']}), step {at} {step.get('label', step['op'])}"
+                before = states(pool)
                 self.take(pool, step, where)
-                self.compare(pool, step["expect"], where)
+                if "expect" in step:
+                    self.compare(pool, step["expect"], where)
+                else:
+                    # A refused command changes nothing.
+                    self.assertEqual(step.get("result"), "refused", where)
+                    self.assertEqual(states(pool), before, where)
 
     def take(self, pool, step, where):
         if step["op"] == "init":
@@ -55,11 +65,9 @@ class Traces(unittest.TestCase):
         self.assertEqual(caught.exception.code, primacy.Code.REFUSED, where)
 
     def compare(self, pool, expected, where):
-        nodes = {node.name: node for node in pool.nodes()}
+        nodes = states(pool)
         for name, want in expected.items():
-            node = nodes[address(name)]
-            got = {"count": node.count, "status": str(node.status), "state": str(node.state)}
-            self.assertEqual(got, want, f"{where}: node {name}")
+            self.assertEqual(nodes[address(name)], want, f"{where}: node {name}")
 
 
 def _test(trace):
@@ -79,7 +87,8 @@ class Completeness(unittest.TestCase):
             self.assertEqual(set(trace), {"trace", "title", "hostile_takeover", "nodes", "steps"})
             for step in trace["steps"]:
                 self.assertLessEqual(set(step), {"op", "label", "in", "expect", "node", "result"})
-                for want in step["expect"].values():
+                self.assertTrue("expect" in step or step["result"] == "refused", step)
+                for want in step.get("expect", {}).values():
                     self.assertEqual(set(want), {"count", "status", "state"})
 
 

@@ -87,6 +87,8 @@ class MariaDB(Server):
             "--log-slave-updates",
             "--binlog-format=ROW",
             "--relay-log=relay",
+            # After a crash the relay log may miss a file that its position names; replication would not start.
+            "--relay-log-recovery=ON",
             "--gtid-strict-mode=ON",
             # Tries to connect: one a second, so that it outlasts every outage of a test.
             "--master-retry-count=86400",

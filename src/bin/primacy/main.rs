@@ -1,1 +1,63 @@
-fn main() {}
+//! The command, the agent and the load balancer's check, in one binary over the Rust API.
+
+mod args;
+mod failure;
+mod find;
+mod json;
+mod live;
+mod load;
+mod offline;
+mod read;
+mod table;
+mod terminal;
+mod view;
+
+use args::{Args, Command};
+use clap::Parser;
+use failure::{Exit, Failure};
+use std::process::ExitCode;
+
+type Outcome = Result<Exit, Failure>;
+
+fn main() -> ExitCode {
+    let args = match Args::try_parse_from(args::canonical(std::env::args_os())) {
+        Ok(args) => args,
+        Err(error) => return misused(&error),
+    };
+    let exit = run(&args).unwrap_or_else(|failure| {
+        terminal::complain(&failure.text);
+        failure.exit
+    });
+    ExitCode::from(exit as u8)
+}
+
+/// Help and version go where they were asked for; what cannot be understood is one message like every other.
+fn misused(error: &clap::Error) -> ExitCode {
+    let text = error.to_string();
+    match text.strip_prefix("error: ") {
+        Some(message) => terminal::complain(message.trim_end()),
+        None => {
+            // Nothing can be told if nobody reads.
+            let _ = error.print();
+        }
+    }
+    ExitCode::from(if error.use_stderr() { Exit::Usage } else { Exit::Done } as u8)
+}
+
+fn run(args: &Args) -> Outcome {
+    match &args.command {
+        Command::Check { file, text_only } => read::check(file, *text_only),
+        Command::Init { force } => offline::init(args, *force),
+        Command::Poll { pool, timeout, verbose } => live::poll(args, pool.as_deref(), *timeout, *verbose),
+        Command::Run => live::run(args),
+        Command::Status { json } => read::status(args, *json),
+        Command::Report { node } => read::report(args, node),
+        Command::IsActive { node } => read::is_active(args, node),
+        Command::Up { node } => read::up(args, node),
+        Command::Recover { target, pool } => offline::recover(args, target, pool.as_deref()),
+        Command::ActivatePrimary { pool } => live::activate_primary(args, pool.as_deref()),
+        Command::Remove { node, pool } => live::remove(args, node, pool.as_deref()),
+        Command::Explain { pool } => read::explain(args, pool.as_deref()),
+        Command::Budget { pool } => read::budget(args, pool.as_deref()),
+    }
+}

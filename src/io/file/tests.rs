@@ -35,6 +35,7 @@ fn document_of(sequence: u64, message_len: usize) -> Cache {
                 status: Status::Ok,
                 count: Some(0),
                 waits_for_recover: false,
+                owed: false,
                 rule: 1,
                 observed_ms: 0,
                 changed_ms: 0,
@@ -84,6 +85,10 @@ fn child(role: &str, place: &Path, own_namespace: bool) -> Command {
 fn run(mut command: Command) -> (ExitStatus, String) {
     let out = command.output().unwrap();
     (out.status, format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr)))
+}
+
+fn read_cache(path: &Path) -> Result<Option<Cache>> {
+    CacheFolder::open(path)?.read()
 }
 
 #[test]

@@ -136,3 +136,14 @@ fn a_fresh_login_says_goodbye_first() {
     rig.drain();
     assert_eq!((rig.asks().as_str(), rig.session.has_connection()), ("send close", false));
 }
+
+#[test]
+fn a_login_whose_question_failed_is_not_fresh() {
+    let mut rig = Rig::with(config("nog", None, Transport::Plain));
+    rig.begin(PROBE).connected().play("mariadb-10.11-no-grant", 0, 5);
+    assert_eq!(rig.cause(), (Cause::QueryFailed, 1227));
+    assert_eq!(rig.asks(), "connect send send done");
+    // A session has the grants of its login, so a grant made since shows by a new one alone.
+    rig.begin(FRESH);
+    assert_eq!(rig.asks(), "send close connect");
+}

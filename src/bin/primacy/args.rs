@@ -1,0 +1,151 @@
+//! The command line.
+
+use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const DEFAULT_CONFIG: &str = "/etc/primacy/primacy.toml";
+
+/// Health, state and failover of MySQL and MariaDB pools: command, agent and load balancer's check.
+#[derive(Debug, Parser)]
+#[command(
+    name = "primacy",
+    version,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done or yes, 1 no, 2 usage or configuration, 3 refused by a rule, 4 cannot reach \
+                  (cache, disk, server), 5 locked by another process.\nCalled as is_server_up it is `primacy up`, \
+                  called as server_is_active it is `primacy is-active`."
+)]
+pub struct Args {
+    /// The configuration [default: $PRIMACY_CONFIG, else /etc/primacy/primacy.toml]
+    #[arg(short, long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Use this cache file instead of the configuration's cache_file
+    #[arg(long, global = true, value_name = "FILE")]
+    pub cache: Option<PathBuf>,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// A node, and where it is looked for.
+#[derive(Debug, clap::Args)]
+pub struct NodeArgs {
+    /// NODE, or HOST PORT; four words are what HAProxy's external check gives: its own address and port, then the
+    /// server's
+    #[arg(required = true, num_args = 1..=4, value_name = "NODE")]
+    pub words: Vec<String>,
+    /// The pool, where the node is in several
+    #[arg(long, value_name = "POOL")]
+    pub pool: Option<String>,
+    /// Answer with an error (exit code 4) unless an agent keeps the cache up to date
+    #[arg(long)]
+    pub require_agent: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Check a configuration, and the secrets that it names
+    Check {
+        file: PathBuf,
+        /// Do not look at password and key files
+        #[arg(long)]
+        text_only: bool,
+    },
+    /// Create the cache
+    Init {
+        /// Begin anew although there is a cache; a copy of it is kept
+        #[arg(long)]
+        force: bool,
+    },
+    /// Probe once, with all that a doubt needs to be settled, and store the outcome; for cron
+    Poll {
+        /// This pool alone
+        #[arg(long, value_name = "POOL")]
+        pool: Option<String>,
+        /// Give up a pool after this time, such as 30s [default: what its configuration can take]
+        #[arg(long, value_parser = duration, value_name = "TIME")]
+        timeout: Option<Duration>,
+        /// Print the table of `status` afterwards
+        #[arg(short, long)]
+        verbose: bool,
+    },
+    /// Run the agent in the foreground until SIGTERM or SIGINT; events go to standard error
+    Run,
+    /// Show all pools
+    Status {
+        /// For programs; docs/command.md names the keys
+        #[arg(long)]
+        json: bool,
+    },
+    /// One line about a node: STATUS/STATE (TYPE) : message
+    Report {
+        #[command(flatten)]
+        node: NodeArgs,
+    },
+    /// Print OK and exit with 0 if the node takes the clients that write, else NO and 1
+    IsActive {
+        #[command(flatten)]
+        node: NodeArgs,
+    },
+    /// Print UP and exit with 0 if the node may have clients, else DOWN and 1
+    Up {
+        #[command(flatten)]
+        node: NodeArgs,
+    },
+    /// Take a failed node back into its pool, or a pool whose status is FAIL
+    Recover {
+        /// A node, or pool:NAME
+        target: String,
+        /// The pool, where the node is in several
+        #[arg(long, value_name = "POOL")]
+        pool: Option<String>,
+    },
+    /// Give the role to the pool's PRIMARY
+    ActivatePrimary {
+        /// The pool, where there are several
+        #[arg(long, value_name = "POOL")]
+        pool: Option<String>,
+    },
+    /// Take a node out of its pool
+    Remove {
+        node: String,
+        /// The pool, where the node is in several
+        #[arg(long, value_name = "POOL")]
+        pool: Option<String>,
+    },
+    /// Why a pool is as it is, and what would change it
+    Explain { pool: Option<String> },
+    /// The longest time from a fault to the switch, for each kind of fault
+    Budget { pool: Option<String> },
+}
+
+impl Args {
+    /// The configuration file to read.
+    pub fn config(&self) -> PathBuf {
+        let from_environment = || std::env::var_os("PRIMACY_CONFIG").filter(|v| !v.is_empty());
+        match &self.config {
+            Some(path) => path.clone(),
+            None => from_environment().unwrap_or_else(|| DEFAULT_CONFIG.into()).into(),
+        }
+    }
+}
+
+/// The arguments as if the program had been called by its own name.
+pub fn canonical(given: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut words: Vec<OsString> = given.collect();
+    let called = words.first().and_then(|word| Path::new(word).file_name());
+    let command = match called.and_then(|name| name.to_str()) {
+        Some("is_server_up") => Some("up"),
+        Some("server_is_active") => Some("is-active"),
+        _ => None,
+    };
+    if let Some(command) = command {
+        words.insert(1, command.into());
+    }
+    words
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    primacy::config::parse_duration(text)
+}

@@ -1,0 +1,133 @@
+//! The state as it is shown: from the cache, or from an engine in this process.
+
+use crate::failure::Failure;
+use crate::load;
+use crate::terminal;
+use primacy::config::{Config, NodeConfig};
+use primacy::engine::{NodeSnapshot, PoolSnapshot, Snapshot};
+use primacy::instance::cache_file::Holder;
+use primacy::policy::rule_sentence;
+use primacy::pool::{NodeType, State, Status};
+use primacy::probe::Facts;
+use primacy::store::{Cache, StoredNode, StoredPool};
+use std::path::PathBuf;
+
+/// What is shown.
+#[derive(Debug)]
+pub struct View {
+    pub snapshot: Snapshot,
+    /// Names of nodes that an operator removed, for each pool.
+    pub removed: Vec<Vec<String>>,
+    pub source: Source,
+}
+
+/// Where it comes from.
+#[derive(Debug)]
+pub enum Source {
+    /// An engine in this process, that has just looked.
+    Engine,
+    /// The cache.
+    Cache {
+        file: PathBuf,
+        sequence: u64,
+        written_ms: u64,
+        /// Who keeps it up to date; `Err` if that cannot be told.
+        agent: Result<Option<Holder>, String>,
+    },
+}
+
+impl View {
+    /// The cache as it stands, read without its lock.
+    pub fn from_cache(config: &Config) -> Result<View, Failure> {
+        let file = load::cache(config)?;
+        let cache = file.read()?;
+        let agent = file.holder().map_err(|e| e.message().to_string());
+        let stored = |name: &str| cache.pools.iter().find(|pool| pool.name == name);
+        Ok(View {
+            snapshot: snapshot(config, &cache),
+            removed: config
+                .pools
+                .iter()
+                .map(|pool| stored(&pool.name).map_or_else(Vec::new, |pool| pool.removed.clone()))
+                .collect(),
+            source: Source::Cache {
+                file: file.path().to_owned(),
+                sequence: cache.sequence,
+                written_ms: cache.written_ms,
+                agent,
+            },
+        })
+    }
+
+    /// A node of a pool; `None` if an operator removed it.
+    pub fn node(&self, pool: usize, name: &str) -> Option<(usize, &NodeSnapshot)> {
+        self.snapshot.pools.get(pool)?.nodes.iter().enumerate().find(|(_, node)| node.name == name)
+    }
+
+    /// What is wrong with the source, if no agent keeps it up to date.
+    pub fn staleness(&self) -> Option<String> {
+        let Source::Cache { file, written_ms, agent, .. } = &self.source else { return None };
+        let as_of = format!("its last change is of {}", terminal::date(*written_ms));
+        match agent {
+            Ok(Some(_)) => None,
+            Ok(None) => Some(format!("no agent keeps the cache {} up to date; {as_of}", file.display())),
+            Err(e) => Some(format!("cannot tell whether an agent keeps the cache up to date ({e}); {as_of}")),
+        }
+    }
+}
+
+/// The stored state in the configuration's order. What the configuration does not name is left out, what the cache
+/// does not hold has not been seen yet. Nothing is interpreted: an engine that starts may judge anew.
+fn snapshot(config: &Config, cache: &Cache) -> Snapshot {
+    let pools = config.pools.iter().map(|pool| {
+        let stored = cache.pools.iter().find(|stored| stored.name == pool.name);
+        let nodes: Vec<NodeSnapshot> = pool
+            .nodes
+            .iter()
+            .map(|node| (node, node.address.to_string()))
+            .filter(|(_, name)| !stored.is_some_and(|pool| pool.removed.contains(name)))
+            .map(|(node, name)| node_snapshot(node, name, stored))
+            .collect();
+        let active = |t| nodes.iter().position(|n| n.state == State::Active && n.node_type == t);
+        PoolSnapshot {
+            name: pool.name.clone(),
+            kind: pool.kind,
+            policy: pool.policy,
+            status: stored.map_or(primacy::pool::PoolStatus::Ok, |pool| pool.status),
+            epoch: stored.map_or(0, |pool| pool.epoch),
+            // Two can be ACTIVE for one cycle under `mpp`; selection gives the PRIMARY.
+            active: active(NodeType::Primary).or_else(|| active(NodeType::Secondary)),
+            paused: false,
+            nodes,
+        }
+    });
+    Snapshot { wall_ms: terminal::wall_ms(), pools: pools.collect() }
+}
+
+fn node_snapshot(node: &NodeConfig, name: String, pool: Option<&StoredPool>) -> NodeSnapshot {
+    let stored: Option<&StoredNode> = pool.and_then(|pool| pool.nodes.iter().find(|n| n.name == name));
+    let message = match stored {
+        None => "not observed yet".to_string(),
+        Some(s) if !s.message.is_empty() => s.message.clone(),
+        Some(s) if s.rule != 0 => rule_sentence(s.rule).unwrap_or_default().to_string(),
+        Some(s) if s.count.is_none() => "not observed yet".to_string(),
+        Some(_) => String::new(),
+    };
+    NodeSnapshot {
+        name,
+        node_type: node.node_type,
+        state: stored.map_or(State::Unknown, |s| s.state),
+        status: stored.map_or(Status::Ok, |s| s.status),
+        count: stored.and_then(|s| s.count),
+        cause: None,
+        errno: 0,
+        message,
+        rule: stored.map_or(0, |s| s.rule),
+        waits_for_recover: stored.is_some_and(|s| s.waits_for_recover),
+        observed_ms: stored.map_or(0, |s| s.observed_ms),
+        changed_ms: stored.map_or(0, |s| s.changed_ms),
+        weight: node.weight,
+        site: node.site.clone(),
+        facts: Facts::default(),
+    }
+}

@@ -1,0 +1,4 @@
+mod failures;
+mod operators;
+mod restarts;
+mod world;

@@ -1,0 +1,15 @@
+//! The built command: every subcommand, bad input, locks, a full disk, and its page in the documentation.
+#![cfg(feature = "cli")]
+
+#[path = "command/agent.rs"]
+mod agent;
+#[path = "command/answers.rs"]
+mod answers;
+#[path = "command/bad_input.rs"]
+mod bad_input;
+#[path = "command/life.rs"]
+mod life;
+#[path = "command/page.rs"]
+mod page;
+#[path = "command/site.rs"]
+mod site;

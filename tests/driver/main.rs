@@ -1,0 +1,12 @@
+//! The driver through the Rust API, against real sockets: causes, life, descriptors, signals, forks, panics.
+
+mod causes;
+mod durability;
+mod events;
+mod fork;
+mod life;
+#[cfg(feature = "testing")]
+mod panics;
+mod process_state;
+mod real_server;
+mod support;

@@ -1,0 +1,1 @@
+"""Real servers, and servers that misbehave, seen through the Python package and so through the C contract."""
