@@ -1,7 +1,7 @@
 //! What must hold at every transition, whatever the tables say, and where every path must end.
 
 use super::oracle::{could_be_last_resort, fails, good, held_by_doubt, in_doubt, may_take_over};
-use super::world::{LETTERS, Move, NONE, Pool, Transition};
+use super::world::{HEARD, LETTERS, Move, NONE, Pool, Transition};
 use primacy::config::Failback;
 use primacy::policy::safe::table;
 use primacy::policy::safe::{HandOver, Member, Model, Occasion, Step, Tables, evaluate};
@@ -113,7 +113,7 @@ fn arriving(t: &Transition<'_>) -> Result<(), Broken> {
     // The last resort: the time is up, and nobody else may.
     let resort = t.action.dues().last_resort
         && old.is_some()
-        && could_be_last_resort(was)
+        && could_be_last_resort(&Member { seen: now.seen, ..was.clone() })
         && !t.after.members.iter().any(may_take_over);
     hold("P7 who may take over", resort || (stood_by && !was.held && !was.removed), || {
         format!("node {new} took the role from {:?}", was.state)
@@ -346,6 +346,8 @@ fn states(t: &Transition<'_>) -> Result<(), Broken> {
             State::Unknown | State::Standby if at_fail => now.state == State::FailedOffline,
             State::Unknown => now.state == State::Unknown,
             State::Standby => stands_by,
+            // `arriving` says whether it may.
+            _ if was.held && t.action.dues().last_resort && now.state == State::Active => true,
             _ if healed => stands_by,
             State::FailedOffline if at_fail && e.class == Class::Replication => {
                 now.state == State::FailedOnline
@@ -417,7 +419,8 @@ pub fn forced_open(pool: &Pool, tables: &Tables<'_>, from: &Model) -> Result<(),
     let mut model = from.clone();
     model.hand_over = Some(HandOver { to });
     let may = may_take_over(&model.members[to]) && !in_doubt(&model);
-    evaluate(&mut model, tables, &pool.settings, NONE, Occasion::Proven);
+    // An ACTIVE node at FAIL that is held in doubt stays held.
+    evaluate(&mut model, tables, &pool.settings, HEARD, Occasion::Proven);
     let moved = model.active() == Some(to);
     hold("P10 hand-over", moved == may, || {
         format!("a proof with a hand-over forced open moved the role: {moved}, right: {may}")

@@ -178,3 +178,40 @@ fn flavour_and_version() {
     assert!(ask(ServerVersion(5, 7, 7)).find("super_read_only").is_none());
     assert_eq!(ask(ServerVersion(5, 5, 60)), "SELECT @@global.read_only; SHOW SLAVE STATUS");
 }
+
+/// A change of the token says that the source was heard: by an event, or by a heartbeat where the server counts them.
+#[test]
+fn what_was_received_has_a_token() {
+    let answer = |from: &[u8], to: &[u8]| {
+        let mut rig = Rig::kept();
+        rig.begin(PROBE);
+        let Some(Event::Server(mut bytes)) = recording("mariadb-10.11-replica").into_iter().nth(6) else {
+            panic!()
+        };
+        let at = bytes.windows(from.len()).rposition(|w| w == from).expect("in the recorded row");
+        bytes[at..at + to.len()].copy_from_slice(to);
+        let channels = rig.bytes(&bytes).take().facts.channels.expect("channels");
+        channels[0].received.expect("a token")
+    };
+    let same = |text: &[u8]| answer(text, text);
+    let plain = same(b"0.0.1");
+    assert_eq!(plain, same(b"13501"), "the same row has the same token");
+    for (what, from, to) in [
+        ("file", &b"\x0ca-bin.000001\x041104"[..], &b"\x0ca-bin.000002\x041104"[..]),
+        ("position", b"\x0ca-bin.000001\x041104", b"\x0ca-bin.000001\x041105"),
+        ("heartbeats", b"\x0221\x0630.000", b"\x0222\x0630.000"),
+        ("GTID", b"Slave_Pos\x051-1-5", b"Slave_Pos\x051-1-6"),
+    ] {
+        assert_ne!(plain, answer(from, to), "{what}");
+    }
+    // What is applied, the lag and the replica's own log say nothing about the source.
+    for (from, to) in [
+        (&b"\x04None\x00\x010\x02No"[..], &b"\x04None\x00\x019\x02No"[..]),
+        (b"\x041399", b"\x041400"),
+        (b"\x010\x041104\x041704", b"\x010\x041100\x041704"),
+    ] {
+        assert_eq!(plain, answer(from, to), "{from:?}");
+    }
+    let channels = primacy("mariadb-10.11-no-source").facts.channels.expect("asked");
+    assert!(channels.is_empty());
+}
