@@ -77,7 +77,8 @@ pub enum Input {
         /// How the attempt ended.
         outcome: ReportOutcome,
     },
-    /// The host closes a cycle of an externally observed pool.
+    /// The host closes a cycle of an externally observed pool. Ignored while the library's own probes of a cycle are
+    /// under way.
     Cycle {
         /// Index of the pool.
         pool: usize,

@@ -106,7 +106,8 @@ impl Engine {
                 }
             }
             Input::Cycle { pool, pool_status } => {
-                if let Some(p) = self.pools.get_mut(pool) {
+                // A cycle of the library's own closes with its last probe: the next one would ask for them again.
+                if let Some(p) = self.pools.get_mut(pool).filter(|p| !p.cycle_open) {
                     p.close_cycle(now, pool_status, &mut self.out);
                 }
             }

@@ -1,0 +1,29 @@
+//! What is fuzzed: one function of bytes for each parser and for the engine.
+//!
+//! A function takes whatever it is given and panics if something does not hold. `tests/fuzz.rs` runs them over the
+//! corpus and seeded mutations of it, `fuzz/main.rs` under libFuzzer.
+
+mod address;
+mod cache;
+mod config;
+mod engine;
+mod engine_world;
+mod gtid;
+mod input;
+mod session;
+mod wire;
+
+/// A target's name, which is its corpus' folder too, and its function.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: [Target; 8] = [
+    ("wire", wire::run),
+    ("session", session::run),
+    ("gtid", gtid::run),
+    ("config", config::run),
+    ("pool_string", config::run_pool_string),
+    ("address", address::run),
+    ("cache", cache::run),
+    ("engine", engine::run),
+];
