@@ -19,6 +19,7 @@ pub mod snapshot;
 mod tests;
 pub mod time;
 mod vantage;
+mod views;
 
 pub use effect::Effect;
 pub use event::{Event, EventKind, Severity};

@@ -5,7 +5,6 @@ use super::event::{EventKind, Severity};
 use super::hand_over::{GateView, HandOverGate};
 use super::outbox::{Draft, Outbox};
 use super::recovery::Bucket;
-use super::snapshot::{NodeSnapshot, PoolSnapshot};
 use super::time::{Now, Time};
 use super::vantage::Vantage;
 use crate::config::{LastResort, PoolConfig, ProbeMode};
@@ -509,7 +508,7 @@ impl PoolMachine {
         }
     }
 
-    fn words(&self, node: usize) -> String {
+    pub(super) fn words(&self, node: usize) -> String {
         let sentence = rule_sentence(self.nodes[node].rule).unwrap_or_default();
         match self.nodes[node].last.as_ref().map(|o| o.message.as_str()) {
             None | Some("") => sentence.to_string(),
@@ -542,72 +541,9 @@ impl PoolMachine {
             count: 0,
         }
     }
-
-    /// The pool as a snapshot shows it.
-    pub fn snapshot(&self) -> PoolSnapshot {
-        let node = |(i, n): (usize, &Node)| {
-            let judged = n.last.is_some() && self.judge.count(i).is_some();
-            NodeSnapshot {
-                name: n.name.clone(),
-                node_type: n.config.node_type,
-                state: self.judge.state(i),
-                status: self.judge.status(i),
-                count: self.judge.count(i),
-                cause: n.last.as_ref().map(|o| o.cause),
-                errno: n.last.as_ref().map_or(0, |o| o.errno),
-                message: if judged { self.words(i) } else { n.stored_message.clone() },
-                rule: n.rule,
-                waits_for_recover: self.judge.waits_for_recover(i),
-                observed_ms: n.observed_ms,
-                changed_ms: n.changed_ms,
-                weight: n.config.weight,
-                site: n.config.site.clone(),
-                facts: n.facts.clone(),
-            }
-        };
-        let present = |i: &usize| !self.judge.is_removed(*i);
-        PoolSnapshot {
-            name: self.config.name.clone(),
-            kind: self.config.kind,
-            policy: self.config.policy,
-            status: self.status,
-            epoch: self.epoch,
-            active: self.judge.active().map(|a| (0..a).filter(present).count()),
-            paused: self.heir().is_some(),
-            nodes: self.nodes.iter().enumerate().filter(|(i, _)| present(i)).map(node).collect(),
-        }
-    }
-
-    /// The pool as the cache stores it.
-    pub fn stored(&self) -> StoredPool {
-        let node = |(i, n): (usize, &Node)| StoredNode {
-            name: n.name.clone(),
-            node_type: n.config.node_type,
-            state: self.judge.state(i),
-            status: self.judge.status(i),
-            count: self.judge.count(i),
-            waits_for_recover: self.judge.waits_for_recover(i),
-            owed: self.judge.is_owed(i),
-            rule: n.rule,
-            observed_ms: n.observed_ms,
-            changed_ms: n.changed_ms,
-            message: n.last.as_ref().map_or_else(|| n.stored_message.clone(), |o| o.message.clone()),
-        };
-        StoredPool {
-            name: self.config.name.clone(),
-            epoch: self.epoch,
-            epoch_reserved: self.epoch_reserved,
-            status: self.status,
-            removed: config_nodes(&self.nodes)
-                .filter(|(i, _)| self.judge.is_removed(*i))
-                .map(|(_, name)| name)
-                .collect(),
-            nodes: self.nodes.iter().enumerate().map(node).collect(),
-        }
-    }
 }
 
-fn config_nodes(nodes: &[Node]) -> impl Iterator<Item = (usize, String)> + use<> {
+pub(super) fn config_nodes(nodes: &[Node]) -> impl Iterator<Item = (usize, String)> + use<> {
     let names: Vec<String> = nodes.iter().map(|n| n.name.clone()).collect();
     names.into_iter().enumerate()
 }

@@ -74,7 +74,7 @@ impl PoolMachine {
             return false;
         }
         // What this very observation told, not what one before it did.
-        let mine = self.nodes[node].last.as_ref().and_then(|o| o.facts.gtids.as_ref());
+        let mine = self.nodes[node].last_facts().and_then(|facts| facts.gtids.as_ref());
         match (mine, &self.nodes[active].facts.gtids) {
             (Some(mine), Some(theirs)) => theirs.contains(mine) == Some(true),
             _ => false,
