@@ -6,6 +6,7 @@
 # make abi-baseline    abi/libprimacy.abi anew, after a deliberate change of the contract
 # make demo            a real failover before your eyes
 # make bench           fail-over times and the cost of a probe, measured
+# make fuzz            every parser and the engine under libFuzzer, FUZZ_SECONDS=600 for each of the targets
 # make deps            installs Debian packages that tests and demo need (as root; else prints the line)
 #
 # After `cargo vendor` build with CARGO_FLAGS="--locked --offline".
@@ -142,7 +143,25 @@ bench: deps
 	@.venv/bin/python -c "import pymysql" 2>/dev/null || .venv/bin/python -m pip install --quiet -r tests/requirements.txt
 	@benches/run.sh
 
-soak fuzz:
+# Every fuzz target under libFuzzer, FUZZ_SECONDS each; FUZZ_TARGETS names some of them. What is found goes to
+# target/fuzz/TARGET, what fails to target/fuzz/TARGET-crash-*. Coverage by flags that the stable compiler takes;
+# --target keeps them from build scripts.
+FUZZ_SECONDS ?= 600
+FUZZ_TARGETS ?= $(notdir $(wildcard fuzz/corpus/*))
+FUZZ_HOST    = $(shell rustc -vV | sed -n 's/^host: //p')
+FUZZ_FLAGS   = -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+	-Cllvm-args=-sanitizer-coverage-trace-compares
+
+fuzz:
+	cd fuzz && RUSTFLAGS="$(FUZZ_FLAGS)" $(CARGO) build --release --target $(FUZZ_HOST)
+	@for target in $(FUZZ_TARGETS); do \
+		echo "== $$target"; mkdir -p target/fuzz/$$target; \
+		PRIMACY_FUZZ_TARGET=$$target fuzz/target/$(FUZZ_HOST)/release/primacy-fuzz -max_total_time=$(FUZZ_SECONDS) \
+			-timeout=10 -rss_limit_mb=2048 -max_len=8192 -verbosity=0 -print_final_stats=1 \
+			-artifact_prefix=target/fuzz/$$target- target/fuzz/$$target fuzz/corpus/$$target || exit 1; done
+
+soak:
 	@echo "make $@: not built yet" >&2; exit 2
 
 .PHONY: all install python deps header abi-baseline test test-rust test-c test-python test-real demo bench soak fuzz

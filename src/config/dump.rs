@@ -1,6 +1,5 @@
 //! The canonical text of a configuration, and its fingerprint.
 
-use super::draft::pool_key;
 use super::model::{
     Config, Failback, LastResort, NodeConfig, OnDoubt, OnLocked, PoolConfig, ProbeConfig, ProbeMode,
     RsaPublicKey,
@@ -42,8 +41,16 @@ impl Config {
     }
 }
 
+/// The pool's table: a name with a dot stands in quotes, in full (what errors quote is cut).
+fn table_name(name: &str) -> String {
+    match name.contains('.') {
+        true => format!("pool.{}", string(name)),
+        false => format!("pool.{name}"),
+    }
+}
+
 fn dump_pool(out: &mut String, pool: &PoolConfig) {
-    let header = pool_key(&pool.name);
+    let header = table_name(&pool.name);
     let fail_on: Vec<String> = pool.fail_on.iter().map(|cause| string(cause.name())).collect();
     let failback = match pool.failback {
         Failback::AfterRecover => "after-recover",
