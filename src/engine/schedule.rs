@@ -76,6 +76,7 @@ impl PoolMachine {
         }
         schedule.in_flight = Some(probe);
         schedule.last_started = Some(now);
+        schedule.hints = if schedule.hint { schedule.hints.saturating_add(1) } else { 0 };
         schedule.hint = false;
         schedule.reported = false;
         schedule.jitter = jitter;
@@ -102,8 +103,14 @@ impl PoolMachine {
         }
         let Some(last) = n.schedule.last_started else { return Some(Due { at: Time(0), fresh: false }) };
         let doubtful = self.in_question(node);
-        if doubtful || n.schedule.hint || self.proving(node) {
+        if doubtful || self.proving(node) {
             return Some(Due { at: last + n.config.probe.confirm_interval, fresh: doubtful });
+        }
+        if n.schedule.hint {
+            // A server that closes every connection after its answer must not be logged in to without end.
+            let probe = &n.config.probe;
+            let pause = probe.confirm_interval.saturating_mul(1 << n.schedule.hints.min(16));
+            return Some(Due { at: last + pause.min(probe.interval), fresh: false });
         }
         if n.schedule.reported {
             // What new clients meet shows at a login. Reports may come for ever, so logins keep the interval's pace.

@@ -90,6 +90,8 @@ pub struct Schedule {
     pub last_login: Option<Time>,
     /// The kept connection was lost: look soon.
     pub hint: bool,
+    /// Probes in a row that a lost connection brought about.
+    pub hints: u32,
     /// A host could not reach it: look soon.
     pub reported: bool,
     /// How long a failed node is left alone; zero for no longer than any other.

@@ -1,8 +1,8 @@
 //! What faults lead to, and how soon.
 
 use super::world::{World, ms};
-use crate::engine::EventKind;
 use crate::engine::time::Duration;
+use crate::engine::{EventKind, Input, NodeRef};
 use crate::pool::{State, Status};
 use crate::probe::{Cause, Class};
 
@@ -265,4 +265,17 @@ fn mpp_with_built_in_probes_keeps_its_pace() {
         assert!((119..=121).contains(&made), "{made} probes in a minute");
     }
     assert!(world.timers - timers <= 125);
+}
+
+/// A server that closes each connection after its answer is looked at early, but not at `confirm_interval` for ever.
+#[test]
+fn lost_connections_without_end_are_no_reason_to_log_in_without_end() {
+    let mut world = settled(2, &[]);
+    let before = world.probes[0];
+    for _ in 0..500 {
+        world.give(Input::ConnectionLost { node: NodeRef { pool: 0, node: 0 } });
+        world.run(ms(10));
+    }
+    let probes = world.probes[0] - before;
+    assert!((10..=18).contains(&probes), "{probes} probes in 5 s");
 }
