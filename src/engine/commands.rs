@@ -1,22 +1,23 @@
 //! Operators' commands: judged by rules like everything else, told as events, stored like decisions.
 
 use super::Engine;
-use super::event::{EventKind, Severity};
 use super::input::{Answer, Command, NodeRef};
 use super::pool_machine::PoolMachine;
 use super::time::Now;
 use crate::error::{Error, ErrorCode, Result};
-use crate::policy::safe::Occasion;
 use crate::policy::safe::command;
 use crate::policy::safe::model::Model;
 use crate::policy::{mpp, rule_sentence};
 use crate::pool::{Judge, NodeType, PoolStatus};
 
-/// What a command did: the rule, the node it was about, and words.
-struct Done {
-    rule: u16,
-    node: Option<usize>,
-    message: String,
+/// What a command did.
+pub struct Done {
+    /// The rule that allowed it.
+    pub rule: u16,
+    /// The node it was about.
+    pub node: Option<usize>,
+    /// What was done, in words.
+    pub message: String,
 }
 
 impl Engine {
@@ -36,13 +37,7 @@ impl Engine {
             return Err(not_found("node", node));
         }
         let out = &mut self.out;
-        let done = pool.change(now, out, |pool| pool.obey(&command))?;
-        out.dirty = true;
-        out.emit(
-            now,
-            pool.draft(EventKind::Command, Severity::Info, done.node, done.rule, done.message.clone()),
-        );
-        pool.evaluate(now, Occasion::Look, out);
+        let done = pool.command(now, &command, out)?;
         if let Command::RemoveNode(node) = command {
             self.vantage.forget(node, &self.pools);
         }
@@ -61,7 +56,7 @@ fn refused(pool: &str, rule: u16, reason: &str) -> Error {
 }
 
 impl PoolMachine {
-    fn obey(&mut self, command: &Command) -> Result<Done> {
+    pub(super) fn obey(&mut self, command: &Command) -> Result<Done> {
         let name = self.config.name.clone();
         let answer = match &mut self.judge {
             Judge::Safe { model, settings, .. } => match command {

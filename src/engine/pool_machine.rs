@@ -1,8 +1,10 @@
 //! One pool in motion: observations and commands pass the policy, and what it decides becomes events,
 //! epochs and stored state.
 
+use super::commands::Done;
 use super::event::{EventKind, Severity};
 use super::hand_over::{GateView, HandOverGate};
+use super::input::Command;
 use super::outbox::{Draft, Outbox};
 use super::recovery::Bucket;
 use super::time::{Now, Time};
@@ -208,6 +210,25 @@ impl PoolMachine {
     /// Runs the tables of `safe` on an occasion and carries out what they decide.
     pub fn evaluate(&mut self, now: Now, occasion: safe::Occasion, out: &mut Outbox) {
         let before = self.before();
+        self.decide(now, occasion, &before, out);
+        self.tell(now, &before, out);
+    }
+
+    /// Carries out an operator's command and what follows from it, as one change: a role that moves is never told
+    /// as lost first.
+    pub fn command(&mut self, now: Now, command: &Command, out: &mut Outbox) -> crate::Result<Done> {
+        let before = self.before();
+        let done = self.obey(command)?;
+        let draft =
+            self.draft(EventKind::Command, Severity::Info, done.node, done.rule, done.message.clone());
+        out.emit(now, draft);
+        out.dirty = true;
+        self.decide(now, safe::Occasion::Look, &before, out);
+        self.tell(now, &before, out);
+        Ok(done)
+    }
+
+    fn decide(&mut self, now: Now, occasion: safe::Occasion, before: &Before, out: &mut Outbox) {
         let dues = safe::Dues {
             hand_back: self.gate.is_due(now.mono)
                 && self.held_down_until().is_none_or(|until| until <= now.mono),
@@ -231,7 +252,7 @@ impl PoolMachine {
         self.barred_since = if barred { self.barred_since.or(Some(now.mono)) } else { None };
         let active = self.judge.active();
         for &(rule, action) in &verdict.roles {
-            self.carry_out(now, rule, action, &before, out);
+            self.carry_out(now, rule, action, before, out);
         }
         if !handing_over {
             self.gate.close();
@@ -260,7 +281,6 @@ impl PoolMachine {
             }
             _ => {}
         }
-        self.tell(now, &before, out);
     }
 
     fn carry_out(

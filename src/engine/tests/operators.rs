@@ -234,3 +234,15 @@ fn an_active_that_says_nothing_proves_nothing() {
     assert_eq!(world.active(), Some(1));
     assert!(!world.pool().paused);
 }
+
+/// The role of a removed ACTIVE node moves in one evaluation: nobody is ever told that the pool has none.
+#[test]
+fn the_role_of_a_removed_node_moves_at_once() {
+    let mut world = World::new(2, &[]);
+    world.run(ms(3000));
+    let (mark, epoch) = (world.events.len(), world.pool().epoch);
+    world.command(Command::RemoveNode(node(0))).expect("the other may take over");
+    world.run(ms(10));
+    assert_eq!(world.told(mark, EventKind::Switch).len(), 1);
+    assert_eq!(world.pool().epoch, epoch + 1);
+}
