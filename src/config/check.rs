@@ -4,7 +4,7 @@ use super::builder::ConfigBuilder;
 use super::draft::{NodeDraft, Place, PoolDraft, Section, Setting};
 use super::keys::{self, Scope, Value};
 use super::model::{
-    Config, Failback, NodeConfig, OnLocked, PoolConfig, ProbeConfig, ProbeMode, RsaPublicKey,
+    Config, ControlSocket, Failback, NodeConfig, OnLocked, PoolConfig, ProbeConfig, ProbeMode, RsaPublicKey,
 };
 use super::value::print_duration;
 use crate::engine::time::Duration;
@@ -91,6 +91,14 @@ pub(super) fn build(draft: &ConfigBuilder) -> Result<Config> {
         on_locked: match top.word("on_locked") {
             "wait" => OnLocked::Wait,
             _ => OnLocked::Error,
+        },
+        control_socket: match top.value("control_socket") {
+            Some(Value::ControlSocket(socket)) => socket,
+            _ => ControlSocket::BesideCache,
+        },
+        control_users: match top.value("control_users") {
+            Some(Value::Users(users)) => users,
+            _ => Vec::new(),
         },
         pools,
     })

@@ -2,7 +2,7 @@
 
 use super::draft::pool_key;
 use super::model::{
-    Config, Failback, NodeConfig, OnLocked, PoolConfig, ProbeConfig, ProbeMode, RsaPublicKey,
+    Config, ControlSocket, Failback, NodeConfig, OnLocked, PoolConfig, ProbeConfig, ProbeMode, RsaPublicKey,
 };
 use super::value::print_duration;
 use core::fmt::Write;
@@ -27,6 +27,13 @@ impl Config {
             OnLocked::Wait => "wait",
         };
         top.push(("on_locked", string(on_locked)));
+        top.push(match &self.control_socket {
+            ControlSocket::BesideCache => ("control_socket", string("beside-cache")),
+            ControlSocket::Off => ("control_socket", string("none")),
+            ControlSocket::At(path) => ("control_socket", string(&path.to_string_lossy())),
+        });
+        let users: Vec<String> = self.control_users.iter().map(|user| string(user)).collect();
+        top.push(("control_users", format!("[{}]", users.join(", "))));
         lines(&mut out, &top);
         for pool in &self.pools {
             dump_pool(&mut out, pool);

@@ -1,6 +1,6 @@
 //! The table of keys: where each one may stand, its type, range and default.
 
-use crate::config::RsaPublicKey;
+use crate::config::{ControlSocket, RsaPublicKey};
 use crate::engine::time::Duration;
 use crate::pool::PolicyName;
 
@@ -36,6 +36,10 @@ pub(super) enum Kind {
     Causes,
     /// Where an RSA key comes from.
     PublicKey,
+    /// Where the control socket is.
+    ControlSocket,
+    /// A list of users of this machine; empty by default.
+    Users,
     /// The number of an open file descriptor.
     Descriptor,
     /// A node's address.
@@ -84,6 +88,8 @@ pub(super) enum Value {
     Span(Duration),
     Causes(Vec<crate::probe::Cause>),
     PublicKey(RsaPublicKey),
+    ControlSocket(ControlSocket),
+    Users(Vec<String>),
     Descriptor(i32),
 }
 
@@ -98,6 +104,8 @@ impl Kind {
             Kind::Span { default, .. } => Some(Value::Span(*default)),
             Kind::Causes => Some(Value::Causes(Vec::new())),
             Kind::PublicKey => Some(Value::PublicKey(RsaPublicKey::Refuse)),
+            Kind::ControlSocket => Some(Value::ControlSocket(ControlSocket::BesideCache)),
+            Kind::Users => Some(Value::Users(Vec::new())),
             Kind::Path | Kind::Descriptor | Kind::Address | Kind::Nodes | Kind::Refused(_) | Kind::Later => {
                 None
             }
@@ -124,8 +132,8 @@ const NO_PASSWORD: &str = "a password does not stand in a configuration: put it 
 pub(super) static KEYS: &[Key] = &[
     Key::new(Scope::Instance, "cache_file", Kind::Path),
     Key::new(Scope::Instance, "on_locked", Kind::Word { landed: &["error", "wait"], later: &["follow"] }),
-    Key::new(Scope::Instance, "control_socket", Kind::Later),
-    Key::new(Scope::Instance, "control_users", Kind::Later),
+    Key::new(Scope::Instance, "control_socket", Kind::ControlSocket),
+    Key::new(Scope::Instance, "control_users", Kind::Users),
     Key::new(Scope::Instance, "dispatch_budget", Kind::Later),
     Key::new(Scope::Instance, "helper", Kind::Later),
     Key::new(Scope::Instance, "stale", Kind::Later),

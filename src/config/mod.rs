@@ -18,5 +18,7 @@ mod value;
 mod tests;
 
 pub use builder::ConfigBuilder;
-pub use model::{Config, Failback, NodeConfig, OnLocked, PoolConfig, ProbeConfig, ProbeMode, RsaPublicKey};
+pub use model::{
+    Config, ControlSocket, Failback, NodeConfig, OnLocked, PoolConfig, ProbeConfig, ProbeMode, RsaPublicKey,
+};
 pub use value::{parse_duration, print_duration};

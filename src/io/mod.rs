@@ -5,6 +5,9 @@
 pub(crate) mod clock;
 #[cfg(feature = "cli")]
 pub mod console;
+pub(crate) mod control;
+pub(crate) mod control_client;
+mod control_listener;
 pub(crate) mod descriptor;
 pub(crate) mod driver;
 pub(crate) mod entropy;
@@ -16,6 +19,7 @@ pub mod lock;
 pub(crate) mod poller;
 mod socket;
 pub(crate) mod thread;
+pub(crate) mod users;
 pub(crate) mod wake;
 pub(crate) mod writer;
 

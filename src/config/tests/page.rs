@@ -19,6 +19,8 @@ fn row(key: &Key) -> String {
         }
         Kind::Causes => ("list", "causes".into()),
         Kind::PublicKey => ("text", "`refuse`, `from-server` or a path".into()),
+        Kind::ControlSocket => ("text", "`none`, `beside-cache` or a path of up to 107 bytes".into()),
+        Kind::Users => ("list", "users".into()),
         Kind::Descriptor => ("number", "0 to 2147483647".into()),
         Kind::Address => ("address", "see below".into()),
         Kind::Nodes => ("list", "1 or more".into()),
@@ -33,7 +35,8 @@ fn row(key: &Key) -> String {
         Some(Value::Flag(flag)) => format!("`{flag}`"),
         Some(Value::Count(n)) => n.to_string(),
         Some(Value::Span(span)) => format!("`{}`", print_duration(span)),
-        Some(Value::Causes(_)) => "empty".into(),
+        Some(Value::Causes(_) | Value::Users(_)) => "empty".into(),
+        Some(Value::ControlSocket(_)) => "`beside-cache`".into(),
         Some(Value::PublicKey(_)) => "`refuse`".into(),
         Some(Value::Descriptor(n)) => n.to_string(),
     };
