@@ -4,13 +4,14 @@ use super::shared::Handle;
 use crate::config::Config;
 use crate::error::{Error, ErrorCode, Result};
 use parking_lot::{Mutex, MutexGuard};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-/// The table is held while an instance is made at the longest. Only a child forked at just that time finds it held for
-/// ever.
-const TABLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// The table is held for microseconds, or as long as an instance takes to end. Only a child forked at just that time finds
+/// it held for ever.
+const TABLE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What two configurations must share to mean the same instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,29 +71,45 @@ fn is_usable(entry: &Entry, handle: &Handle) -> bool {
 /// See `Instance::open`.
 pub(super) fn open(config: Config) -> Result<Arc<Handle>> {
     let fingerprint = config.fingerprint();
-    // Two threads that open the same cache at once get the same instance: the table is held while one is made.
-    let mut table = table()?;
-    let place = Handle::place_of(&config)?;
-    let wanted = place.map_or(Key::Alike(fingerprint), |(folder, name)| Key::Cache(folder, name));
-    for entry in table.iter().filter(|entry| entry.key == wanted) {
-        let Some(handle) = entry.handle.upgrade().filter(|handle| is_usable(entry, handle)) else { continue };
-        if entry.fingerprint == fingerprint {
-            return Ok(handle);
-        }
-        let path = config.cache_file.unwrap_or_default();
-        // A last reference may have been ours for a moment; its end must not find the table held.
-        drop(table);
-        drop(handle);
-        return Err(Error::new(
-            ErrorCode::ConfigDiffers,
-            format!(
-                "this process has opened the cache {} with another configuration; open it with the same one, or stop \
-                 that instance first",
-                path.display()
-            ),
-        ));
+    let path = config.cache_file.clone().unwrap_or_default();
+    let wanted = match Handle::place_of(&config)? {
+        Some((folder, name)) => Key::Cache(folder, name),
+        None => Key::Alike(fingerprint),
+    };
+    if let Some(found) = find(&table()?, &wanted) {
+        return share(found, fingerprint, &path);
     }
+    // Names are resolved here, which may take its time: not with the table in hand.
     let handle = Arc::new(Handle::new(config)?);
-    table.push(entry(&handle, fingerprint)?);
-    Ok(handle)
+    let entry = entry(&handle, fingerprint)?;
+    let mut table = table()?;
+    let found = find(&table, &wanted);
+    if found.is_none() {
+        table.push(entry);
+    }
+    drop(table);
+    // Another thread may have been faster; then ours, which has done nothing yet, goes.
+    found.map_or(Ok(handle), |found| share(found, fingerprint, &path))
+}
+
+/// The open instance of that key, with the fingerprint of its configuration.
+fn find(table: &[Entry], wanted: &Key) -> Option<(Arc<Handle>, u64)> {
+    table.iter().filter(|entry| entry.key == *wanted).find_map(|entry| {
+        let handle = entry.handle.upgrade().filter(|handle| is_usable(entry, handle))?;
+        Some((handle, entry.fingerprint))
+    })
+}
+
+fn share((handle, has): (Arc<Handle>, u64), wanted: u64, path: &Path) -> Result<Arc<Handle>> {
+    if has == wanted {
+        return Ok(handle);
+    }
+    Err(Error::new(
+        ErrorCode::ConfigDiffers,
+        format!(
+            "this process has opened the cache {} with another configuration; open it with the same one, or stop that \
+             instance first",
+            path.display()
+        ),
+    ))
 }

@@ -257,7 +257,7 @@ impl ControlServer {
             return;
         };
         self.connections = self.connections.wrapping_add(1);
-        let token = u64::from(self.connections) << 32 | u64::from(FIRST_TOKEN) + 1 + index as u64;
+        let token = (u64::from(self.connections) << 32) | (u64::from(FIRST_TOKEN) + 1 + index as u64);
         if context.poller.add(socket.number(), token, false).is_err() {
             return;
         }
