@@ -226,6 +226,10 @@ enum primacy_error
      * There is no element of that index.
      */
     PRIMACY_E_END = -19,
+    /**
+     * The open instance of the same cache has another configuration.
+     */
+    PRIMACY_E_CONFIG_DIFFERS = -20,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -1311,7 +1315,25 @@ int32_t primacy_instance_new(const struct primacy_config *config,
                              struct primacy_instance **out);
 
 /**
- * Frees an instance; stops it first if it runs, within a second.
+ * The open instance of the same cache in this process, one more reference; if there is none, a new one as by
+ * primacy_instance_new.
+ *
+ * Threads, interpreters and scripts that are run again share one engine this way. Without a cache file, configurations that mean
+ * the same share an instance. One that was stopped is not found any more, nor is one that runs in a parent of this process.
+ *
+ * @param config  the configuration; it may be changed or freed after this
+ * @param out     where to write the handle
+ * @return        0; PRIMACY_E_CONFIG_DIFFERS if the open instance of the cache has another configuration; PRIMACY_E_CONFIG;
+ *                PRIMACY_E_SECRET; PRIMACY_E_IO; PRIMACY_E_INVALID; PRIMACY_E_HANDLE; PRIMACY_E_BUSY; PRIMACY_E_FORKED
+ *
+ * Ownership: the caller frees each handle with primacy_instance_free; the last one stops the instance.
+ * Thread: any thread. Time: network. Since: 0.1.
+ */
+int32_t primacy_open(const struct primacy_config *config,
+                     struct primacy_instance **out);
+
+/**
+ * Gives up a reference to an instance. The last one stops it first if it runs, within a second, and frees it.
  *
  * Snapshots and events that were taken from it stay usable. No other call on the handle may be under way. In a forked child of
  * the process that runs the instance it frees memory and closes descriptor numbers, nothing else.

@@ -46,11 +46,13 @@ pub enum ErrorCode {
     Resolve = -18,
     /// There is no next element.
     End = -19,
+    /// The cache's open instance has another configuration.
+    ConfigDiffers = -20,
 }
 
 impl ErrorCode {
     /// Every code, in the order of its number.
-    pub const ALL: [ErrorCode; 19] = [
+    pub const ALL: [ErrorCode; 20] = [
         ErrorCode::Invalid,
         ErrorCode::Handle,
         ErrorCode::Size,
@@ -70,6 +72,7 @@ impl ErrorCode {
         ErrorCode::Secret,
         ErrorCode::Resolve,
         ErrorCode::End,
+        ErrorCode::ConfigDiffers,
     ];
 
     /// The name as C spells it.
@@ -94,6 +97,7 @@ impl ErrorCode {
             ErrorCode::Secret => "PRIMACY_E_SECRET",
             ErrorCode::Resolve => "PRIMACY_E_RESOLVE",
             ErrorCode::End => "PRIMACY_E_END",
+            ErrorCode::ConfigDiffers => "PRIMACY_E_CONFIG_DIFFERS",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Primacy: embeddable MySQL and MariaDB failover.
 
 pub mod config;
+pub mod control;
 pub mod engine;
 pub mod error;
 mod ffi;

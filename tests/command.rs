@@ -7,6 +7,8 @@ mod agent;
 mod answers;
 #[path = "command/bad_input.rs"]
 mod bad_input;
+#[path = "command/control.rs"]
+mod control;
 #[path = "command/life.rs"]
 mod life;
 #[path = "command/page.rs"]

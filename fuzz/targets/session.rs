@@ -6,7 +6,7 @@ use super::input::Input;
 use super::wire::SEED;
 use primacy::engine::time::{Duration, Time};
 use primacy::probe::{Action, Cause, PeerSign, ProbeRequest, Session, SessionConfig};
-use primacy::wire::{RsaPolicy, Secret, Transport};
+use primacy::wire::{Encryption, RsaPolicy, Secret, Transport};
 
 const TIMEOUT: Duration = Duration::from_millis(250);
 const PROBE_TIMEOUT: Duration = Duration::from_millis(1000);
@@ -26,6 +26,7 @@ pub fn run(data: &[u8]) {
             user: "primacy".into(),
             password: Some(Secret::new("s3cret")),
             transport: if kind & 1 == 0 { Transport::Plain } else { Transport::Unix },
+            encryption: Encryption::Off,
             rsa: if kind & 2 == 0 { RsaPolicy::FromServer } else { RsaPolicy::Refuse },
             max_packet: if kind & 4 == 0 { 1 << 16 } else { 200 },
         }),
@@ -118,6 +119,7 @@ impl Driver {
                     assert_eq!(self.link, Link::Down);
                     self.link = Link::Connecting;
                 }
+                Action::StartTls => panic!("encryption is off"),
                 Action::Send(bytes) => {
                     assert_eq!(self.link, Link::Up);
                     assert!(!bytes.is_empty());

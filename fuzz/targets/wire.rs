@@ -4,7 +4,7 @@
 //! query is asked. A second machine gets the same bytes in pieces and must come to the same end.
 
 use super::input::Input;
-use primacy::wire::{Answer, Client, ClientConfig, Phase, RsaPolicy, Secret, Transport};
+use primacy::wire::{Answer, Client, ClientConfig, Encryption, Phase, RsaPolicy, Secret, Transport};
 
 /// Long enough not to turn up by chance in what is sent.
 const PASSWORD: &[u8] = b"s3cret-s3cret";
@@ -19,6 +19,7 @@ pub fn run(data: &[u8]) {
         user: "primacy".into(),
         password: if kind & 2 == 0 { Some(Secret::new(PASSWORD)) } else { None },
         transport,
+        encryption: Encryption::Off,
         rsa: if kind & 4 == 0 { RsaPolicy::FromServer } else { RsaPolicy::Refuse },
         max_packet: if kind & 8 == 0 { 1 << 16 } else { 200 },
     };

@@ -4,8 +4,8 @@ use super::builder::ConfigBuilder;
 use super::draft::{NodeDraft, Place, PoolDraft, Section, Setting};
 use super::keys::{self, Scope, Value};
 use super::model::{
-    ClientCertificate, Config, Failback, LastResort, NodeConfig, OnDoubt, OnLocked, PoolConfig, ProbeConfig,
-    ProbeMode, RsaPublicKey, TlsMode,
+    ClientCertificate, Config, ControlSocket, Failback, LastResort, NodeConfig, OnDoubt, OnLocked,
+    PoolConfig, ProbeConfig, ProbeMode, RsaPublicKey, TlsMode,
 };
 use super::value::print_duration;
 use crate::engine::time::Duration;
@@ -102,6 +102,14 @@ pub(super) fn build(draft: &ConfigBuilder) -> Result<Config> {
         on_locked: match top.word("on_locked") {
             "wait" => OnLocked::Wait,
             _ => OnLocked::Error,
+        },
+        control_socket: match top.value("control_socket") {
+            Some(Value::ControlSocket(socket)) => socket,
+            _ => ControlSocket::BesideCache,
+        },
+        control_users: match top.value("control_users") {
+            Some(Value::Users(users)) => users,
+            _ => Vec::new(),
         },
         pools,
     })

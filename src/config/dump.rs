@@ -1,8 +1,8 @@
 //! The canonical text of a configuration, and its fingerprint.
 
 use super::model::{
-    Config, Failback, LastResort, NodeConfig, OnDoubt, OnLocked, PoolConfig, ProbeConfig, ProbeMode,
-    RsaPublicKey,
+    Config, ControlSocket, Failback, LastResort, NodeConfig, OnDoubt, OnLocked, PoolConfig, ProbeConfig,
+    ProbeMode, RsaPublicKey,
 };
 use super::value::print_duration;
 use core::fmt::Write;
@@ -27,6 +27,13 @@ impl Config {
             OnLocked::Wait => "wait",
         };
         top.push(("on_locked", string(on_locked)));
+        top.push(match &self.control_socket {
+            ControlSocket::BesideCache => ("control_socket", string("beside-cache")),
+            ControlSocket::Off => ("control_socket", string("none")),
+            ControlSocket::At(path) => ("control_socket", string(&path.to_string_lossy())),
+        });
+        let users: Vec<String> = self.control_users.iter().map(|user| string(user)).collect();
+        top.push(("control_users", format!("[{}]", users.join(", "))));
         lines(&mut out, &top);
         for pool in &self.pools {
             dump_pool(&mut out, pool);

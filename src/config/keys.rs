@@ -1,6 +1,6 @@
 //! The table of keys: where each one may stand, its type, range and default.
 
-use crate::config::{AutoRecover, LastResort, RsaPublicKey};
+use crate::config::{AutoRecover, ControlSocket, LastResort, RsaPublicKey};
 use crate::engine::time::Duration;
 use crate::pool::PolicyName;
 
@@ -40,6 +40,10 @@ pub(super) enum Kind {
     Rate,
     /// `alarm`, `after=DURATION` or `never`.
     LastResort,
+    /// Where the control socket is.
+    ControlSocket,
+    /// A list of users of this machine; empty by default.
+    Users,
     /// The number of an open file descriptor.
     Descriptor,
     /// A TCP port.
@@ -92,6 +96,8 @@ pub(super) enum Value {
     PublicKey(RsaPublicKey),
     LastResort(LastResort),
     Rate(Option<AutoRecover>),
+    ControlSocket(ControlSocket),
+    Users(Vec<String>),
     Descriptor(i32),
     Port(u16),
 }
@@ -107,6 +113,8 @@ impl Kind {
             Kind::Span { default, .. } => Some(Value::Span(*default)),
             Kind::Causes => Some(Value::Causes(Vec::new())),
             Kind::PublicKey => Some(Value::PublicKey(RsaPublicKey::Refuse)),
+            Kind::ControlSocket => Some(Value::ControlSocket(ControlSocket::BesideCache)),
+            Kind::Users => Some(Value::Users(Vec::new())),
             Kind::Rate => Some(Value::Rate(None)),
             Kind::LastResort => Some(Value::LastResort(LastResort::Alarm)),
             Kind::Path
@@ -139,8 +147,8 @@ const NO_PASSWORD: &str = "a password does not stand in a configuration: put it 
 pub(super) static KEYS: &[Key] = &[
     Key::new(Scope::Instance, "cache_file", Kind::Path),
     Key::new(Scope::Instance, "on_locked", Kind::Word { landed: &["error", "wait"], later: &["follow"] }),
-    Key::new(Scope::Instance, "control_socket", Kind::Later),
-    Key::new(Scope::Instance, "control_users", Kind::Later),
+    Key::new(Scope::Instance, "control_socket", Kind::ControlSocket),
+    Key::new(Scope::Instance, "control_users", Kind::Users),
     Key::new(Scope::Instance, "dispatch_budget", Kind::Later),
     Key::new(Scope::Instance, "helper", Kind::Later),
     Key::new(Scope::Instance, "stale", Kind::Later),

@@ -19,7 +19,7 @@ mod tests;
 
 pub use builder::ConfigBuilder;
 pub use model::{
-    AutoRecover, ClientCertificate, Config, Failback, LastResort, NodeConfig, OnDoubt, OnLocked, PoolConfig,
-    ProbeConfig, ProbeMode, RsaPublicKey, TlsMode,
+    AutoRecover, ClientCertificate, Config, ControlSocket, Failback, LastResort, NodeConfig, OnDoubt,
+    OnLocked, PoolConfig, ProbeConfig, ProbeMode, RsaPublicKey, TlsMode,
 };
 pub use value::{parse_duration, print_duration};

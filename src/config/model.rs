@@ -163,6 +163,18 @@ pub enum RsaPublicKey {
     File(PathBuf),
 }
 
+/// Where commands of other processes reach a running instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ControlSocket {
+    /// At the cache file's path with `.sock` behind it; nowhere without a cache file. An instance that cannot make
+    /// it runs without.
+    BesideCache,
+    /// Nowhere.
+    Off,
+    /// At this path. An instance that cannot make it does not start.
+    At(PathBuf),
+}
+
 /// One node of a pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeConfig {
@@ -228,11 +240,28 @@ pub struct Config {
     pub cache_file: Option<PathBuf>,
     /// What to do when the cache is held.
     pub on_locked: OnLocked,
+    /// Where commands of other processes reach the running instance.
+    pub control_socket: ControlSocket,
+    /// Who may give them beside root and the instance's own user: names, or numbers in decimal.
+    pub control_users: Vec<String>,
     /// In configuration order; at least one.
     pub pools: Vec<PoolConfig>,
 }
 
 impl Config {
+    /// The path of the control socket; `None` if there is to be none.
+    pub fn control_path(&self) -> Option<PathBuf> {
+        match &self.control_socket {
+            ControlSocket::Off => None,
+            ControlSocket::At(path) => Some(path.clone()),
+            ControlSocket::BesideCache => {
+                let mut path = self.cache_file.clone()?.into_os_string();
+                path.push(".sock");
+                Some(path.into())
+            }
+        }
+    }
+
     /// The pool of that name.
     pub fn pool(&self, name: &str) -> Option<&PoolConfig> {
         self.pools.iter().find(|pool| pool.name == name)

@@ -1,7 +1,7 @@
 //! Reading one value by its key's type, and printing it again.
 
 use super::keys::{Kind, Value};
-use super::model::{AutoRecover, LastResort, RsaPublicKey};
+use super::model::{AutoRecover, ControlSocket, LastResort, RsaPublicKey};
 use crate::engine::time::Duration;
 use crate::probe::{Cause, Class};
 use std::path::PathBuf;
@@ -18,6 +18,12 @@ pub(super) enum Raw<'a> {
 
 /// Longest path in bytes that the system takes (PATH_MAX of Linux, less the final NUL).
 const PATH_MAX: usize = 4095;
+
+/// Longest path of a unix socket in bytes: `sun_path` has 108, the last one is a NUL (unix(7)).
+const SOCKET_PATH_MAX: usize = 107;
+/// Longer names than any system has.
+const USER_MAX: usize = 64;
+const USERS_MAX: usize = 64;
 
 /// Reads a value; the error is a sentence without place.
 pub(super) fn read(kind: &Kind, raw: Raw<'_>) -> Result<Value, String> {
@@ -76,6 +82,8 @@ pub(super) fn read(kind: &Kind, raw: Raw<'_>) -> Result<Value, String> {
         Kind::Rate => rate(text_of(raw, "off or COUNT/DURATION")?),
         Kind::LastResort => last_resort(text_of(raw, "alarm, after=DURATION or never")?),
         Kind::PublicKey => public_key(text_of(raw, "refuse, from-server or a path")?),
+        Kind::ControlSocket => control_socket(text_of(raw, "none, beside-cache or a path")?),
+        Kind::Users => users(raw),
         Kind::Descriptor => match integer(raw) {
             // The text is not repeated: it may be a password that was put here by mistake.
             Ok((Some(n), _)) => match i32::try_from(n).ok().filter(|n| *n >= 0) {
@@ -297,6 +305,72 @@ fn public_key(text: &str) -> Result<Value, String> {
             quote(other)
         )),
     }
+}
+
+fn control_socket(text: &str) -> Result<Value, String> {
+    let socket = match text {
+        "none" => ControlSocket::Off,
+        "beside-cache" => ControlSocket::BesideCache,
+        path if path.contains('/') => {
+            check_path(path)?;
+            if path.len() > SOCKET_PATH_MAX {
+                return Err(format!(
+                    "the path has {} bytes, and the system takes {SOCKET_PATH_MAX} for a socket: choose a shorter one",
+                    path.len()
+                ));
+            }
+            ControlSocket::At(PathBuf::from(path))
+        }
+        other => {
+            return Err(format!(
+                "{} is not known here: write none, beside-cache or a path with a slash in it",
+                quote(other)
+            ));
+        }
+    };
+    Ok(Value::ControlSocket(socket))
+}
+
+fn users(raw: Raw<'_>) -> Result<Value, String> {
+    let mut out: Vec<String> = Vec::new();
+    let mut add = |text: &str| {
+        let bad = |c: char| c.is_control() || c.is_whitespace() || matches!(c, ':' | '/' | ',');
+        if text.is_empty() || text.len() > USER_MAX || text.chars().any(bad) {
+            return Err(format!("{} is no user's name or number", quote(text)));
+        }
+        if text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u32>().is_err() {
+            return Err(format!("{} is no user's number: it has more than 32 bits", quote(text)));
+        }
+        if !out.iter().any(|known| known == text) {
+            out.push(text.into());
+        }
+        match out.len() {
+            0..=USERS_MAX => Ok(()),
+            _ => Err(format!("more than {USERS_MAX} users")),
+        }
+    };
+    match raw {
+        Raw::Plain(text) => {
+            let list = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
+            list.split(',')
+                .map(|item| item.trim().trim_matches('"'))
+                .filter(|item| !item.is_empty())
+                .try_for_each(&mut add)?;
+        }
+        Raw::Toml(DeValue::Array(list)) => {
+            for item in list {
+                match item.get_ref() {
+                    DeValue::Integer(n) => match u32::from_str_radix(n.as_str(), n.radix()) {
+                        Ok(number) => add(&number.to_string())?,
+                        Err(_) => return Err(format!("{} is no user's number", cut(&n.to_string()))),
+                    },
+                    item => add(text_of(Raw::Toml(item), "users' names or numbers")?)?,
+                }
+            }
+        }
+        Raw::Toml(other) => return Err(format!("expected a list of users, found {}", describe(other))),
+    }
+    Ok(Value::Users(out))
 }
 
 /// Units and their length in microseconds, longest first.

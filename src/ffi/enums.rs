@@ -51,6 +51,8 @@ pub enum primacy_error {
     PRIMACY_E_RESOLVE = -18,
     /// There is no element of that index.
     PRIMACY_E_END = -19,
+    /// The open instance of the same cache has another configuration.
+    PRIMACY_E_CONFIG_DIFFERS = -20,
 }
 
 /// What a node is in its pool.
@@ -268,6 +270,7 @@ same!(primacy_error, ErrorCode {
     PRIMACY_E_STOPPED = Stopped, PRIMACY_E_FORKED = Forked, PRIMACY_E_LOCKED = Locked,
     PRIMACY_E_CACHE = Cache, PRIMACY_E_IO = Io, PRIMACY_E_TIMEOUT = Timeout, PRIMACY_E_PANIC = Panic,
     PRIMACY_E_SECRET = Secret, PRIMACY_E_RESOLVE = Resolve, PRIMACY_E_END = End,
+    PRIMACY_E_CONFIG_DIFFERS = ConfigDiffers,
 });
 same!(primacy_state, State {
     PRIMACY_STATE_UNKNOWN = Unknown, PRIMACY_STATE_STANDBY = Standby, PRIMACY_STATE_ACTIVE = Active,

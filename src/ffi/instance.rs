@@ -18,8 +18,25 @@ pub struct primacy_instance {
 
 pub(super) struct InstanceHandle {
     instance: Instance,
+    border: Arc<Border>,
+}
+
+/// What all handles to one instance share here: a child must not use any of them once one was started.
+#[derive(Default)]
+struct Border {
+    bond: Arc<Bond>,
     /// The text of a panic that was caught in a call.
     poison: OnceLock<String>,
+}
+
+impl InstanceHandle {
+    fn give(instance: Instance) -> Result<*mut primacy_instance> {
+        let border = instance
+            .border::<Border>()
+            .ok_or_else(|| Error::new(ErrorCode::State, "the instance belongs to another border"))?;
+        let bond = Arc::clone(&border.bond);
+        Ok(give(InstanceHandle { instance, border }, bond))
+    }
 }
 
 impl Handle for InstanceHandle {
@@ -56,7 +73,7 @@ pub(super) unsafe fn enter<R>(
     let (this, bond) = (shell.shared(), shell.bond());
     bond.check()?;
     if matches!(usage, Use::Runs | Use::Decides)
-        && let Some(text) = this.poison.get()
+        && let Some(text) = this.border.poison.get()
     {
         return Err(Error::new(ErrorCode::Panic, text.clone()));
     }
@@ -65,7 +82,7 @@ pub(super) unsafe fn enter<R>(
     }
     caught(|| body(&this.instance, bond)).inspect_err(|error| {
         if error.code() == ErrorCode::Panic {
-            let _ = this.poison.set(error.message().to_owned());
+            let _ = this.border.poison.set(error.message().to_owned());
         }
     })
 }
@@ -91,14 +108,39 @@ pub unsafe extern "C" fn primacy_instance_new(
         // SAFETY: the contract of handles.
         let config = unsafe { build(config) }?;
         let instance = Instance::new(config)?;
-        let handle = InstanceHandle { instance, poison: OnceLock::new() };
         // SAFETY: checked above; the caller vouches that it can be written.
-        unsafe { out.write(give(handle, Arc::default())) };
+        unsafe { out.write(InstanceHandle::give(instance)?) };
         Ok(0)
     })
 }
 
-/// Frees an instance; stops it first if it runs, within a second.
+/// The open instance of the same cache in this process, one more reference; if there is none, a new one as by
+/// primacy_instance_new.
+///
+/// Threads, interpreters and scripts that are run again share one engine this way. Without a cache file, configurations that mean
+/// the same share an instance. One that was stopped is not found any more, nor is one that runs in a parent of this process.
+///
+/// @param config  the configuration; it may be changed or freed after this
+/// @param out     where to write the handle
+/// @return        0; PRIMACY_E_CONFIG_DIFFERS if the open instance of the cache has another configuration; PRIMACY_E_CONFIG;
+///                PRIMACY_E_SECRET; PRIMACY_E_IO; PRIMACY_E_INVALID; PRIMACY_E_HANDLE; PRIMACY_E_BUSY; PRIMACY_E_FORKED
+///
+/// Ownership: the caller frees each handle with primacy_instance_free; the last one stops the instance.
+/// Thread: any thread. Time: network. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn primacy_open(config: *const primacy_config, out: *mut *mut primacy_instance) -> i32 {
+    call(|| {
+        handle_out(out, "out")?;
+        // SAFETY: the contract of handles.
+        let config = unsafe { build(config) }?;
+        let instance = Instance::open(config)?;
+        // SAFETY: checked above; the caller vouches that it can be written.
+        unsafe { out.write(InstanceHandle::give(instance)?) };
+        Ok(0)
+    })
+}
+
+/// Gives up a reference to an instance. The last one stops it first if it runs, within a second, and frees it.
 ///
 /// Snapshots and events that were taken from it stay usable. No other call on the handle may be under way. In a forked child of
 /// the process that runs the instance it frees memory and closes descriptor numbers, nothing else.
@@ -120,8 +162,8 @@ pub unsafe extern "C" fn primacy_instance_free(p: *mut primacy_instance) -> i32 
         if parents {
             handle.instance.abandon();
         } else {
-            // Stopping can only fail on what is no longer there.
-            let _ = handle.instance.stop();
+            // The last reference stops it.
+            drop(handle.instance);
         }
         Ok(0)
     })

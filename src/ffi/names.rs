@@ -9,7 +9,7 @@ use crate::probe::{Cause, Class, Flavour, ThreadState};
 use core::ffi::{CStr, c_char};
 
 /// Longest name with its NUL.
-const WIDTH: usize = 24;
+const WIDTH: usize = 32;
 
 /// A name with NUL bytes behind it; one that does not fit stops the compiler.
 const fn padded(name: &str) -> [u8; WIDTH] {

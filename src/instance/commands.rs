@@ -4,7 +4,7 @@ use super::names;
 use super::shared::{Handle, Life};
 use super::{Durability, EventFilter, HostObservation, Subscription};
 use crate::config::ProbeMode;
-use crate::engine::{Answer, Command, Engine, Input, NodeRef, ReportOutcome, Snapshot};
+use crate::engine::{Answer, Command, Engine, Input, ReportOutcome, Snapshot};
 use crate::error::{Error, ErrorCode, Result};
 use crate::io::clock;
 use crate::policy::budget::Budget;
@@ -62,20 +62,8 @@ impl Handle {
     }
 
     fn command(&self, command: Command, durability: Durability) -> Result<Answer> {
-        let removed: Option<NodeRef> = match command {
-            Command::RemoveNode(node) => Some(node),
-            _ => None,
-        };
         let mut core = self.open()?;
-        let now = clock::now();
-        let answer = core.guarded(|engine| engine.command(now, command))?;
-        // A refusal has effects too: the engine may say so in an event.
-        core.pump(now, usize::MAX)?;
-        let answer = answer?;
-        if let Some(node) = removed {
-            core.forget_node(now, node);
-        }
-        core.set_deadline();
+        let answer = core.carry_out(clock::now(), command)?;
         let writer = core.writer.clone();
         drop(core);
         if let (Durability::Wait, Some(writer), true) = (durability, writer, answer.sequence > 0) {

@@ -87,8 +87,13 @@ impl Hub {
 
     /// Publishes words that do not come from the engine.
     pub(super) fn alarm(&self, mono: Time, wall_ms: u64, message: String) {
+        self.say(Severity::Alarm, mono, wall_ms, message);
+    }
+
+    /// The same, as urgent as the caller says.
+    pub(super) fn say(&self, severity: Severity, mono: Time, wall_ms: u64, message: String) {
         let sequence = self.state.lock().sequence + 1;
-        self.publish(&plain(EventKind::Log, Severity::Alarm, (sequence, mono, wall_ms), message));
+        self.publish(&plain(EventKind::Log, severity, (sequence, mono, wall_ms), message));
     }
 }
 

@@ -17,9 +17,11 @@
 
 pub mod cache_file;
 mod commands;
+pub mod control;
 mod events;
 mod names;
 mod open;
+mod opened;
 mod run;
 pub mod secrets;
 mod shared;
@@ -104,7 +106,21 @@ impl Instance {
     /// [`crate::ErrorCode::Secret`] for a password or key file that is missing, unreadable or open to every user,
     /// [`crate::ErrorCode::Io`] for a cache folder that cannot be opened.
     pub fn new(config: Config) -> Result<Instance> {
-        Ok(Instance { handle: Arc::new(Handle::new(config)?) })
+        let fingerprint = config.fingerprint();
+        let handle = Arc::new(Handle::new(config)?);
+        opened::note(&handle, fingerprint)?;
+        Ok(Instance { handle })
+    }
+
+    /// The open instance of the same cache in this process, one more reference; if there is none, a new one as by
+    /// [`Instance::new`]. Without a cache, configurations that mean the same share an instance. One that was stopped is
+    /// not found any more, nor is one that runs in a parent of this process.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorCode::ConfigDiffers`] if the open one has another configuration; those of [`Instance::new`].
+    pub fn open(config: Config) -> Result<Instance> {
+        Ok(Instance { handle: opened::open(config)? })
     }
 
     /// Runs the driver in a thread of its own. Idempotent.
@@ -234,6 +250,11 @@ impl Instance {
     /// A queue of events; `capacity` bounds it (1 to 1 000 000), the oldest fall out.
     pub fn subscribe(&self, filter: EventFilter, capacity: usize) -> Result<Subscription> {
         self.handle.subscribe(filter, capacity)
+    }
+
+    /// What a border keeps with the instance, one for all references to it; made on first use.
+    pub(crate) fn border<T: Default + Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        self.handle.border()
     }
 
     /// Whether the instance has kernel objects that a forked child must not touch: it is started, in a host's loop or in

@@ -86,6 +86,11 @@ impl Handle {
         Ok(())
     }
 
+    /// Takes commands of other processes from now on.
+    fn listen(&self, core: &mut Core) -> Result<()> {
+        core.open_control(clock::now()).inspect_err(|_| drop(self.end(core)))
+    }
+
     /// Undoes [`Handle::begin`] and what followed.
     fn end(&self, core: &mut Core) -> Option<Driver> {
         let driver = core.end_probing();
@@ -106,6 +111,7 @@ impl Handle {
             Life::Stopped => return Err(state("a stopped instance does not start again; make a new one")),
         }
         self.begin(&mut core, Mode::Thread)?;
+        self.listen(&mut core)?;
         let Some(waiter) = core.driver.as_ref().map(Driver::waiter) else { return Err(state("no driver")) };
         let shared = Arc::clone(&self.shared);
         match thread::spawn("primacy", STACK, move || run(&shared, waiter)) {
@@ -124,6 +130,7 @@ impl Handle {
         match core.life {
             Life::New => {
                 self.begin(&mut core, Mode::Host)?;
+                self.listen(&mut core)?;
                 core.life = Life::Host;
                 core.give(clock::now(), Input::Start)?;
             }

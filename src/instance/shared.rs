@@ -1,11 +1,13 @@
 //! What the instance's lock guards, and the one drain rule: an input, then effects until there is none.
 
+use super::control::{self, Desk};
 use super::events::Hub;
 use super::open;
 use crate::config::Config;
 use crate::engine::{Effect, Engine, Input, NodeRef, Now, Snapshot, Time};
 use crate::error::{Error, ErrorCode, Result};
 use crate::io::clock;
+use crate::io::control::{CLIENTS, ControlSetup};
 use crate::io::descriptor::Registry;
 use crate::io::driver::{Driver, NodeSetup};
 use crate::io::file::CacheFolder;
@@ -13,10 +15,11 @@ use crate::io::link::panic_text;
 use crate::io::writer::Writer;
 use crate::store::Cache;
 use parking_lot::{Condvar, Mutex};
+use std::any::Any;
 use std::collections::{BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -26,8 +29,9 @@ pub(super) const BUDGET: usize = 64;
 /// How old the copy may be that a snapshot after a panic shows.
 const COPY_AGE: Duration = Duration::from_secs(1);
 
-/// Descriptors beside the nodes' sockets: epoll, timer, wake; and those of an earlier cycle whose helper hangs.
-const SPARE_DESCRIPTORS: usize = 16;
+/// Descriptors beside the nodes' sockets: epoll, timer, wake, the control socket with its connections; and those of an
+/// earlier cycle whose helper hangs.
+const SPARE_DESCRIPTORS: usize = 16 + 1 + CLIENTS;
 
 /// Who turns the driver.
 #[derive(Debug)]
@@ -64,6 +68,8 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) struct Handle {
     pub(super) shared: Arc<Shared>,
+    /// See `Instance::border`.
+    border: OnceLock<Arc<dyn Any + Send + Sync>>,
     /// In a forked child nothing may be stopped.
     abandoned: bool,
 }
@@ -72,6 +78,9 @@ pub(super) struct Handle {
 #[derive(Debug)]
 pub(super) struct Core {
     pub(super) config: Config,
+    pub(super) fingerprint: u64,
+    pub(super) control: Option<ControlSetup>,
+    pub(super) desk: Desk,
     pub(super) nodes: Vec<NodeSetup>,
     pub(super) folder: Option<Arc<CacheFolder>>,
     pub(super) writer: Option<Arc<Writer>>,
@@ -91,7 +100,7 @@ pub(super) struct Core {
     inputs: VecDeque<Input>,
     /// The last good copy and its age.
     copy: Option<(Time, Snapshot)>,
-    hub: Arc<Hub>,
+    pub(super) hub: Arc<Hub>,
     #[cfg(feature = "testing")]
     planted: bool,
 }
@@ -106,6 +115,9 @@ impl Handle {
         let registry = Registry::new(nodes.len() + SPARE_DESCRIPTORS);
         let hub = Arc::new(Hub::default());
         let core = Core {
+            fingerprint: config.fingerprint(),
+            control: control::setup(&config)?,
+            desk: Desk::default(),
             config,
             nodes,
             folder,
@@ -133,7 +145,24 @@ impl Handle {
             running: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
         };
-        Ok(Handle { shared: Arc::new(shared), abandoned: false })
+        Ok(Handle { shared: Arc::new(shared), border: OnceLock::new(), abandoned: false })
+    }
+
+    /// See `Instance::border`. `None` only if another type was asked for before.
+    pub(super) fn border<T: Default + Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        let kept = self.border.get_or_init(|| Arc::<T>::default());
+        Arc::clone(kept).downcast().ok()
+    }
+
+    /// The folder of the cache, by device and inode, and the cache's name in it.
+    pub(super) fn cache_place(&self) -> Result<Option<((u64, u64), Vec<u8>)>> {
+        let folder = self.shared.core.lock().folder();
+        folder.map(|folder| folder.place()).transpose()
+    }
+
+    /// The same of a configuration.
+    pub(super) fn place_of(config: &Config) -> Result<Option<((u64, u64), Vec<u8>)>> {
+        config.cache_file.as_deref().map(|path| CacheFolder::open(path)?.place()).transpose()
     }
 
     pub(super) fn is_running(&self) -> bool {
@@ -276,6 +305,7 @@ impl Core {
                     seen.insert(node.node);
                 }
             }
+            self.hear(now, &input);
             self.guarded(|engine| engine.handle(now, input))?;
             handled += 1;
             changed |= self.drain(now)?;
@@ -286,6 +316,7 @@ impl Core {
 
     /// Gives one input at once, then all that follows from it.
     pub(super) fn give(&mut self, now: Now, input: Input) -> Result<()> {
+        self.hear(now, &input);
         self.guarded(|engine| engine.handle(now, input))?;
         self.pump(now, usize::MAX)?;
         self.set_deadline();
@@ -294,11 +325,13 @@ impl Core {
 
     /// One turn of the driver, after it was told what is ready. Returns the number of inputs handled.
     pub(super) fn turn(&mut self, now: Now) -> Result<usize> {
+        self.serve(now);
         let mut handled = self.pump(now, BUDGET)?;
         if handled < BUDGET {
             // What could be read was read and judged; now the clock may speak.
             let now = clock::now();
             let judged = self.driver.as_mut().is_some_and(|driver| driver.judge_deadlines(now.mono));
+            self.serve(now);
             handled += self.pump(now, BUDGET - handled)?;
             if judged && handled < BUDGET && self.engine_deadline().is_some_and(|at| at <= now.mono) {
                 self.guarded(|engine| engine.handle(now, Input::Timer))?;
@@ -351,6 +384,7 @@ impl Core {
             // Only a panic can fail here, and that has raised its alarm already.
             let _ = self.give(now, Input::Stop);
         }
+        self.dismiss(now);
         let mut driver = self.driver.take()?;
         driver.shut(now.mono);
         // What was learnt about names serves the next start or cycle.

@@ -4,6 +4,7 @@
 //! our own happens outside that lock.
 
 use super::clock;
+use super::control::{Asked, ClientId, ControlContext, ControlServer, ControlSetup};
 use super::descriptor::Registry;
 use super::helper::{Helper, JobResult};
 use super::link::{Context, Link};
@@ -11,6 +12,7 @@ use super::poller::{Epoll, Poller, Ready, Waiter};
 use super::tls::TlsSetup;
 use super::wake::Wake;
 use super::writer::Writer;
+use crate::control::Answer;
 use crate::engine::{Input, NodeRef, Time};
 use crate::probe::{AddressBook, SessionConfig};
 use std::collections::VecDeque;
@@ -71,6 +73,7 @@ pub(crate) struct Driver {
     buffer: Box<[u8]>,
     ready: Vec<Ready>,
     helper: Option<Helper>,
+    control: Option<ControlServer>,
     /// The last batch of events was full: timers wait until the rest was read.
     more: bool,
 }
@@ -106,8 +109,37 @@ impl Driver {
             buffer: vec![0; BUFFER].into_boxed_slice(),
             ready: Vec::new(),
             helper: None,
+            control: None,
             more: false,
         })
+    }
+
+    /// Begins to take operators' commands.
+    ///
+    /// # Errors
+    /// [`crate::ErrorCode::Io`] if the socket cannot be made.
+    pub(crate) fn open_control(&mut self, setup: &ControlSetup) -> crate::Result<()> {
+        self.control = Some(ControlServer::open(&self.registry, &mut self.poller, setup)?);
+        Ok(())
+    }
+
+    /// The next request of an operator's command.
+    pub(crate) fn next_asked(&mut self) -> Option<Asked> {
+        self.control.as_mut()?.next()
+    }
+
+    /// Answers a request.
+    pub(crate) fn answer(&mut self, now: Time, client: ClientId, answer: &Answer) {
+        if let Some(control) = &mut self.control {
+            control.answer(&mut self.poller, now, client, answer);
+        }
+    }
+
+    /// The answer comes later, at `until` at the latest.
+    pub(crate) fn hold(&mut self, client: ClientId, until: Time) {
+        if let Some(control) = &mut self.control {
+            control.hold(client, until);
+        }
     }
 
     /// The descriptor that is readable while there is something to do.
@@ -186,6 +218,9 @@ impl Driver {
         if self.more {
             return false;
         }
+        if let Some(control) = &mut self.control {
+            control.judge_deadlines(&mut self.poller, now);
+        }
         for index in 0..self.links.len() {
             if self.links.get(index).and_then(Link::deadline).is_some_and(|at| at <= now) {
                 self.with_link(now, index, |link, context| link.timeout(context));
@@ -203,7 +238,8 @@ impl Driver {
     /// if inputs are left.
     pub(crate) fn set_deadline(&mut self, engine: Option<Time>) {
         let at = if self.inputs.is_empty() && !self.more {
-            self.links.iter().filter_map(Link::deadline).chain(engine).min()
+            let control = self.control.as_ref().and_then(ControlServer::deadline);
+            self.links.iter().filter_map(Link::deadline).chain(engine).chain(control).min()
         } else {
             Some(clock::mono())
         };
@@ -217,6 +253,9 @@ impl Driver {
     pub(crate) fn shut(&mut self, now: Time) {
         for index in 0..self.links.len() {
             self.with_link(now, index, |link, context| link.shut(context));
+        }
+        if let Some(mut control) = self.control.take() {
+            control.shut(&mut self.poller);
         }
         self.inputs.clear();
     }
@@ -255,6 +294,13 @@ impl Driver {
     }
 
     fn handle(&mut self, now: Time, event: Ready) {
+        if ControlServer::owns(event.token) {
+            if let Some(control) = &mut self.control {
+                let mut context = ControlContext { poller: &mut self.poller, buffer: &mut self.buffer, now };
+                control.ready(&mut context, event);
+            }
+            return;
+        }
         let index = Link::index_of(event.token);
         if self.links.get(index).is_some_and(|link| link.owns(event.token)) {
             self.with_link(now, index, |link, context| link.ready(context, event));

@@ -74,6 +74,16 @@ impl CacheFolder {
         &self.path
     }
 
+    /// What identifies the cache in this machine: the folder's device and inode, and the name in it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Io`] if the system does not tell.
+    pub fn place(&self) -> Result<((u64, u64), Vec<u8>)> {
+        let id = self.folder.id().map_err(|e| self.error(format_args!("cannot look at its folder: {e}")))?;
+        Ok((id, self.name.as_bytes().to_vec()))
+    }
+
     pub(super) fn folder(&self) -> &Folder {
         &self.folder
     }

@@ -91,6 +91,11 @@ impl Folder {
         self.0.sync_all()
     }
 
+    /// Device and inode of the folder.
+    pub fn id(&self) -> io::Result<FileId> {
+        file_id(&self.0)
+    }
+
     /// Owner and group of the folder.
     pub fn owner(&self) -> io::Result<(u32, u32)> {
         self.0.metadata().map(|m| (m.uid(), m.gid()))

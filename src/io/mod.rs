@@ -5,6 +5,9 @@
 pub(crate) mod clock;
 #[cfg(feature = "cli")]
 pub mod console;
+pub(crate) mod control;
+pub(crate) mod control_client;
+mod control_listener;
 pub(crate) mod descriptor;
 pub(crate) mod driver;
 pub(crate) mod entropy;
@@ -20,6 +23,7 @@ mod socket;
 pub(crate) mod thread;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
+pub(crate) mod users;
 pub(crate) mod wake;
 pub(crate) mod writer;
 

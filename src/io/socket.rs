@@ -78,6 +78,11 @@ impl Socket {
         }
     }
 
+    /// A connection to a unix socket that was accepted.
+    pub(super) fn accepted(fd: Fd) -> Socket {
+        Socket { fd, tcp: false }
+    }
+
     /// A TCP connection that a test has made.
     #[cfg(test)]
     pub(crate) fn from_connected(fd: Fd) -> Socket {
@@ -242,9 +247,9 @@ impl Socket {
 }
 
 /// An address as the kernel reads it.
-struct RawAddress {
+pub(super) struct RawAddress {
     storage: Storage,
-    length: libc::socklen_t,
+    pub(super) length: libc::socklen_t,
 }
 
 #[repr(C)]
@@ -285,7 +290,8 @@ impl RawAddress {
         })
     }
 
-    fn unix(path: &Path) -> io::Result<RawAddress> {
+    /// Of a unix socket; the path has at most 107 bytes.
+    pub(super) fn unix(path: &Path) -> io::Result<RawAddress> {
         let bytes = path.as_os_str().as_bytes();
         let mut unix =
             libc::sockaddr_un { sun_family: libc::AF_UNIX as libc::sa_family_t, sun_path: [0; 108] };
@@ -298,6 +304,11 @@ impl RawAddress {
         }
         let length = size_of::<libc::sa_family_t>() + bytes.len() + 1;
         Ok(RawAddress { storage: Storage { unix }, length: length as libc::socklen_t })
+    }
+
+    /// The structure, as system calls take it.
+    pub(super) fn pointer(&self) -> *const libc::sockaddr {
+        (&raw const self.storage).cast()
     }
 
     fn family(&self) -> i32 {

@@ -25,9 +25,9 @@ fn the_agent_logs_decides_and_ends_on_a_signal() {
 }
 
 #[test]
-fn commands_name_the_agent_that_holds_the_cache() {
+fn commands_name_the_agent_that_holds_the_cache_and_listens_to_nobody() {
     let (pool, nodes) = gone_pool("orders");
-    let site = Site::new(&pool);
+    let site = Site::new(&format!("control_socket = \"none\"\n{pool}"));
     let mut agent = site.agent();
     // Both have failed, so that the cache comes to rest.
     wait_until(|| site.run(&["status"]).out.matches("FAILED_OFFLINE").count() == 2, || agent.log());

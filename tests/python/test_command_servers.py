@@ -112,19 +112,20 @@ def test_agent(site):
         agent = subprocess.Popen([COMMAND, "-c", site.config, "run"], stderr=out)
     try:
         wait_until(lambda: "watching" in log.read_text() and site.active() == first, 20, log.read_text)
-        assert f"process {agent.pid}" in site.run("recover", first, code=5).stderr
+        assert f"process {agent.pid}" in site.run("poll", code=5).stderr
+        assert "refused by rule" in site.run("recover", first, code=3).stderr
         site.nodes[0].kill9()
         wait_until(lambda: site.active() == second, 20, log.read_text)
         site.nodes[0].restart()
-        # The way that the message names: stop, recover, start.
+        # The agent is asked to recover and hands the role back, without a restart.
+        site.run("recover", first)
+        wait_until(lambda: site.active() == first, 30, log.read_text)
+        status = site.run("status").stdout
+        assert "LAG" in status and "RTT" in status and site.nodes[0].flavour in status, status
         agent.send_signal(signal.SIGTERM)
         began = time.monotonic()
         assert agent.wait(10) == 0
         assert time.monotonic() - began < 2
-        site.run("recover", first)
-        with log.open("a") as out:
-            agent = subprocess.Popen([COMMAND, "-c", site.config, "run"], stderr=out)
-        wait_until(lambda: site.active() == first, 30, log.read_text)
     finally:
         agent.kill()
         agent.wait()

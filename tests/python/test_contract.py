@@ -40,6 +40,63 @@ def cycle(pool, a="ok", b="ok", **more):
     pool.cycle(**more)
 
 
+class Open(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.cache = os.path.join(folder.name, "cache")
+
+    def config(self, **keys):
+        return external(**keys).set("cache_file", self.cache)
+
+    def test_a_cache_has_one_instance(self):
+        first = primacy.open(self.config())
+        cycle(first.pool("orders"))
+        second = primacy.open(self.config())
+        self.assertEqual(second.pool("orders").nodes()[0].message, "the node is healthy for the first time (a is ok)")
+        second.start()
+        first.start()
+        with self.assertRaises(PrimacyError) as caught:
+            primacy.open(self.config(levels=9))
+        self.assertIs(caught.exception.code, Code.CONFIG_DIFFERS)
+        second.close()
+        cycle(first.pool("orders"), a="refused")
+        self.assertTrue(os.path.exists(self.cache + ".sock"))
+        first.close()
+        self.assertFalse(os.path.exists(self.cache + ".sock"))
+        # The last reference stopped it, so another configuration can have the cache.
+        with primacy.open(self.config(levels=9)) as p:
+            self.assertIn("a is refused", p.pool("orders").nodes()[0].message)
+
+    def test_a_child_of_a_started_one_has_none_of_its_handles(self):
+        started, other = primacy.open(self.config()), primacy.open(self.config())
+        started.start()
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                for p in (started, other):
+                    try:
+                        p.snapshot()
+                        os._exit(2)
+                    except PrimacyError as e:
+                        if e.code is not Code.FORKED:
+                            os._exit(3)
+                    p.close()
+                try:
+                    # A new one, whose cache the parent holds.
+                    primacy.open(self.config()).snapshot()
+                    os._exit(4)
+                except PrimacyError as e:
+                    code = 0 if e.code is Code.LOCKED else 5
+            finally:
+                os._exit(code)
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 0)
+        cycle(other.pool("orders"))
+        started.close()
+        other.close()
+
+
 class Surface(unittest.TestCase):
     def test_a_failover(self):
         with primacy.Instance(external()) as p:

@@ -12,13 +12,13 @@ inherited objects raises PrimacyError with code FORKED.
 
 from ._errors import Code, PrimacyError, Word
 from ._events import Event, Events
-from ._instance import Budget, BudgetLine, Config, Instance, Pool
+from ._instance import Budget, BudgetLine, Config, Instance, Pool, open
 from ._library import library
 from ._snapshot import Channel, Node, PoolState, Snapshot, rule_text
 
 __all__ = [
     "Budget", "BudgetLine", "Channel", "Code", "Config", "Event", "Events", "Instance", "Node", "Pool", "PoolState",
-    "PrimacyError", "Snapshot", "Word", "rule_text", "version",
+    "PrimacyError", "Snapshot", "Word", "open", "rule_text", "version",
 ]
 
 

@@ -44,6 +44,7 @@ PRIMACY_E_PANIC = -16
 PRIMACY_E_SECRET = -17
 PRIMACY_E_RESOLVE = -18
 PRIMACY_E_END = -19
+PRIMACY_E_CONFIG_DIFFERS = -20
 
 # primacy_state
 PRIMACY_STATE_UNKNOWN = 0
@@ -161,6 +162,7 @@ ENUMS: Dict[str, Dict[str, int]] = {
         "PRIMACY_E_SECRET": -17,
         "PRIMACY_E_RESOLVE": -18,
         "PRIMACY_E_END": -19,
+        "PRIMACY_E_CONFIG_DIFFERS": -20,
     },
     "primacy_state": {
         "PRIMACY_STATE_UNKNOWN": 0,
@@ -441,6 +443,7 @@ FUNCTIONS: Dict[str, Tuple[bool, str, str, str, Any, List[Any]]] = {
     "primacy_config_set": (True, "one call at a time", "never blocks", "0.1", c_int32, [POINTER(primacy_config), c_char_p, c_char_p]),
     "primacy_config_add_pool": (True, "one call at a time", "never blocks", "0.1", c_int32, [POINTER(primacy_config), c_char_p]),
     "primacy_instance_new": (False, "any thread", "network", "0.1", c_int32, [POINTER(primacy_config), POINTER(POINTER(primacy_instance))]),
+    "primacy_open": (False, "any thread", "network", "0.1", c_int32, [POINTER(primacy_config), POINTER(POINTER(primacy_instance))]),
     "primacy_instance_free": (False, "any thread", "network", "0.1", c_int32, [POINTER(primacy_instance)]),
     "primacy_start": (False, "any thread", "disk", "0.1", c_int32, [POINTER(primacy_instance)]),
     "primacy_stop": (False, "any thread", "network", "0.1", c_int32, [POINTER(primacy_instance)]),

@@ -28,6 +28,7 @@ class Code(enum.IntEnum):
     SECRET = _abi.PRIMACY_E_SECRET
     RESOLVE = _abi.PRIMACY_E_RESOLVE
     END = _abi.PRIMACY_E_END
+    CONFIG_DIFFERS = _abi.PRIMACY_E_CONFIG_DIFFERS
 
     @classmethod
     def _missing_(cls, value: object) -> Any:

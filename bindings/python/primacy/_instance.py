@@ -193,13 +193,22 @@ class Pool:
 
 
 class Instance:
-    """One engine with its pools, not started. As a context manager it is freed at the end, and stopped before."""
+    """One engine with its pools, not started. As a context manager it is closed at the end."""
 
     def __init__(self, config: Config) -> None:
         self._handle: Any = None
         handle = ctypes.POINTER(_abi.primacy_instance)()
         library().call("primacy_instance_new", config._handle, ctypes.byref(handle))
         self._handle = handle
+
+    @classmethod
+    def _open(cls, config: Config) -> "Instance":
+        self = cls.__new__(cls)
+        self._handle = None
+        handle = ctypes.POINTER(_abi.primacy_instance)()
+        library().call("primacy_open", config._handle, ctypes.byref(handle))
+        self._handle = handle
+        return self
 
     def _own(self) -> Any:
         if self._handle is None:
@@ -252,7 +261,7 @@ class Instance:
         return Events(self._own(), kinds, severity, pool, capacity)
 
     def close(self) -> None:
-        """Stops and frees the instance. In a forked child of a running instance it frees memory and nothing else."""
+        """Gives up this reference; the last one stops and frees the instance. In a forked child of a running instance it frees memory and nothing else."""
         handle, self._handle = self._handle, None
         if handle is not None:
             library().primacy_instance_free(handle)
@@ -266,3 +275,11 @@ class Instance:
     def __del__(self) -> None:
         if getattr(self, "_handle", None) is not None:
             self.close()
+
+
+def open(config: Config) -> Instance:
+    """The open instance of the same cache in this process, one more reference to it; if there is none, a new one.
+
+    Raises PrimacyError with code CONFIG_DIFFERS if the open one has another configuration.
+    """
+    return Instance._open(config)

@@ -35,6 +35,12 @@ pub fn pools(config: &Config, name: Option<&str>) -> Result<Vec<usize>, Failure>
     }
 }
 
+/// The names of a pool and of a node in it.
+pub fn names(config: &Config, place: NodeRef) -> (String, String) {
+    let pool = &config.pools[place.pool];
+    (pool.name.clone(), pool.nodes[place.node].address.to_string())
+}
+
 /// A node by any spelling of its address.
 pub fn node(config: &Config, text: &str, in_pool: Option<&str>) -> Result<NodeRef, Failure> {
     let address =

@@ -1,6 +1,6 @@
 //! `status --json`: the keys are a contract, documented in docs/command.md; keys are only ever added.
 
-use crate::view::{Source, View};
+use crate::view::{CacheNote, Source, View};
 use primacy::config::Config;
 use primacy::engine::{NodeSnapshot, PoolSnapshot};
 use primacy::policy::{mpp, rule_sentence, serving};
@@ -12,15 +12,11 @@ pub fn status(config: &Config, view: &View) -> String {
     let pools: Vec<Value> = (0..view.snapshot.pools.len()).map(|i| pool(config, view, i)).collect();
     let (source, cache, agent) = match &view.source {
         Source::Engine => ("engine", Value::Null, Value::Null),
-        Source::Cache { file, sequence, written_ms, agent } => {
-            let agent = match agent {
-                Ok(Some(h)) => json!({"pid": h.pid, "program": h.program, "since_ms": h.since_ms}),
-                Ok(None) | Err(_) => Value::Null,
-            };
-            let cache =
-                json!({"file": file.to_string_lossy(), "sequence": sequence, "written_ms": written_ms});
-            ("cache", cache, agent)
+        Source::Agent { cache: Some(note), .. } => ("agent", cache(note), holder(note)),
+        Source::Agent { pid, .. } => {
+            ("agent", Value::Null, json!({"pid": pid, "program": "", "since_ms": 0}))
         }
+        Source::Cache(note) => ("cache", cache(note), holder(note)),
     };
     let whole = json!({
         "version": 1,
@@ -31,6 +27,21 @@ pub fn status(config: &Config, view: &View) -> String {
         "pools": pools,
     });
     format!("{whole:#}\n")
+}
+
+fn cache(note: &CacheNote) -> Value {
+    json!({
+        "file": note.file.to_string_lossy(),
+        "sequence": note.sequence,
+        "written_ms": note.written_ms,
+    })
+}
+
+fn holder(note: &CacheNote) -> Value {
+    match &note.agent {
+        Ok(Some(h)) => json!({"pid": h.pid, "program": h.program, "since_ms": h.since_ms}),
+        Ok(None) | Err(_) => Value::Null,
+    }
 }
 
 fn pool(config: &Config, view: &View, index: usize) -> Value {
@@ -71,7 +82,7 @@ fn node(pool: &PoolSnapshot, index: usize, levels: u32, source: &Source) -> Valu
         "sentence": rule_sentence(node.rule),
         "message": node.message,
         "cause": node.cause.map(|c| c.name()),
-        "errno": if matches!(source, Source::Engine) { Some(node.errno) } else { None },
+        "errno": if matches!(source, Source::Cache(_)) { None } else { Some(node.errno) },
         "waits_for_recover": node.waits_for_recover,
         "changed_ms": moment(node.changed_ms),
         "observed_ms": moment(node.observed_ms),

@@ -5,9 +5,10 @@ use crate::failure::{Exit, Failure, exit_of};
 use crate::read::plural;
 use crate::terminal::{event_line, note, print, warn};
 use crate::view::{Source, View};
-use crate::{Outcome, find, load, offline, table, terminal};
+use crate::{Outcome, agent, find, load, offline, table, terminal};
 use primacy::config::{Config, OnLocked, PoolConfig, ProbeMode};
 use primacy::console::{Signals, wait};
+use primacy::control::Change;
 use primacy::engine::{Answer, Command, EventKind, PoolSnapshot, Severity, Snapshot};
 use primacy::instance::{Durability, EventFilter, Instance, Subscription};
 use primacy::pool::{PolicyName, State};
@@ -144,19 +145,22 @@ pub fn activate_primary(args: &Args, pool: Option<&str>) -> Outcome {
     let index = find::pool_or_only(&config, pool)?;
     let name = config.pools[index].name.clone();
     let words = format!("activate-primary --pool {name}");
-    act(args, &config, index, &words, Command::ActivatePrimary(index), |instance| {
-        instance.activate_primary(&name, Durability::Wait)
+    agent::change(&config, &Change::ActivatePrimary { pool: name.clone() }, || {
+        act(args, &config, index, &words, Command::ActivatePrimary(index), |instance| {
+            instance.activate_primary(&name, Durability::Wait)
+        })
     })
 }
 
 pub fn remove(args: &Args, node: &str, in_pool: Option<&str>) -> Outcome {
     let config = load::config(args)?;
     let place = find::node(&config, node, in_pool)?;
-    let pool = &config.pools[place.pool];
-    let (name, address) = (pool.name.clone(), pool.nodes[place.node].address.to_string());
+    let (name, address) = find::names(&config, place);
     let words = format!("remove {address} --pool {name}");
-    act(args, &config, place.pool, &words, Command::RemoveNode(place), |instance| {
-        instance.remove_node(&name, &address, Durability::Wait)
+    agent::change(&config, &Change::Remove { pool: name.clone(), node: address.clone() }, || {
+        act(args, &config, place.pool, &words, Command::RemoveNode(place), |instance| {
+            instance.remove_node(&name, &address, Durability::Wait)
+        })
     })
 }
 
@@ -207,12 +211,17 @@ pub fn run(args: &Args) -> Outcome {
     }
     let pools = plural(config.pools.len(), "pool");
     let first = config.pools.first().map_or_else(String::new, |pool| pool.name.clone());
+    let socket = config.control_path();
     let instance = Instance::new(config)?;
     let events = instance.subscribe(EventFilter::default(), QUEUE)?;
     instance.start()?;
     // Until here a signal ends the process at once, which loses nothing: a wait for the lock can be given up.
     let signals = Signals::take()?;
-    say(&format!("watching {pools}, {kept}"));
+    let commands = match socket.filter(|path| path.symlink_metadata().is_ok()) {
+        Some(path) => format!("commands at {}", path.display()),
+        None => "no commands from other processes".to_string(),
+    };
+    say(&format!("watching {pools}, {kept}, {commands}"));
     let end = loop {
         wait(&[signals.fd(), events.fd()], LOOK);
         drain(&events);

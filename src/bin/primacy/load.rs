@@ -72,7 +72,7 @@ pub fn cache(config: &Config) -> Result<CacheFile, Failure> {
     Ok(CacheFile::open(&cache_path(config)?)?)
 }
 
-/// What an operator can do about a cache that an agent holds.
+/// What an operator can do about a cache that an agent holds, where the agent cannot be asked to do it.
 pub fn with_advice(failure: Failure, args: &Args, command: &str) -> Failure {
     if failure.exit != Exit::Locked {
         return failure;
@@ -83,10 +83,18 @@ pub fn with_advice(failure: Failure, args: &Args, command: &str) -> Failure {
     Failure::new(
         Exit::Locked,
         format!(
-            "{held}; nothing was changed. A running agent takes no commands from outside its process in this version: \
-             stop it (clients keep their node, but nothing fails over meanwhile), run `primacy --config {} {command}`, \
-             and start it again. A program that runs the agent through the library gives the command by its own handle",
+            "{held}; nothing was changed. Stop it (clients keep their node, but nothing fails over meanwhile), run \
+             `primacy --config {} {command}`, and start it again",
             config.display()
         ),
     )
+}
+
+/// The same, with the reason why the holder was not reached.
+pub fn unreached(failure: Failure, why: &str) -> Failure {
+    if failure.exit != Exit::Locked {
+        return failure;
+    }
+    let text = failure.text.replacen("; nothing was changed.", &format!("; {why}; nothing was changed."), 1);
+    Failure::new(Exit::Locked, text)
 }

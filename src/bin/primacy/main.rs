@@ -1,5 +1,6 @@
 //! The command, the agent and the load balancer's check, in one binary over the Rust API.
 
+mod agent;
 mod args;
 mod failure;
 mod find;

@@ -3,8 +3,9 @@
 use crate::args::Args;
 use crate::failure::{Exit, Failure};
 use crate::terminal::{event_line, note, print, warn};
-use crate::{Outcome, find, load, terminal};
+use crate::{Outcome, agent, find, load, terminal};
 use primacy::config::Config;
+use primacy::control::Change;
 use primacy::engine::Command;
 
 pub fn init(args: &Args, force: bool) -> Outcome {
@@ -22,14 +23,22 @@ pub fn init(args: &Args, force: bool) -> Outcome {
 
 pub fn recover(args: &Args, target: &str, in_pool: Option<&str>) -> Outcome {
     let config = load::config(args)?;
-    let command = match target.strip_prefix("pool:") {
+    let (command, change) = match target.strip_prefix("pool:") {
         Some(_) if in_pool.is_some() => {
             return Err(Failure::usage("pool:NAME names the pool already: leave --pool out"));
         }
-        Some(name) => Command::RecoverPool(find::pool(&config, name)?),
-        None => Command::RecoverNode(find::node(&config, target, in_pool)?),
+        Some(name) => {
+            (Command::RecoverPool(find::pool(&config, name)?), Change::RecoverPool { pool: name.to_owned() })
+        }
+        None => {
+            let place = find::node(&config, target, in_pool)?;
+            let (pool, node) = find::names(&config, place);
+            (Command::RecoverNode(place), Change::Recover { pool, node })
+        }
     };
-    carry_out(args, &config, &format!("recover {target}"), command)
+    agent::change(&config, &change, || {
+        carry_out(args, &config, &format!("recover {target}"), command.clone())
+    })
 }
 
 /// Carries out a command on the stored state. `words`: as the operator would type it again.

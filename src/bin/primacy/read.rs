@@ -1,10 +1,10 @@
-//! Commands that only look: no lock, no probe.
+//! Commands that only look, at the agent or at the cache: no lock, no probe.
 
 use crate::args::{Args, NodeArgs};
 use crate::failure::{Exit, Failure};
 use crate::terminal::{print, warn};
 use crate::view::View;
-use crate::{Outcome, find, json, load, table, terminal};
+use crate::{Outcome, agent, find, json, load, table, terminal};
 use primacy::config::Config;
 use primacy::engine::{Engine, NodeRef};
 use primacy::instance::secrets;
@@ -36,7 +36,7 @@ pub fn plural(count: usize, what: &str) -> String {
 
 pub fn status(args: &Args, as_json: bool) -> Outcome {
     let config = load::config(args)?;
-    let view = View::from_cache(&config)?;
+    let view = View::of(&config, None)?.with_cache(&config);
     let text =
         if as_json { json::status(&config, &view) } else { table::status(&view, primacy::console::width()) };
     print(&text)?;
@@ -48,7 +48,7 @@ fn look(args: &Args, asked: &NodeArgs) -> Result<(Config, View, NodeRef), Failur
     let name = find::address(&asked.words)?;
     let config = load::config(args)?;
     let place = find::node(&config, &name, asked.pool.as_deref())?;
-    let view = View::from_cache(&config)?;
+    let view = View::of(&config, Some(place.pool))?;
     match view.staleness() {
         Some(stale) if asked.require_agent => return Err(Failure::new(Exit::Unreachable, stale)),
         Some(stale) => warn(&stale),
@@ -121,6 +121,12 @@ fn explain_silent_active(view: &View, place: NodeRef, name: &str) {
 pub fn explain(args: &Args, pool: Option<&str>) -> Outcome {
     let config = load::config(args)?;
     let wanted = find::pools(&config, pool)?;
+    let said: Option<Vec<String>> =
+        wanted.iter().map(|&index| agent::explain(&config, &config.pools[index].name)).collect();
+    if let Some(said) = said {
+        print(&said.join("\n"))?;
+        return Ok(Exit::Done);
+    }
     let file = load::cache(&config)?;
     let cache = file.read()?;
     let now = terminal::now();

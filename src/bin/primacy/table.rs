@@ -1,7 +1,7 @@
 //! `status` for people.
 
 use crate::terminal::{age, date, has_colour, printable};
-use crate::view::{Source, View};
+use crate::view::{CacheNote, Source, View};
 use core::fmt::Write;
 use primacy::engine::{NodeSnapshot, PoolSnapshot};
 use primacy::policy::serving;
@@ -61,7 +61,7 @@ pub fn status(view: &View, width: Option<usize>) -> String {
 fn row(view: &View, pool: &PoolSnapshot, node: &NodeSnapshot) -> Vec<String> {
     let now = view.snapshot.wall_ms;
     let since = |ms: u64| if ms == 0 { UNKNOWN.to_string() } else { age(now.saturating_sub(ms)) };
-    let live = matches!(view.source, Source::Engine);
+    let live = !matches!(view.source, Source::Cache(_));
     let or_unknown = |text: Option<String>| text.unwrap_or_else(|| UNKNOWN.to_string());
     let facts = &node.facts;
     let lag = facts.channels.iter().flatten().filter_map(|c| c.lag).max();
@@ -134,7 +134,12 @@ fn remarks(text: &mut String, view: &View) -> core::fmt::Result {
             writeln!(text, "pool {name}: removed by an operator: {}", removed.join(", "))?;
         }
     }
-    if let Source::Cache { file, sequence, written_ms, agent } = &view.source {
+    let cache = match &view.source {
+        Source::Engine => None,
+        Source::Agent { cache, .. } => cache.as_ref(),
+        Source::Cache(note) => Some(note),
+    };
+    if let Some(CacheNote { file, sequence, written_ms, agent }) = cache {
         let ago = age(now.saturating_sub(*written_ms));
         let file = file.display();
         writeln!(text, "cache {file}: change {sequence}, {} ({ago} ago)", date(*written_ms))?;
@@ -142,6 +147,17 @@ fn remarks(text: &mut String, view: &View) -> core::fmt::Result {
             Ok(Some(holder)) => writeln!(text, "agent: {}", describe(holder))?,
             Ok(None) => writeln!(text, "agent: none holds the cache; nobody watches the pools now")?,
             Err(e) => writeln!(text, "agent: unknown: {e}")?,
+        }
+    }
+    if let Source::Agent { pid, cache, differs } = &view.source {
+        if cache.is_none() {
+            writeln!(text, "agent: process {pid}")?;
+        }
+        if *differs {
+            writeln!(
+                text,
+                "the agent runs with another configuration than this one; restart it to take this one over"
+            )?;
         }
     }
     Ok(())

@@ -1,9 +1,10 @@
 //! The state as it is shown: from the cache, or from an engine in this process.
 
 use crate::failure::Failure;
-use crate::load;
 use crate::terminal;
+use crate::{agent, load};
 use primacy::config::{Config, NodeConfig};
+use primacy::control::Seen;
 use primacy::engine::{NodeSnapshot, PoolSnapshot, Snapshot};
 use primacy::instance::cache_file::Holder;
 use primacy::policy::rule_sentence;
@@ -26,17 +27,67 @@ pub struct View {
 pub enum Source {
     /// An engine in this process, that has just looked.
     Engine,
-    /// The cache.
-    Cache {
-        file: PathBuf,
-        sequence: u64,
-        written_ms: u64,
-        /// Who keeps it up to date; `Err` if that cannot be told.
-        agent: Result<Option<Holder>, String>,
+    /// A running agent.
+    Agent {
+        pid: u32,
+        /// What its cache says beside, if that was looked at.
+        cache: Option<CacheNote>,
+        /// It has another configuration than this command.
+        differs: bool,
     },
+    /// The cache.
+    Cache(CacheNote),
+}
+
+/// What is told about a cache.
+#[derive(Debug)]
+pub struct CacheNote {
+    pub file: PathBuf,
+    pub sequence: u64,
+    pub written_ms: u64,
+    /// Who keeps it up to date; `Err` if that cannot be told.
+    pub agent: Result<Option<Holder>, String>,
 }
 
 impl View {
+    /// The agent's view of one pool, or of all; without an agent the cache.
+    pub fn of(config: &Config, pool: Option<usize>) -> Result<View, Failure> {
+        let name = pool.map(|index| config.pools[index].name.as_str());
+        match agent::seen(config, name) {
+            Some(seen) => Ok(View::from_agent(config, seen)),
+            None => View::from_cache(config),
+        }
+    }
+
+    /// What the agent said, in this configuration's order.
+    fn from_agent(config: &Config, seen: Seen) -> View {
+        let differs = seen.fingerprint != config.fingerprint();
+        let mut said = seen.snapshot.pools;
+        let mut snapshot = snapshot(config, &Cache { sequence: 0, written_ms: 0, pools: Vec::new() });
+        snapshot.wall_ms = seen.snapshot.wall_ms;
+        let mut removed = Vec::new();
+        for (pool, configured) in snapshot.pools.iter_mut().zip(&config.pools) {
+            let Some(at) = said.iter().position(|said| said.name == pool.name) else {
+                removed.push(Vec::new());
+                continue;
+            };
+            *pool = said.swap_remove(at);
+            let names = configured.nodes.iter().map(|node| node.address.to_string());
+            removed.push(names.filter(|name| !pool.nodes.iter().any(|node| node.name == *name)).collect());
+        }
+        View { snapshot, removed, source: Source::Agent { pid: seen.pid, cache: None, differs } }
+    }
+
+    /// Adds what the cache says beside; without one that can be read there is nothing to add.
+    pub fn with_cache(mut self, config: &Config) -> View {
+        if let Source::Agent { cache, .. } = &mut self.source
+            && let Ok(View { source: Source::Cache(note), .. }) = View::from_cache(config)
+        {
+            *cache = Some(note);
+        }
+        self
+    }
+
     /// The cache as it stands, read without its lock.
     pub fn from_cache(config: &Config) -> Result<View, Failure> {
         let file = load::cache(config)?;
@@ -50,12 +101,12 @@ impl View {
                 .iter()
                 .map(|pool| stored(&pool.name).map_or_else(Vec::new, |pool| pool.removed.clone()))
                 .collect(),
-            source: Source::Cache {
+            source: Source::Cache(CacheNote {
                 file: file.path().to_owned(),
                 sequence: cache.sequence,
                 written_ms: cache.written_ms,
                 agent,
-            },
+            }),
         })
     }
 
@@ -66,7 +117,7 @@ impl View {
 
     /// What is wrong with the source, if no agent keeps it up to date.
     pub fn staleness(&self) -> Option<String> {
-        let Source::Cache { file, written_ms, agent, .. } = &self.source else { return None };
+        let Source::Cache(CacheNote { file, written_ms, agent, .. }) = &self.source else { return None };
         let as_of = format!("its last change is of {}", terminal::date(*written_ms));
         match agent {
             Ok(Some(_)) => None,

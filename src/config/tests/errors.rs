@@ -24,7 +24,7 @@ fn shape_of_the_text() {
         ("[pool.a]", "p.toml:1:7: key pool.a: pool a has no nodes"),
         (
             "x = 1\n[pool.a]\n#",
-            "p.toml:1:1: key x: unknown key; known here are cache_file, on_locked, probe, pool",
+            "p.toml:1:1: key x: unknown key; known here are cache_file, on_locked, control_socket, control_users, probe, pool",
         ),
         ("[pool.a]\n  polcy = \"mpp\"\n#", "p.toml:2:3: key pool.a.polcy: unknown key; did you mean policy?"),
         ("[prob]\nuser = \"x\"", "p.toml:1:2: key prob: unknown key; did you mean probe?"),
@@ -64,7 +64,7 @@ fn texts_that_are_no_texts() {
     check(&[
         (
             "\u{feff}x = 1",
-            "p.toml:1:1: key x: unknown key; known here are cache_file, on_locked, probe, pool",
+            "p.toml:1:1: key x: unknown key; known here are cache_file, on_locked, control_socket, control_users, probe, pool",
         ),
         (
             "[probe]\r\nuser = 1\r\n",
@@ -83,7 +83,7 @@ fn texts_that_are_no_texts() {
     assert!(error.message().starts_with("p.toml:1:"), "{error}");
     check(&[(
         "\"a\\nb\" = 1",
-        "p.toml:1:1: key a\\nb: unknown key; known here are cache_file, on_locked, probe, pool",
+        "p.toml:1:1: key a\\nb: unknown key; known here are cache_file, on_locked, control_socket, control_users, probe, pool",
     )]);
     let error = read(&format!("{} = 1", "a".repeat(200_000))).expect_err("a long name");
     assert!(error.message().len() < 400, "{error}");
@@ -146,6 +146,16 @@ fn types_and_ranges() {
             "p.toml:2:9: key pool.a.probe: \"extern\" is not known here: one of builtin, external is allowed",
         ),
         ("cache_file = \"\"", "p.toml:1:14: key cache_file: the path is empty"),
+        (
+            "control_socket = \"sock\"",
+            "p.toml:1:18: key control_socket: \"sock\" is not known here: write none, beside-cache or a path with a slash in it",
+        ),
+        ("control_users = [\"a b\"]", "p.toml:1:17: key control_users: \"a b\" is no user's name or number"),
+        ("control_users = [4294967296]", "p.toml:1:17: key control_users: 4294967296 is no user's number"),
+        (
+            "control_users = \"dba\"",
+            "p.toml:1:17: key control_users: expected a list of users, found text in quotes",
+        ),
         (
             "cache_file = 1979-05-27",
             "p.toml:1:14: key cache_file: expected a path in quotes, found a date or time",
@@ -286,7 +296,7 @@ fn what_has_not_landed_says_so() {
         format!("key {key}: this key has not landed in version {}: leave it out", env!("CARGO_PKG_VERSION"))
     };
     for (text, key) in [
-        ("control_socket = \"/run/x\"", "control_socket"),
+        ("helper = \"inline\"", "helper"),
         ("[pool.a]\ncheckpoints = [ { node = \"a\" } ]", "pool.a.checkpoints"),
         ("[pool.a.service.rw]\nrole = \"active\"", "pool.a.service"),
     ] {
@@ -349,7 +359,11 @@ fn a_password_is_refused_and_never_repeated() {
 #[test]
 fn keys_by_set() {
     for (key, value, message) in [
-        ("", "1", "key : unknown key; known here are cache_file, on_locked, probe, pool"),
+        (
+            "",
+            "1",
+            "key : unknown key; known here are cache_file, on_locked, control_socket, control_users, probe, pool",
+        ),
         ("probe", "x", "key probe: this is a table: name a key in it, as in probe.interval"),
         ("pool", "x", "key pool: this is a table: name a key in it, as in pool.NAME.policy"),
         ("pool.a", "x", "key pool.a: this names a pool: a key must follow, as in pool.NAME.policy"),

@@ -29,6 +29,8 @@ fn row(key: &Key) -> String {
             ("text", format!("`alarm`, {times}, `never`"))
         }
         Kind::PublicKey => ("text", "`refuse`, `from-server` or a path".into()),
+        Kind::ControlSocket => ("text", "`none`, `beside-cache` or a path of up to 107 bytes".into()),
+        Kind::Users => ("list", "users".into()),
         Kind::Descriptor => ("number", "0 to 2147483647".into()),
         Kind::Port => ("number", "1 to 65535".into()),
         Kind::Address => ("address", "see below".into()),
@@ -44,7 +46,8 @@ fn row(key: &Key) -> String {
         Some(Value::Flag(flag)) => format!("`{flag}`"),
         Some(Value::Count(n)) => n.to_string(),
         Some(Value::Span(span)) => format!("`{}`", print_duration(span)),
-        Some(Value::Causes(_)) => "empty".into(),
+        Some(Value::Causes(_) | Value::Users(_)) => "empty".into(),
+        Some(Value::ControlSocket(_)) => "`beside-cache`".into(),
         Some(Value::Rate(_)) => "`off`".into(),
         Some(Value::LastResort(_)) => "`alarm`".into(),
         Some(Value::PublicKey(_)) => "`refuse`".into(),

@@ -224,11 +224,18 @@ proptest! {
         names in prop::collection::btree_set("[a-zA-Z0-9_.-]{1,10}", 3),
         cache in prop::option::of(any_text("[^\\x00]{1,20}")),
         wait in any::<bool>(),
+        control in prop::option::of(any_text("[^\\x00]{1,20}")),
+        control_users in prop::collection::vec(any_text("[a-z_][a-z0-9_-]{0,8}|[1-9][0-9]{0,6}"), 0..1),
     ) {
         let names: BTreeSet<String> = names;
         let pools = pools.into_iter().zip(names).map(|(pool, name)| PoolConfig { name, ..pool }).collect();
         let on_locked = if wait { OnLocked::Wait } else { OnLocked::Error };
-        let config = Config { cache_file: cache.map(Into::into), on_locked, pools };
+        let control_socket = match control {
+            None => ControlSocket::BesideCache,
+            Some(name) if name.len() % 5 == 0 => ControlSocket::Off,
+            Some(name) => ControlSocket::At(format!("/{name}").into()),
+        };
+        let config = Config { cache_file: cache.map(Into::into), on_locked, control_socket, control_users, pools };
         let text = config.dump();
         let again = read(&text);
         prop_assert_eq!(again.as_ref(), Ok(&config), "{}", text);

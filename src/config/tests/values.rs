@@ -59,13 +59,33 @@ fn defaults_are_those_of_the_design() {
         doubt_deadline: ms(3000),
         nodes: vec![node("10.0.1.11", NodeType::Primary), node("10.0.1.12", NodeType::Secondary)],
     };
-    assert_eq!(config, Config { cache_file: None, on_locked: OnLocked::Error, pools: vec![pool] });
+    let wanted = Config {
+        cache_file: None,
+        on_locked: OnLocked::Error,
+        control_socket: ControlSocket::BesideCache,
+        control_users: vec![],
+        pools: vec![pool],
+    };
+    assert_eq!(config, wanted);
+    assert_eq!(config.control_path(), None);
+    let path = |top: &str| {
+        read(&format!("{top}\n[pool.a]\nnodes = [ {{ address = \"h\" }} ]")).map(|c| c.control_path())
+    };
+    assert_eq!(path("cache_file = \"/a/b\""), Ok(Some("/a/b.sock".into())));
+    assert_eq!(path("cache_file = \"/a/b\"\ncontrol_socket = \"none\""), Ok(None));
+    assert_eq!(path("control_socket = \"./c\""), Ok(Some("./c".into())));
+    let users = |list: &str| {
+        read(&format!("control_users = {list}\n[pool.a]\nnodes = [ {{ address = \"h\" }} ]"))
+            .map(|c| c.control_users)
+    };
+    assert_eq!(users("[\"dba\", 1001, \"dba\", 0x10]"), Ok(vec!["dba".into(), "1001".into(), "16".into()]));
 }
 
 /// The example of the reference page.
 const EXAMPLE: &str = r#"
 cache_file = "/var/lib/primacy/cache"
 on_locked  = "error"               # error | wait
+control_socket = "beside-cache"    # beside-cache | none | a path
 
 [probe]                            # defaults for every pool; each key may be set per pool or node
 user = "primacy"
@@ -324,7 +344,7 @@ fn the_fingerprint_follows_the_meaning() {
     assert_eq!(same, base);
     assert_eq!(same.fingerprint(), base.fingerprint());
     // Fixed: a changed canonical text must be noticed, for it makes every cache look like another configuration's.
-    assert_eq!(format!("{:016x}", base.fingerprint()), "dab6b448ad559851");
+    assert_eq!(format!("{:016x}", base.fingerprint()), "afdb1426363ec88d");
     for (from, to) in [
         ("fall = 4", "fall = 5"),
         ("silence = \"3s\"", "silence = \"4s\""),

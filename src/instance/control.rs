@@ -1,0 +1,213 @@
+//! The desk of the control socket: carries requests of other processes to the engine and outcomes back.
+
+use super::names;
+use super::shared::Core;
+use crate::config::{Config, ControlSocket};
+use crate::control::{Answer, Ask, Change, Done, Id, Memory, Request, Seen};
+use crate::engine::{self, Command, Input, Now, Severity};
+use crate::error::{Error, ErrorCode, Result};
+use crate::io::control::{Asked, ClientId, ControlSetup};
+use crate::io::users;
+use std::time::Duration;
+
+pub use crate::io::control_client::{Client, NoClient, new_id};
+
+/// How long an answer waits for the disk.
+const DURABLE: Duration = Duration::from_secs(5);
+
+/// A caller that waits until its command is on disk.
+#[derive(Debug)]
+struct Waiting {
+    client: ClientId,
+    id: Id,
+    answer: engine::Answer,
+}
+
+/// What the desk remembers.
+#[derive(Debug, Default)]
+pub(super) struct Desk {
+    memory: Memory<Result<engine::Answer>>,
+    waiting: Vec<Waiting>,
+    /// The newest state that is on disk, and the newest that could not be written.
+    confirmed: u64,
+    failed: Option<(u64, String)>,
+}
+
+/// What the configuration says about the socket, with users as numbers. Blocks on the system's user database.
+pub(super) fn setup(config: &Config) -> Result<Option<ControlSetup>> {
+    let Some(path) = config.control_path() else { return Ok(None) };
+    let named = matches!(config.control_socket, ControlSocket::At(_));
+    Ok(Some(ControlSetup { path, named, users: users::numbers(&config.control_users)? }))
+}
+
+fn done(answer: engine::Answer) -> Done {
+    Done { message: answer.message, rule: answer.rule, body: serde_json::Value::Null }
+}
+
+impl Desk {
+    /// How durable a state is: `None` as long as that is open.
+    fn durable(&self, sequence: u64) -> Option<Result<()>> {
+        if self.confirmed >= sequence {
+            return Some(Ok(()));
+        }
+        let (_, words) = self.failed.as_ref().filter(|(failed, _)| *failed >= sequence)?;
+        Some(Err(Error::new(ErrorCode::Io, format!("the command is in force, but only in memory: {words}"))))
+    }
+}
+
+impl Core {
+    /// Opens the socket, if there is to be one. One that nobody named may fail: deciding does not hang on it.
+    pub(super) fn open_control(&mut self, now: Now) -> Result<()> {
+        let (Some(setup), Some(driver)) = (&self.control, &mut self.driver) else { return Ok(()) };
+        match driver.open_control(setup) {
+            Err(error) if !setup.named => {
+                let text = format!("no other process can give commands to this one: {error}");
+                self.hub.say(Severity::Warning, now.mono, now.wall_ms, text);
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// Answers what was asked since the last turn. The driver bounds how much that can be.
+    pub(super) fn serve(&mut self, now: Now) {
+        while let Some(asked) = self.driver.as_mut().and_then(|driver| driver.next_asked()) {
+            match asked {
+                Asked::Request(client, Ok(request)) => self.attend(now, client, request),
+                Asked::Request(client, Err((id, error))) => {
+                    self.answer(now, client, Answer { id, outcome: Err(error) });
+                }
+                Asked::Overdue(client) => {
+                    let Some(at) = self.desk.waiting.iter().position(|w| w.client == client) else {
+                        continue;
+                    };
+                    let id = self.desk.waiting.swap_remove(at).id;
+                    let error = Error::new(
+                        ErrorCode::Timeout,
+                        format!(
+                            "the command is in force, but the cache did not take it within {DURABLE:?}; look at the disk"
+                        ),
+                    );
+                    self.answer(now, client, Answer { id: Some(id), outcome: Err(error) });
+                }
+            }
+        }
+    }
+
+    fn answer(&mut self, now: Now, client: ClientId, answer: Answer) {
+        if let Some(driver) = &mut self.driver {
+            driver.answer(now.mono, client, &answer);
+        }
+    }
+
+    fn attend(&mut self, now: Now, client: ClientId, request: Request) {
+        let Request { id, ask } = request;
+        let outcome = match ask {
+            Ask::Change { change, wait } => match self.change(now, id, change) {
+                Ok(answer) if wait && answer.sequence > 0 => match self.desk.durable(answer.sequence) {
+                    Some(durable) => durable.map(|()| done(answer)),
+                    None => {
+                        self.desk.waiting.push(Waiting { client, id, answer });
+                        if let Some(driver) = &mut self.driver {
+                            driver.hold(client, now.mono + DURABLE);
+                        }
+                        return;
+                    }
+                },
+                other => other.map(done),
+            },
+            look => self.look_for(now, look),
+        };
+        self.answer(now, client, Answer { id: Some(id), outcome });
+    }
+
+    /// Carries out a change once for each id.
+    fn change(&mut self, now: Now, id: Id, change: Change) -> Result<engine::Answer> {
+        if let Some(outcome) = self.desk.memory.recall(id, &change)? {
+            return outcome;
+        }
+        let outcome = self.command_of(&change).and_then(|command| self.carry_out(now, command));
+        self.desk.memory.keep(id, change, outcome.clone());
+        outcome
+    }
+
+    fn command_of(&self, change: &Change) -> Result<Command> {
+        Ok(match change {
+            Change::Recover { pool, node } => Command::RecoverNode(names::node(&self.config, pool, node)?),
+            Change::RecoverPool { pool } => Command::RecoverPool(names::pool(&self.config, pool)?),
+            Change::ActivatePrimary { pool } => Command::ActivatePrimary(names::pool(&self.config, pool)?),
+            Change::Remove { pool, node } => Command::RemoveNode(names::node(&self.config, pool, node)?),
+        })
+    }
+
+    fn look_for(&mut self, now: Now, ask: Ask) -> Result<Done> {
+        match ask {
+            Ask::Snapshot { pool } => {
+                if let Some(pool) = &pool {
+                    names::pool(&self.config, pool)?;
+                }
+                let mut snapshot = self.guarded(|engine| engine.snapshot(now))?;
+                snapshot.pools.retain(|p| pool.as_ref().is_none_or(|name| *name == p.name));
+                let seen = Seen { snapshot, fingerprint: self.fingerprint, pid: std::process::id() };
+                Ok(Done { body: seen.encode(), ..Done::default() })
+            }
+            Ask::Explain { pool } => {
+                let index = names::pool(&self.config, &pool)?;
+                let message = self.guarded(|engine| engine.explain(now, index))?;
+                Ok(Done { message, ..Done::default() })
+            }
+            Ask::Budget { pool } => {
+                let index = names::pool(&self.config, &pool)?;
+                let budget = self.config.pools.get(index).map(crate::policy::budget::budget);
+                Ok(Done { message: budget.map(|b| b.to_string()).unwrap_or_default(), ..Done::default() })
+            }
+            Ask::Change { .. } => Err(Error::new(ErrorCode::State, "a change is no look")),
+        }
+    }
+
+    /// An operator's command, and all that follows from it.
+    pub(super) fn carry_out(&mut self, now: Now, command: Command) -> Result<engine::Answer> {
+        let removed = match command {
+            Command::RemoveNode(node) => Some(node),
+            _ => None,
+        };
+        let answer = self.guarded(|engine| engine.command(now, command))?;
+        // A refusal has effects too: the engine may say so in an event.
+        self.pump(now, usize::MAX)?;
+        let answer = answer?;
+        if let Some(node) = removed {
+            self.forget_node(now, node);
+        }
+        self.set_deadline();
+        Ok(answer)
+    }
+
+    /// Hears of every write that ended.
+    pub(super) fn hear(&mut self, now: Now, input: &Input) {
+        let Input::Persisted { sequence, outcome } = input else { return };
+        match outcome {
+            Ok(()) => self.desk.confirmed = self.desk.confirmed.max(*sequence),
+            Err(words) => self.desk.failed = Some((*sequence, words.clone())),
+        }
+        let mut at = 0;
+        while let Some(waiting) = self.desk.waiting.get(at) {
+            let Some(durable) = self.desk.durable(waiting.answer.sequence) else {
+                at += 1;
+                continue;
+            };
+            let Waiting { client, id, answer } = self.desk.waiting.swap_remove(at);
+            self.answer(now, client, Answer { id: Some(id), outcome: durable.map(|()| done(answer)) });
+        }
+    }
+
+    /// Tells those who wait that no confirmation will come any more.
+    pub(super) fn dismiss(&mut self, now: Now) {
+        for Waiting { client, id, .. } in core::mem::take(&mut self.desk.waiting) {
+            let error = Error::new(
+                ErrorCode::Stopped,
+                "the command was in force, but the instance stopped before it was on disk",
+            );
+            self.answer(now, client, Answer { id: Some(id), outcome: Err(error) });
+        }
+    }
+}
