@@ -7,7 +7,7 @@ use super::file::CacheFolder;
 use super::lock::CacheLock;
 use crate::error::{Error, ErrorCode, Result};
 use crate::store::{self, Cache};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -56,12 +56,18 @@ impl Writer {
         !state.writing
     }
 
-    /// Writes the document that is pending, if there is one and nobody else is writing. Blocks on the disk.
+    /// Writes the document that is pending, if there is one, after whoever is writing now. Blocks on the disk.
+    ///
+    /// It waits for its turn: a document that was handed in during somebody else's write must not be left behind.
     pub(crate) fn write(&self) -> Option<Outcome> {
         let mut state = self.state.lock();
-        if state.writing {
-            return None;
+        while state.writing {
+            self.changed.wait(&mut state);
         }
+        self.write_pending(state)
+    }
+
+    fn write_pending(&self, mut state: MutexGuard<'_, State>) -> Option<Outcome> {
         let (sequence, cache) = state.pending.take()?;
         state.writing = true;
         let in_force = state.lock.as_ref().is_some_and(|lock| lock.is_in_force(&self.folder));
@@ -131,8 +137,12 @@ impl Writer {
                 break;
             }
         }
-        drop(state);
-        let outcome = self.write();
+        let outcome = if state.writing {
+            drop(state);
+            None
+        } else {
+            self.write_pending(state)
+        };
         let mut state = self.state.lock();
         state.closed = true;
         state.pending = None;

@@ -15,7 +15,8 @@ from .rings import warm
 from .watch import Watch, configuration
 
 OTHER_KEY = Path(__file__).resolve().parent.parent / "data" / "wire" / "rsa-2048-pkcs8.pem"
-FAST = {"interval": "50ms"}
+# What TLS changes about logins is test_tls.py's matter.
+FAST = {"interval": "50ms", "tls": "disabled"}
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,8 @@ from .watch import delay
 PROGRAM = Path(__file__).resolve().parent.parent / "hostile" / "hostile.py"
 PROBE_TIMES = {"interval": "50ms", "confirm_interval": "20ms", "timeout": "200ms", "probe_timeout": "400ms"}
 PROBE_TIMEOUT = 0.4
+INTERVAL = 0.05
+MORE = 5
 
 # What a probe of each mode must end in. "gone" may fail an ACTIVE, "hung" too; "refusing" never does: whoever answers with words
 # that make no sense is alive, and it is not for a health check to take the role from it.
@@ -111,17 +113,17 @@ def test_mode(healthy, watch, mode, end):
         slowest = 0.0
         causes = set()
 
-        def twelve_more():
+        def more():
             nonlocal slowest
             node, good = w.node(bad.address), w.node(healthy)
             causes.add(str(node.cause))
             # The other one is looked at all the while, and is in good order.
             assert good.cause == "ok" and good.state == "ACTIVE" and good.status == "OK", w.story()
             slowest = max(slowest, time.time() - good.observed_ms / 1000)
-            return node.count >= first + 12
+            return node.count >= first + MORE
 
-        # Each probe ends within probe_timeout, and begins an interval after the one before, or at once if that took longer.
-        w.until(twelve_more, 12 * PROBE_TIMEOUT + 3, "twelve more observations in time")
+        # Each probe ends within probe_timeout; the pause before it doubles from the interval on, for the node has failed.
+        w.until(more, MORE * PROBE_TIMEOUT + sum(INTERVAL * 2**n for n in range(1, MORE + 2)) + 2, "more observations in time")
         took = time.monotonic() - started
         grown = resident_kib("VmHWM") - before
         expected = EXPECTED[mode]
@@ -135,7 +137,7 @@ def test_mode(healthy, watch, mode, end):
         # A packet's cap is 1 MiB at most; nothing is hoarded from probe to probe.
         assert grown < 8 * 1024, f"{grown} KiB more at the peak"
         assert not w.switches()
-        print(f"{mode}: {causes} {message!r}; {12 / took:.0f} probes/s, {grown} KiB")
+        print(f"{mode}: {causes} {message!r}; {MORE / took:.1f} probes/s, {grown} KiB")
         w.close()
         assert open_descriptors() == descriptors
 
