@@ -6,6 +6,7 @@
 # make abi-baseline    abi/libprimacy.abi anew, after a deliberate change of the contract
 # make demo            a real failover before your eyes
 # make bench           fail-over times and the cost of a probe, measured
+# make soak            what must not fail over, PRIMACY_RUNS=200 times each
 # make fuzz            every parser and the engine under libFuzzer, FUZZ_SECONDS=600 for each of the targets
 # make deps            installs Debian packages that tests and demo need (as root; else prints the line)
 #
@@ -161,8 +162,11 @@ fuzz:
 			-timeout=10 -rss_limit_mb=2048 -max_len=8192 -verbosity=0 -print_final_stats=1 \
 			-artifact_prefix=target/fuzz/$$target- target/fuzz/$$target fuzz/corpus/$$target || exit 1; done
 
-soak:
-	@echo "make $@: not built yet" >&2; exit 2
+# What must not fail over, on real servers, PRIMACY_RUNS times each instead of 20.
+soak: deps python
+	@tests/tools/mysql97.sh
+	@.venv/bin/python -c "import pymysql, pytest" 2>/dev/null || .venv/bin/python -m pip install --quiet -r tests/requirements.txt
+	PRIMACY_RUNS=$${PRIMACY_RUNS:-200} .venv/bin/python -m pytest -q -s tests/real/test_no_failover.py
 
 .PHONY: all install python deps header abi-baseline test test-rust test-c test-python test-real demo bench soak fuzz
 .DELETE_ON_ERROR:

@@ -4,6 +4,7 @@ Two instances look on. One has the defaults; the sharp one probes five times as 
 meets each fault with a login. Neither may see a switch from its first election to the end.
 """
 
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,7 +16,7 @@ from servers.faults import PrivateNetwork, cut, kill_probe_sessions, rotate_pass
 from .rings import Ring, pause, warm
 from .watch import Watch, configuration
 
-RUNS = 20
+RUNS = int(os.environ.get("PRIMACY_RUNS", "20"))
 SHARP = {"interval": "100ms", "login_interval": "100ms"}
 
 
