@@ -96,9 +96,7 @@ fn write_node(text: &mut String, pool: &PoolMachine, i: usize, now: Now) -> core
 
 fn write_stranded(text: &mut String, pool: &PoolMachine, i: usize) -> core::fmt::Result {
     let Some(active) = pool.judge.active().filter(|&a| a != i) else { return Ok(()) };
-    let sets = (&pool.nodes[i].facts.gtids, &pool.nodes[active].facts.gtids);
-    let (Some(mine), Some(theirs)) = sets else { return Ok(()) };
-    match mine.missing_from(theirs) {
+    match &pool.nodes[i].stranded {
         Some(missing) if !missing.is_empty() => {
             writeln!(text, "  holds what {} lacks: {missing}", pool.nodes[active].name)
         }

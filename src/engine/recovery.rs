@@ -69,16 +69,9 @@ impl PoolMachine {
 
     /// Whether the ACTIVE node is known to have every transaction that this one has.
     fn is_proven_whole(&self, node: usize) -> bool {
-        let Some(active) = self.judge.active().filter(|&a| a != node) else { return false };
-        if !self.judge.waits_for_recover(node) || self.doubt_since.is_some() {
-            return false;
-        }
-        // What this very observation told, not what one before it did.
-        let mine = self.nodes[node].last_facts().and_then(|facts| facts.gtids.as_ref());
-        match (mine, &self.nodes[active].facts.gtids) {
-            (Some(mine), Some(theirs)) => theirs.contains(mine) == Some(true),
-            _ => false,
-        }
+        self.judge.waits_for_recover(node)
+            && self.doubt_since.is_none()
+            && self.stranded(node).is_some_and(|missing| missing.is_empty())
     }
 
     /// Whether the PRIMARY has been a stand-in for `hold_down`, where it gets its role back by itself.

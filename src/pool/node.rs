@@ -2,6 +2,7 @@
 
 use crate::config::NodeConfig;
 use crate::engine::time::{Duration, Time};
+use crate::gtid::Missing;
 use crate::probe::{Class, Facts, Observation};
 
 /// One node.
@@ -37,8 +38,8 @@ pub struct Node {
     pub observed_ms: u64,
     /// Wall-clock time of the last change of state; 0 for never.
     pub changed_ms: u64,
-    /// A failed node's stranded transactions have been reported.
-    pub stranded_reported: bool,
+    /// What it was found to hold that the ACTIVE node lacks, while it waits for `recover`; the event was given.
+    pub stranded: Option<Missing>,
     /// The schedule.
     pub schedule: Schedule,
 }
@@ -119,7 +120,7 @@ impl Node {
             rule: 0,
             observed_ms: 0,
             changed_ms: 0,
-            stranded_reported: false,
+            stranded: None,
             schedule: Schedule::default(),
         }
     }

@@ -246,3 +246,22 @@ fn the_role_of_a_removed_node_moves_at_once() {
     assert_eq!(world.told(mark, EventKind::Switch).len(), 1);
     assert_eq!(world.pool().epoch, epoch + 1);
 }
+
+/// What a returned node has replicated since the ACTIVE was last looked at is not stranded on it.
+#[test]
+fn a_returned_node_that_replicates_live_writes_holds_nothing_alone() {
+    let mut world = World::new(2, &[]);
+    world.servers[0].has[0] = 100;
+    world.run(ms(3000));
+    world.set(0, Cause::Refused);
+    world.run(ms(500));
+    assert_eq!(world.active(), Some(1));
+    world.set(0, Cause::Ok);
+    for _ in 0..300 {
+        world.servers[1].has[1] += 1;
+        world.run(ms(10));
+    }
+    let stranded = world.told(0, EventKind::Stranded);
+    assert_eq!(stranded.iter().map(|e| e.count).collect::<Vec<_>>(), [0]);
+    assert!(!world.engine.explain(world.now(), 0).contains("holds what"));
+}
