@@ -13,7 +13,7 @@ use super::tls::TlsSetup;
 use super::wake::Wake;
 use super::writer::Writer;
 use crate::control::Answer;
-use crate::engine::{Input, NodeRef, Time};
+use crate::engine::{Deadlines, Input, NodeRef, Time};
 use crate::probe::{AddressBook, SessionConfig};
 use std::collections::VecDeque;
 use std::io;
@@ -74,6 +74,8 @@ pub(crate) struct Driver {
     ready: Vec<Ready>,
     helper: Option<Helper>,
     control: Option<ControlServer>,
+    /// When each link wants to be looked at.
+    timers: Deadlines,
     /// The last batch of events was full: timers wait until the rest was read.
     more: bool,
 }
@@ -110,6 +112,7 @@ impl Driver {
             ready: Vec::new(),
             helper: None,
             control: None,
+            timers: Deadlines::default(),
             more: false,
         })
     }
@@ -221,10 +224,13 @@ impl Driver {
         if let Some(control) = &mut self.control {
             control.judge_deadlines(&mut self.poller, now);
         }
-        for index in 0..self.links.len() {
-            if self.links.get(index).and_then(Link::deadline).is_some_and(|at| at <= now) {
-                self.with_link(now, index, |link, context| link.timeout(context));
-            }
+        // Once each: a deadline that is set anew for now or earlier must not keep the loop.
+        let mut due = Vec::new();
+        while let Some(index) = self.timers.take_due(now) {
+            due.push(index);
+        }
+        for index in due {
+            self.with_link(now, index, |link, context| link.timeout(context));
         }
         true
     }
@@ -239,7 +245,7 @@ impl Driver {
     pub(crate) fn set_deadline(&mut self, engine: Option<Time>) {
         let at = if self.inputs.is_empty() && !self.more {
             let control = self.control.as_ref().and_then(ControlServer::deadline);
-            self.links.iter().filter_map(Link::deadline).chain(engine).chain(control).min()
+            self.timers.first().into_iter().chain(engine).chain(control).min()
         } else {
             Some(clock::mono())
         };
@@ -317,6 +323,7 @@ impl Driver {
                 now,
             };
             step(link, &mut context);
+            self.timers.set(index, link.deadline());
         }
     }
 
