@@ -1,4 +1,5 @@
 mod failures;
 mod operators;
+mod orders;
 mod restarts;
 mod world;
