@@ -10,6 +10,7 @@ pub mod event;
 mod explain;
 mod hand_over;
 pub mod input;
+mod intent;
 mod outbox;
 mod pool_machine;
 mod recovery;
@@ -53,20 +54,25 @@ impl Engine {
     ///
     /// `seed` feeds the jitter of the schedule. A lost cache starts its epochs from `now.wall_ms`.
     pub fn new(config: Config, cache: Option<&Cache>, seed: u64, now: Now) -> Engine {
+        let mut out = Outbox::new(seed);
         let pools: Vec<PoolMachine> = config
             .pools
             .iter()
             .enumerate()
             .map(|(i, pool)| {
                 let stored = cache.and_then(|c| c.pools.iter().find(|s| s.name == pool.name));
-                PoolMachine::new(i, pool.clone(), stored, now)
+                let mut pool = PoolMachine::new(i, pool.clone(), stored, now);
+                if let Some(stored) = stored {
+                    pool.resume(now, stored, &mut out);
+                }
+                pool
             })
             .collect();
         Engine {
             config,
             vantage: Vantage::new(&pools),
             pools,
-            out: Outbox::new(seed),
+            out,
             written: cache.map_or(0, |c| c.sequence),
             store_failed: false,
             now: now.mono,
@@ -82,6 +88,7 @@ impl Engine {
                 p.running = Running::No;
                 p.nodes.iter_mut().for_each(|n| n.schedule.in_flight = None);
                 p.cycle_open = false;
+                p.withdraw_intent(&mut self.out);
             }),
             Input::RunOnce { pool } => {
                 if let Some(p) = self.pools.get_mut(pool) {
@@ -163,11 +170,28 @@ impl Engine {
             pool.cut_off = self.vantage.is_cut_off();
             pool.ask_for_probes(now.mono, &mut self.out);
         }
+        self.write_intents(now);
         if std::mem::take(&mut self.out.dirty) {
             self.written += 1;
             let cache = self.cache(now);
             self.out.push(Effect::Persist { sequence: self.written, cache });
         }
+    }
+
+    /// An intent that was not noted beforehand is asked to be written ahead of what was decided.
+    fn write_intents(&mut self, now: Now) {
+        if self.out.intents.is_empty() {
+            return;
+        }
+        let intents = std::mem::take(&mut self.out.intents);
+        self.written += 1;
+        let mut cache = self.cache(now);
+        for (index, pool) in intents {
+            if let Some(place) = cache.pools.get_mut(index) {
+                *place = pool;
+            }
+        }
+        self.out.push_first(Effect::Persist { sequence: self.written, cache });
     }
 
     /// The next effect, until there is none.

@@ -11,6 +11,7 @@ use super::time::{Now, Time};
 use super::vantage::Vantage;
 use crate::config::{LastResort, PoolConfig, ProbeMode};
 use crate::gtid::Missing;
+use crate::policy::safe::restart::BARRED_BY_INTENT;
 use crate::policy::{mpp, rule_sentence, safe};
 use crate::pool::evidence::Surroundings;
 use crate::pool::node::Window;
@@ -77,9 +78,10 @@ pub struct PoolMachine {
 pub const EPOCH_RESERVE: u64 = 16;
 
 /// State, status and role of all nodes before a change, to tell afterwards what changed.
-struct Before {
-    nodes: Vec<(State, Status, Option<u32>)>,
-    active: Option<usize>,
+pub(super) struct Before {
+    pub(super) nodes: Vec<(State, Status, Option<u32>)>,
+    pub(super) active: Option<usize>,
+    pub(super) epoch: u64,
     status: PoolStatus,
 }
 
@@ -247,7 +249,7 @@ impl PoolMachine {
         // A doubt that holds the last resort back does not start its time anew.
         let barred = verdict.roles.last().is_some_and(|&(rule, action)| {
             let held = action == safe::RoleAction::KeepDoubted && self.barred_since.is_some();
-            rule == safe::table::BARRED || held
+            rule == safe::table::BARRED || rule == safe::table::NOBODY_BUT_BARRED || held
         });
         self.barred_since = if barred { self.barred_since.or(Some(now.mono)) } else { None };
         let active = self.judge.active();
@@ -312,7 +314,8 @@ impl PoolMachine {
                     for (name, bar) in self.bars() {
                         text.push_str(&format!("; {name}: {}", bar.sentence()));
                     }
-                    let quiet = rule == safe::table::BARRED && self.config.last_resort == LastResort::Never;
+                    let barred = matches!(rule, safe::table::BARRED | safe::table::NOBODY_BUT_BARRED);
+                    let quiet = barred && self.config.last_resort == LastResort::Never;
                     let severity = if quiet { Severity::Warning } else { Severity::Alarm };
                     out.emit(now, self.draft(EventKind::LastNode, severity, active, rule, text));
                 }
@@ -449,11 +452,12 @@ impl PoolMachine {
         }
     }
 
-    fn before(&self) -> Before {
+    pub(super) fn before(&self) -> Before {
         let judge = &self.judge;
         Before {
             nodes: (0..judge.len()).map(|i| (judge.state(i), judge.status(i), judge.count(i))).collect(),
             active: judge.active(),
+            epoch: self.epoch,
             status: self.status,
         }
     }
@@ -467,7 +471,8 @@ impl PoolMachine {
     }
 
     /// Turns the difference to `before` into epoch, events and a stored state.
-    fn tell(&mut self, now: Now, before: &Before, out: &mut Outbox) {
+    pub(super) fn tell(&mut self, now: Now, before: &Before, out: &mut Outbox) {
+        self.note_intent(now, before, out);
         let active = self.judge.active();
         if active != before.active {
             self.epoch = self.epoch.max(self.epoch_floor).saturating_add(1);
@@ -547,10 +552,16 @@ impl PoolMachine {
 
     pub(super) fn words(&self, node: usize) -> String {
         let sentence = rule_sentence(self.nodes[node].rule).unwrap_or_default();
-        match self.nodes[node].last.as_ref().map(|o| o.message.as_str()) {
+        let mut text = match self.nodes[node].last.as_ref().map(|o| o.message.as_str()) {
             None | Some("") => sentence.to_string(),
             Some(message) => format!("{sentence} ({message})"),
+        };
+        if self.nodes[node].intent && self.nodes[node].rule != BARRED_BY_INTENT && self.judge.waits_for_recover(node)
+        {
+            text.push_str("; ");
+            text.push_str(rule_sentence(BARRED_BY_INTENT).unwrap_or_default());
         }
+        text
     }
 
     /// What an event about a node, or about the pool, says.

@@ -191,7 +191,8 @@ impl PoolMachine {
     /// Whether a stand-in still has to be looked at before it is certain that nobody may take over.
     pub(super) fn awaits_stand_in(&self) -> bool {
         let stand_in = |i: &usize| Some(*i) != self.judge.active() && !self.judge.is_removed(*i);
-        self.probes() && (0..self.nodes.len()).filter(stand_in).any(|i| self.in_question(i))
+        let unseen = |i: usize| self.judge.active().is_none() && self.nodes[i].last.is_none();
+        self.probes() && (0..self.nodes.len()).filter(stand_in).any(|i| self.in_question(i) || unseen(i))
     }
 
     /// Whether a hand-over waits for this node's proof.

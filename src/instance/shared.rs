@@ -380,7 +380,8 @@ impl Core {
     /// Ends probing: the engine is told, sockets are closed, the driver is given back to be dropped without the lock.
     pub(super) fn end_probing(&mut self) -> Option<Driver> {
         let now = clock::now();
-        if self.poisoned.is_none() && self.driver.is_some() {
+        // In a forked child the cache is the parent's.
+        if self.poisoned.is_none() && (self.driver.is_some() || self.is_open()) {
             // Only a panic can fail here, and that has raised its alarm already.
             let _ = self.give(now, Input::Stop);
         }

@@ -27,6 +27,7 @@ fn sample() -> Cache {
                         count: Some(u32::MAX),
                         waits_for_recover: true,
                         owed: false,
+                        intent: false,
                         rule: 12,
                         observed_ms: 1_763_724_297_001,
                         changed_ms: u64::MAX,
@@ -42,6 +43,7 @@ fn sample() -> Cache {
                         count: None,
                         waits_for_recover: false,
                         owed: true,
+                        intent: false,
                         rule: 0,
                         observed_ms: 0,
                         changed_ms: 0,
@@ -269,12 +271,12 @@ fn text() -> impl Strategy<Value = String> {
 fn node() -> impl Strategy<Value = StoredNode> {
     (
         (text(), select(NodeType::ALL), select(State::ALL), select(Status::ALL), option::of(any::<u32>())),
-        (any::<(bool, bool)>(), any::<u16>(), any::<u64>(), any::<u64>(), text()),
+        (any::<(bool, bool, bool)>(), any::<u16>(), any::<u64>(), any::<u64>(), text()),
     )
         .prop_map(
             |(
                 (name, node_type, state, status, count),
-                ((waits, owed), rule, observed_ms, changed_ms, message),
+                ((waits, owed, intent), rule, observed_ms, changed_ms, message),
             )| {
                 StoredNode {
                     name,
@@ -284,6 +286,7 @@ fn node() -> impl Strategy<Value = StoredNode> {
                     count,
                     waits_for_recover: waits,
                     owed,
+                    intent,
                     rule,
                     observed_ms,
                     changed_ms,

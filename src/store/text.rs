@@ -26,6 +26,7 @@
 //! checksum = crc64 0123456789abcdef
 //! ```
 //!
+//! `intent = yes` stands before `rule` where a node's intent to fail is on record, and is left out elsewhere.
 //! A `[node …]` belongs to the `[pool …]` before it; `removed` comes once for every removed node. `count` is `none`
 //! before the first probe. Keys and their order belong to the version in the first line: another key is another version.
 //! Strings stand in double quotes; `\"`, `\\`, `\n`, `\r`, `\t` and `\u{hex}` are the escapes, so a string never ends its line.
@@ -79,6 +80,9 @@ fn put_node(out: &mut String, node: &StoredNode) {
     }
     put(out, "waits_for_recover", yes_no(node.waits_for_recover));
     put(out, "owed", yes_no(node.owed));
+    if node.intent {
+        put(out, "intent", yes_no(true));
+    }
     put(out, "rule", node.rule);
     put_ms(out, "observed_ms", node.observed_ms);
     put_ms(out, "changed_ms", node.changed_ms);
@@ -283,11 +287,17 @@ impl<'a> Reader<'a> {
         let status =
             self.parsed("status", "OK or FAIL", |word| exactly(PoolStatus::ALL, PoolStatus::name, word))?;
         let mut removed = Vec::new();
-        while self.text.get(self.at..).is_some_and(|rest| rest.starts_with("removed = ")) {
+        while self.has_next("removed") {
             let (at, value) = self.value("removed")?;
             removed.push(unquote(at, value)?);
         }
         Ok(StoredPool { name, epoch, epoch_reserved, status, removed, nodes: Vec::new() })
+    }
+
+    /// Whether the next line is of this key, which may be left out.
+    fn has_next(&self, key: &str) -> bool {
+        let rest = self.text.get(self.at..).and_then(|rest| rest.strip_prefix(key));
+        rest.is_some_and(|rest| rest.starts_with(" = "))
     }
 
     fn flag(&mut self, key: &'static str) -> Read<bool> {
@@ -312,6 +322,7 @@ impl<'a> Reader<'a> {
             })?,
             waits_for_recover: self.flag("waits_for_recover")?,
             owed: self.flag("owed")?,
+            intent: self.has_next("intent") && self.parsed("intent", "yes", |word| (word == "yes").then_some(true))?,
             rule: self.parsed("rule", "a rule's number", number)?,
             observed_ms: self.number("observed_ms")?,
             changed_ms: self.number("changed_ms")?,

@@ -36,6 +36,7 @@ fn document_of(sequence: u64, message_len: usize) -> Cache {
                 count: Some(0),
                 waits_for_recover: false,
                 owed: false,
+                intent: false,
                 rule: 1,
                 observed_ms: 0,
                 changed_ms: 0,

@@ -173,12 +173,14 @@ fn apply(model: &mut Model, settings: &Settings, action: RoleAction) {
         }
         RoleAction::TakeOver | RoleAction::LastResort => {
             let heir = if action == RoleAction::TakeOver { model.candidate() } else { model.last_resort() };
-            if let (Some(a), Some(c)) = (model.active(), heir) {
+            if let (Some(a), Some(_)) = (model.active(), heir) {
                 let old = &mut model.members[a];
                 let answers = old.seen.is_some_and(|e| e.class.answered());
                 old.state = if answers { State::FailedOnline } else { State::FailedOffline };
                 old.held = true;
                 old.ladder = Ladder::failed(settings.fall, settings.rise);
+            }
+            if let Some(c) = heir {
                 crown(&mut model.members[c]);
             }
         }

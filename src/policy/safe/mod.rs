@@ -4,6 +4,7 @@ pub mod command;
 pub mod evaluation;
 pub mod ladder;
 pub mod model;
+pub mod restart;
 pub mod table;
 
 pub use evaluation::{Dues, Occasion, Verdict, evaluate};
