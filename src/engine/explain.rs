@@ -3,9 +3,10 @@
 use super::pool_machine::PoolMachine;
 use super::time::Now;
 use crate::config::LastResort;
-use crate::policy::safe::{Bar, Model, Settings};
-use crate::policy::{mpp, rule_sentence};
-use crate::pool::{Judge, NodeType, PoolStatus, State};
+use crate::policy::rule_sentence;
+use crate::policy::safe::restart::BARRED_BY_INTENT;
+use crate::policy::safe::{Bar, Model};
+use crate::pool::Judge;
 use crate::probe::ThreadState;
 use core::fmt::Write;
 
@@ -35,10 +36,15 @@ fn write_all(text: &mut String, pool: &PoolMachine, now: Now) -> core::fmt::Resu
         write_node(text, pool, i, now)?;
     }
     writeln!(text, "what would change it:")?;
-    match &pool.judge {
-        Judge::Safe { model, settings, .. } => write_safe(text, pool, model, settings, now),
-        Judge::Mpp { members, settings } => write_mpp(text, pool, members, settings),
+    if let Judge::Safe { model, .. } = &pool.judge {
+        write_facts(text, pool, model, now)?;
     }
+    let names: Vec<&str> = pool.nodes.iter().map(|n| n.name.as_str()).collect();
+    let cycles = matches!(pool.judge, Judge::Mpp { .. });
+    for change in pool.would_change(now) {
+        writeln!(text, "  {}", change.sentence(&names, cycles))?;
+    }
+    Ok(())
 }
 
 fn write_node(text: &mut String, pool: &PoolMachine, i: usize, now: Now) -> core::fmt::Result {
@@ -78,6 +84,14 @@ fn write_node(text: &mut String, pool: &PoolMachine, i: usize, now: Now) -> core
             None => writeln!(text, ", lag unknown")?,
         }
     }
+    if node.intent && pool.judge.waits_for_recover(i) {
+        writeln!(text, "  {}", rule_sentence(BARRED_BY_INTENT).unwrap_or_default())?;
+    } else if node.intent {
+        writeln!(
+            text,
+            "  its intent to fail is on record: the next bad observation could take its role, so after a crash now it would wait for `recover`"
+        )?;
+    }
     if pool.judge.waits_for_recover(i) {
         match pool.config.auto_recover {
             None => writeln!(text, "  waits for `recover`")?,
@@ -104,33 +118,20 @@ fn write_stranded(text: &mut String, pool: &PoolMachine, i: usize) -> core::fmt:
     }
 }
 
-fn write_safe(
-    text: &mut String,
-    pool: &PoolMachine,
-    model: &Model,
-    settings: &Settings,
-    now: Now,
-) -> core::fmt::Result {
+/// What holds the decision up where no observation or command of its own would change it.
+fn write_facts(text: &mut String, pool: &PoolMachine, model: &Model, now: Now) -> core::fmt::Result {
     if pool.cut_off {
         writeln!(text, "  the prober itself may be cut off: a reply from any node of any pool changes that")?;
     }
-    if let Some(a) = model.active() {
-        let taken = model.members[a].ladder.steps(settings.rise);
-        let left = settings.fall.saturating_sub(taken);
+    if let Some(a) = model.active().filter(|_| pool.held_since.is_some()) {
         let name = &pool.nodes[a].name;
-        if left == 0 && pool.held_since.is_some() {
-            writeln!(text, "  {name} has failed, but is {}", pool.hearers_in_words(now.mono))?;
-            writeln!(text, "  proof that {name} is gone, or replicas that no longer hear it, change that")?;
-        } else if left == 0 {
-            writeln!(text, "  {name} has failed: it loses the role as soon as another node may take over")?;
-        } else {
-            writeln!(text, "  {left} more observations of class gone, hung or silent fail {name}")?;
-        }
+        writeln!(text, "  {name} has failed, but is {}", pool.hearers_in_words(now.mono))?;
+        writeln!(text, "  proof that {name} is gone, or replicas that no longer hear it, change that")?;
     }
-    if let Some(since) = pool.barred_since {
+    if pool.barred_since.is_some() {
         match pool.config.last_resort {
-            LastResort::After(wait) => {
-                let left = (since + wait).since(now.mono);
+            LastResort::After(_) => {
+                let left = pool.last_resort_timer(now.mono).map(|at| at.since(now.mono)).unwrap_or_default();
                 writeln!(
                     text,
                     "  last_resort lets a good node that waits for `recover` take over in {} s",
@@ -149,59 +150,19 @@ fn write_safe(
         let name = &pool.nodes[i].name;
         match model.bar(i) {
             None => writeln!(text, "  {name} may take over")?,
-            Some(bar) => {
-                writeln!(text, "  {name} may not take over: {}; {}", bar.sentence(), remedy(bar, name))?
-            }
+            Some(bar) => writeln!(text, "  {name} may not take over: {}{}", bar.sentence(), remedy(bar))?,
         }
     }
     Ok(())
 }
 
-fn remedy(bar: Bar, name: &str) -> String {
+/// What makes its next observation a good one, where the server has to change.
+fn remedy(bar: Bar) -> &'static str {
     match bar {
-        Bar::NotSeen | Bar::NotFresh => "its next good observation changes that".into(),
-        Bar::NotStandby(State::Unknown) => "its first good observation changes that".into(),
-        Bar::NotStandby(_) => {
-            "it heals by itself once it is good for as many steps as `rise` asks for".into()
-        }
-        Bar::WaitsForRecover => format!("`primacy recover {name}` changes that"),
-        Bar::NotGood(_) => "a good observation changes that".into(),
-        Bar::NotApplying => "starting its replication (SQL) thread changes that".into(),
-        Bar::Lag => "catching up changes that".into(),
-        Bar::ReadOnly => "SET GLOBAL read_only = 0 on it changes that".into(),
-        Bar::Removed => "a start with an empty cache changes that".into(),
+        Bar::NotApplying => "; starting its replication (SQL) thread changes that",
+        Bar::Lag => "; catching up changes that",
+        Bar::ReadOnly => "; SET GLOBAL read_only = 0 on it changes that",
+        Bar::Removed => "; a start with an empty cache changes that",
+        _ => "",
     }
-}
-
-fn write_mpp(
-    text: &mut String,
-    pool: &PoolMachine,
-    members: &[mpp::Member],
-    settings: &mpp::Settings,
-) -> core::fmt::Result {
-    if pool.status == PoolStatus::Fail {
-        writeln!(
-            text,
-            "  the pool's status is FAIL: `primacy recover pool:{}` changes that",
-            pool.config.name
-        )?;
-    }
-    for (i, m) in members.iter().enumerate().filter(|(_, m)| !m.removed) {
-        let name = &pool.nodes[i].name;
-        let left = settings.levels.saturating_sub(m.count.unwrap_or(0));
-        match m.state {
-            State::Active => writeln!(text, "  {left} more cycles without a connection fail {name}")?,
-            State::FailedOnline | State::FailedOffline => {
-                writeln!(text, "  `primacy recover {name}` takes {name} back into the pool")?;
-            }
-            State::Standby if m.node_type == NodeType::Primary => {
-                writeln!(text, "  `primacy activate-primary` makes {name} ACTIVE at once")?;
-            }
-            State::Standby => {
-                writeln!(text, "  {name} takes over once no node above it has status OK or OK_WARN")?;
-            }
-            State::Unknown => writeln!(text, "  a healthy cycle makes {name} STANDBY")?,
-        }
-    }
-    Ok(())
 }

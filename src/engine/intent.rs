@@ -35,7 +35,8 @@ impl PoolMachine {
 
     /// The pool as it was, with the mark, if its ACTIVE node has just been failed and bore none.
     fn failed_without_mark(&self, before: &Before) -> Option<StoredPool> {
-        let old = before.active.filter(|&old| !self.nodes[old].intent && self.judge.state(old).is_failed())?;
+        let old =
+            before.active.filter(|&old| !self.nodes[old].intent && self.judge.state(old).is_failed())?;
         let mut pool = self.stored();
         pool.epoch = before.epoch;
         for (i, node) in pool.nodes.iter_mut().enumerate() {
@@ -58,28 +59,37 @@ impl PoolMachine {
         for i in 0..self.nodes.len() {
             let mark = self.judge.waits_for_recover(i) && marked(&self.nodes[i].name).is_some();
             self.nodes[i].intent = mark;
+            if mark {
+                self.begin_message(i, BARRED_BY_INTENT);
+            }
         }
         let before = self.before();
         let Judge::Safe { model, settings, .. } = &mut self.judge else { return };
         let intent = model.active().and_then(|a| marked(&self.nodes[a].name)).is_some();
         let Some((rule, node)) = restart::resume(model, settings, intent).filter(|_| intent) else { return };
-        let sentence = rule_sentence(rule).unwrap_or_default();
-        let n = &mut self.nodes[node];
-        n.rule = rule;
         // The document that was read bears it.
-        n.intent = true;
-        n.stored_message = match n.stored_message.as_str() {
-            "" => sentence.to_string(),
-            seen => format!("{sentence} ({seen})"),
-        };
+        self.nodes[node].intent = true;
+        self.nodes[node].rule = rule;
+        self.begin_message(node, rule);
         if rule == BARRED_BY_INTENT {
             self.tell(now, &before, out);
             self.nodes[node].intent = true;
         } else {
             self.nodes[node].intent = false;
-            let text = format!("{}: {sentence}", self.nodes[node].name);
+            let text = format!("{}: {}", self.nodes[node].name, rule_sentence(rule).unwrap_or_default());
             out.emit(now, self.draft(EventKind::LastNode, Severity::Warning, Some(node), rule, text));
         }
         out.dirty = true;
+    }
+
+    /// The stored message of a node says first what a new life made of it.
+    fn begin_message(&mut self, node: usize, rule: u16) {
+        let sentence = rule_sentence(rule).unwrap_or_default();
+        let message = &mut self.nodes[node].stored_message;
+        if message.is_empty() {
+            sentence.clone_into(message);
+        } else if !message.starts_with(sentence) {
+            *message = format!("{sentence} ({message})");
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! Grammar: `handle` an input or give a `command`; then take effects from `poll_effect` until there is none;
 //! then sleep until `poll_timeout` at most. Time comes in with every call.
 
+pub mod change;
 pub mod commands;
 mod doubt;
 pub mod effect;
@@ -21,6 +22,7 @@ mod tests;
 pub mod time;
 mod vantage;
 mod views;
+mod what_if;
 
 pub use effect::Effect;
 pub use event::{Event, EventKind, Severity};
@@ -38,7 +40,7 @@ use pool_machine::{PoolMachine, Running};
 use vantage::Vantage;
 
 /// All pools of one instance.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Engine {
     config: Config,
     pools: Vec<PoolMachine>,
@@ -226,6 +228,11 @@ impl Engine {
     /// Why the pool is as it is: rule, facts, and what would change the decision.
     pub fn explain(&self, now: Now, pool: usize) -> String {
         self.pools.get(pool).map_or_else(String::new, |p| explain::explain(p, now))
+    }
+
+    /// What would change the decision, as data; [`Engine::explain`] prints its sentences from this.
+    pub fn would_change(&self, now: Now, pool: usize) -> Vec<change::Change> {
+        self.pools.get(pool).map_or_else(Vec::new, |p| p.would_change(now))
     }
 
     /// Whether every node of the pool has been judged in the current cycle (`mpp`), or no doubt is open (`safe`).

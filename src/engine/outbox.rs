@@ -10,7 +10,7 @@ use crate::store::StoredPool;
 use std::collections::VecDeque;
 
 /// Collects what the pools ask of the outside.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Outbox {
     effects: VecDeque<Effect>,
     events: u64,

@@ -31,7 +31,7 @@ pub enum Running {
 }
 
 /// One pool.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct PoolMachine {
     /// Index of the pool.
     pub index: usize,
@@ -194,12 +194,8 @@ impl PoolMachine {
         let before = self.before();
         let findings = std::mem::take(&mut self.findings);
         self.findings = vec![None; self.nodes.len()];
+        let standing = self.standing_status();
         let Judge::Mpp { members, settings } = &mut self.judge else { return };
-        // What the host's checkpoints found holds for this cycle alone; a FAIL of the library's own stays.
-        let standing = match self.config.probe_mode {
-            ProbeMode::External => PoolStatus::Ok,
-            ProbeMode::Builtin => self.status,
-        };
         let status = pool_status.unwrap_or(standing);
         let verdicts = mpp::cycle(members, &findings, *settings, status);
         for verdict in verdicts {
@@ -230,14 +226,27 @@ impl PoolMachine {
         Ok(done)
     }
 
+    /// What clocks and counters say to the tables.
+    pub(super) fn dues(&self, now: Time) -> safe::Dues {
+        safe::Dues {
+            hand_back: self.gate.is_due(now) && self.held_down_until().is_none_or(|until| until <= now),
+            heard: self.is_heard(now),
+            doubt_over: self.doubt_is_over(now),
+            last_resort: self.last_resort_is_due(now),
+        }
+    }
+
+    /// `mpp`: the pool's status at the beginning of a cycle. What the host's checkpoints found holds for one cycle alone; a
+    /// FAIL of the library's own stays.
+    pub(super) fn standing_status(&self) -> PoolStatus {
+        match self.config.probe_mode {
+            ProbeMode::External => PoolStatus::Ok,
+            ProbeMode::Builtin => self.status,
+        }
+    }
+
     fn decide(&mut self, now: Now, occasion: safe::Occasion, before: &Before, out: &mut Outbox) {
-        let dues = safe::Dues {
-            hand_back: self.gate.is_due(now.mono)
-                && self.held_down_until().is_none_or(|until| until <= now.mono),
-            heard: self.is_heard(now.mono),
-            doubt_over: self.doubt_is_over(now.mono),
-            last_resort: self.last_resort_is_due(now.mono),
-        };
+        let dues = self.dues(now.mono);
         let Judge::Safe { model, settings, .. } = &mut self.judge else { return };
         let verdict = safe::evaluate(model, &safe::table::IN_FORCE, settings, dues, occasion);
         let in_doubt = model.in_doubt();
@@ -556,7 +565,9 @@ impl PoolMachine {
             None | Some("") => sentence.to_string(),
             Some(message) => format!("{sentence} ({message})"),
         };
-        if self.nodes[node].intent && self.nodes[node].rule != BARRED_BY_INTENT && self.judge.waits_for_recover(node)
+        if self.nodes[node].intent
+            && self.nodes[node].rule != BARRED_BY_INTENT
+            && self.judge.waits_for_recover(node)
         {
             text.push_str("; ");
             text.push_str(rule_sentence(BARRED_BY_INTENT).unwrap_or_default());

@@ -48,8 +48,11 @@ impl PoolMachine {
         if matches!(self.judge, Judge::Mpp { .. }) {
             if self.next_cycle(now).is_some_and(|at| at <= now) {
                 self.cycle_started = Some(now);
-                self.cycle_open = true;
-                for node in (0..self.nodes.len()).filter(|&i| !self.judge.is_removed(i)).collect::<Vec<_>>() {
+                let nodes: Vec<usize> =
+                    (0..self.nodes.len()).filter(|&i| !self.judge.is_removed(i)).collect();
+                // A cycle closes with its last probe.
+                self.cycle_open = !nodes.is_empty();
+                for node in nodes {
                     self.ask(now, node, false, out);
                 }
             }

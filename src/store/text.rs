@@ -322,7 +322,8 @@ impl<'a> Reader<'a> {
             })?,
             waits_for_recover: self.flag("waits_for_recover")?,
             owed: self.flag("owed")?,
-            intent: self.has_next("intent") && self.parsed("intent", "yes", |word| (word == "yes").then_some(true))?,
+            intent: self.has_next("intent")
+                && self.parsed("intent", "yes", |word| (word == "yes").then_some(true))?,
             rule: self.parsed("rule", "a rule's number", number)?,
             observed_ms: self.number("observed_ms")?,
             changed_ms: self.number("changed_ms")?,

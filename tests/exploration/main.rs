@@ -94,6 +94,22 @@ fn two_nodes() {
         Pool { dues: &[NONE], ..fewer(Pool::new("ring", RING, 2, 2), &MANY, &SOME) },
         Pool { dues: DUES, ..fewer(Pool::new("ring, every clock", RING, 2, 2), &DOUBT, &SOME) },
         Pool {
+            restarts: true,
+            dues: &[NONE],
+            ..fewer(
+                Pool::new("ring, restarts", RING, 2, 2),
+                &["good", "gone", "refusing", "silent-not-due"],
+                &SOME,
+            )
+        },
+        Pool {
+            remove: false,
+            restarts: true,
+            activate: false,
+            dues: &[NONE],
+            ..fewer(Pool::new("ring, restarts", RING, 4, 4), &["good", "gone"], &["gone", "good"])
+        },
+        Pool {
             remove: false,
             dues: &[NONE],
             ..fewer(
@@ -210,6 +226,11 @@ fn mutant_pools() -> Vec<Pool> {
         Pool::new("PRIMARY alone", PRIMARY, 2, 2),
         Pool::new("PRIMARY alone", PRIMARY, 4, 4),
         fewer(Pool::new("ring", RING, 1, 1), &five, &["good", "gone"]),
+        Pool {
+            restarts: true,
+            dues: &[NONE],
+            ..fewer(Pool::new("ring, restarts", RING, 2, 2), &["good", "gone"], &["good", "gone"])
+        },
         fewer(Pool::new("ring", RING, 2, 2), &["good", "gone"], &["good", "gone"]),
         Pool {
             dues: DUES,
@@ -231,7 +252,7 @@ fn every_altered_rule_is_caught() {
             // First the properties alone on the small pools, then the prose as well on all.
             let alone = Checks { oracle: false, ..EVERYTHING };
             let by = m.run(|tables| {
-                let small = pools[..5].iter().find_map(|p| explore(p, tables, alone).broken);
+                let small = pools[..6].iter().find_map(|p| explore(p, tables, alone).broken);
                 let property = small.map(|(name, _)| (true, name));
                 property.or_else(|| {
                     pools

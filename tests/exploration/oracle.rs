@@ -1,7 +1,7 @@
 //! What the design says in prose about each kind of evidence, written down a second time and in another order
 //! than the tables: what an observation counts, what the observed node becomes, who has the role.
 
-use super::world::{Transition, short};
+use super::world::{Move, Transition, short};
 use primacy::config::Failback;
 use primacy::policy::safe::{Dues, Evidence, Ladder, Member, Model, Occasion, RoleAction, Settings, Step};
 use primacy::pool::{NodeType, State, Status};
@@ -143,7 +143,12 @@ fn roles(model: &Model, s: &Settings, dues: Dues, occasion: Occasion) -> Vec<(u1
             let looked_at =
                 |m: &Member| m.removed || m.state != State::Unknown || u32::from(m.tries) >= s.fall;
             let best = heir_apparent(model, |m| !m.removed);
+            let last = dues.last_resort && model.members.iter().any(could_be_last_resort);
+            let held = |m: &Member| m.held && !m.removed && m.seen.is_some_and(good);
+            let barred = model.members.iter().any(held) && model.members.iter().all(looked_at);
             match candidate {
+                None if last => (258, RoleAction::LastResort),
+                None if barred => (259, RoleAction::KeepLast),
                 None => (250, RoleAction::Keep),
                 Some(_) if candidate == best || model.members.iter().all(looked_at) => {
                     (248, RoleAction::Elect)
@@ -158,6 +163,9 @@ fn roles(model: &Model, s: &Settings, dues: Dues, occasion: Occasion) -> Vec<(u1
 /// Compares a transition with the prose; the error says where they part.
 pub fn check(t: &Transition<'_>) -> Result<(), String> {
     let s = &t.pool.settings;
+    if t.action == Move::Restart {
+        return Ok(());
+    }
     if matches!(t.command, Some(Err(_))) {
         return same(t.before, t.after, "a refused command changed the pool");
     }

@@ -130,6 +130,8 @@ pub struct Pool {
     /// Operators may ask for the PRIMARY, and take nodes out.
     pub activate: bool,
     pub remove: bool,
+    /// A life may end at any time, and another one begins from what is on record.
+    pub restarts: bool,
     /// Letters of the nodes that are not the good one, where the end of every path is looked at.
     pub constant: Vec<usize>,
     /// Keep the last observation in full.
@@ -146,6 +148,7 @@ impl Pool {
             dues: &[NONE, HAND_BACK],
             activate: true,
             remove: true,
+            restarts: false,
             constant: all_letters(),
             full: false,
         }
@@ -160,6 +163,9 @@ impl Pool {
         moves.extend(DUES.iter().map(|&dues| Move::Look(dues)));
         if self.activate {
             moves.push(Move::ActivatePrimary);
+        }
+        if self.restarts {
+            moves.push(Move::Restart);
         }
         for node in 0..self.types.len() {
             for &letter in &self.letters {
@@ -187,6 +193,7 @@ pub enum Move {
     RecoverPool,
     ActivatePrimary,
     Remove(usize),
+    Restart,
 }
 
 impl Move {
@@ -248,11 +255,12 @@ pub fn step(
         Move::RecoverPool => Some(Ok(command::recover_pool(&mut model, settings))),
         Move::ActivatePrimary => Some(command::activate_primary(&mut model)),
         Move::Remove(node) => Some(command::remove(&mut model, node)),
+        Move::Restart => restart(&mut model, settings).map(Ok),
         _ => None,
     };
     let between = model.clone();
-    // A refused command is not followed by a look.
-    if matches!(command, Some(Err(_))) {
+    // A refused command is not followed by a look, nor is the beginning of a life.
+    if action == Move::Restart || matches!(command, Some(Err(_))) {
         return (between, model, Verdict::default(), command);
     }
     let verdict = evaluate(&mut model, tables, settings, action.dues(), action.occasion());
@@ -262,6 +270,19 @@ pub fn step(
         }
     }
     (between, model, verdict, command)
+}
+
+/// A life ends without a farewell; the next one reads the record that was asked for last.
+fn restart(model: &mut Model, settings: &Settings) -> Option<u16> {
+    let intent = model.intends_to_fail(settings, false, false).is_some();
+    let record: Vec<_> = (0..model.members.len()).map(|i| model.status(i, settings)).collect();
+    for (m, status) in model.members.iter_mut().zip(record) {
+        let old = m.clone();
+        *m = safe::restart::restored(old.node_type, (old.state, status), (old.held, old.owed), settings);
+        m.removed = old.removed;
+    }
+    model.hand_over = None;
+    safe::restart::resume(model, settings, intent).map(|(rule, _)| rule)
 }
 
 /// Packs states; ladders and observations are numbered as they turn up.

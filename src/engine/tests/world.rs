@@ -29,6 +29,13 @@ pub struct Server {
     pub read_only: bool,
 }
 
+/// What left the engine for disk and people, in order.
+#[derive(Clone, Debug)]
+pub enum Trace {
+    Asked(Cache),
+    Told(Event),
+}
+
 /// Everything outside one engine.
 pub struct World {
     pub engine: Engine,
@@ -40,6 +47,8 @@ pub struct World {
     pub events: Vec<Event>,
     /// Every effect, in words, for comparisons.
     pub journal: Vec<String>,
+    /// What this life has asked to be written and has told, in order.
+    pub trace: Vec<Trace>,
     /// The last state that the engine asked to be written, and the last one that was.
     pub asked: Option<Cache>,
     pub on_disk: Option<Cache>,
@@ -98,6 +107,7 @@ impl World {
             epoch_ms: now.wall_ms - 1000,
             events: Vec::new(),
             journal: Vec::new(),
+            trace: Vec::new(),
             asked: None,
             on_disk: None,
             disk: ms(5),
@@ -157,6 +167,7 @@ impl World {
         self.under_way.clear();
         self.writing.clear();
         self.turn += 1 << 32;
+        self.trace.clear();
         self.engine = Engine::new(self.config.clone(), cache.as_ref(), self.seed, self.now());
         self.give(Input::Start);
     }
@@ -222,6 +233,7 @@ impl World {
                 }
                 Effect::Persist { cache, .. } => {
                     self.asked = Some(cache.clone());
+                    self.trace.push(Trace::Asked(cache.clone()));
                     self.turn += 1;
                     // One write at a time; a later one replaces one that has not begun.
                     let ends = self.clock + self.disk;
@@ -233,6 +245,7 @@ impl World {
                         assert!(new > old, "epoch {new} after {old}: {event:?}");
                         self.highest_epoch = new;
                     }
+                    self.trace.push(Trace::Told(event.clone()));
                     self.events.push(event);
                 }
             }

@@ -4,9 +4,9 @@
 //! have published another ACTIVE node whose record was never written.
 
 use super::ladder::Ladder;
-use super::model::{Model, Settings};
+use super::model::{Member, Model, Settings};
 use super::table::Rule;
-use crate::pool::State;
+use crate::pool::{NodeType, State, Status};
 
 /// What the conditions of [`RESTART`] look at: the node that was ACTIVE.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +44,28 @@ pub static RESTART: &[Rule<RestartView, Option<State>>] = &[
 
 /// Number of the row that bars a node.
 pub const BARRED_BY_INTENT: u16 = 291;
+
+/// A node as the last life left it: its state, what its status was, whether it waits for `recover` and is owed the role.
+/// Steps towards FAIL do not outlive a life: what was seen then proves nothing now.
+pub fn restored(
+    node_type: NodeType,
+    (state, status): (State, Status),
+    (held, owed): (bool, bool),
+    settings: &Settings,
+) -> Member {
+    Member {
+        state,
+        // Only a failed node can wait for `recover`, and be recovered.
+        held: held && state.is_failed(),
+        ladder: if state.is_failed() {
+            Ladder::failed(settings.fall, settings.rise)
+        } else {
+            Ladder::warning(status, settings.fall, settings.rise)
+        },
+        owed: owed && state != State::Active && node_type == NodeType::Primary,
+        ..Member::new(node_type)
+    }
+}
 
 /// Decides about the node that was ACTIVE: the row, and the node. `intent` says whether the cache holds the intent to
 /// fail it.
