@@ -116,7 +116,7 @@ impl Handle {
         let hub = Arc::new(Hub::default());
         let core = Core {
             fingerprint: config.fingerprint(),
-            control: control::setup(&config)?,
+            control: control::setup(&config, folder.as_ref())?,
             desk: Desk::default(),
             config,
             nodes,
