@@ -65,6 +65,7 @@ fn host_in_a_jail() {
 
 #[test]
 fn an_instance_starts_in_a_jail() {
+    let _alone = alone();
     for in_loop in [false, true] {
         let place = tempfile::tempdir().expect("a folder");
         for folder in ["state", "run", "jail"] {
