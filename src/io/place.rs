@@ -101,7 +101,9 @@ impl Place {
         let name = PathBuf::from(self.path.file_name().unwrap_or_default());
         let folder = folder.as_fd().try_clone_to_owned()?;
         let there = thread::spawn("primacy-place", STACK, move || go_to(&folder).and_then(|()| work(&name)))?;
-        there.join().unwrap_or_else(|_| Err(io::Error::other("the thread that was to go to the folder broke")))
+        there
+            .join()
+            .unwrap_or_else(|_| Err(io::Error::other("the thread that was to go to the folder broke")))
     }
 }
 

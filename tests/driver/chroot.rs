@@ -38,15 +38,24 @@ fn host_in_a_jail() {
     std::env::set_current_dir("/").expect("the jail");
     assert!(!place.exists() && !Path::new("/proc").exists());
     let work = |instance: &Instance| {
-        let seen = |cause| HostObservation { cause, errno: 0, message: String::new(), facts: Facts::default() };
+        let seen =
+            |cause| HostObservation { cause, errno: 0, message: String::new(), facts: Facts::default() };
         for (node, cause) in NODES.iter().zip([Cause::Refused, Cause::Ok]) {
             instance.observe("p", node, seen(cause)).expect("observe");
         }
         instance.cycle("p", None).expect("cycle");
     };
-    let fd = if in_loop { Some(instance.fd().expect("fd")) } else { instance.start().map(|()| None).expect("start") };
+    let fd = if in_loop {
+        Some(instance.fd().expect("fd"))
+    } else {
+        instance.start().map(|()| None).expect("start")
+    };
     (0..5).for_each(|_| work(&instance));
-    assert_eq!(std::env::current_dir().expect("where we are"), Path::new("/"), "the host's folder is its own");
+    assert_eq!(
+        std::env::current_dir().expect("where we are"),
+        Path::new("/"),
+        "the host's folder is its own"
+    );
     println!("@ready");
     let mut word = String::new();
     let done = std::thread::spawn(move || std::io::stdin().read_line(&mut word));

@@ -62,13 +62,17 @@ fn host_without_end() {
         instance.start().expect("start");
     }
     let observe = |instance: &Instance, node: usize, cause: Cause| {
-        let observation = HostObservation { cause, errno: 0, message: String::new(), facts: Facts::default() };
+        let observation =
+            HostObservation { cause, errno: 0, message: String::new(), facts: Facts::default() };
         instance.observe("p", NODES[node], observation).expect("observe");
         while let Some(event) = events.next() {
             if event.kind == EventKind::Switch {
                 say(format!("epoch {} {}", event.epoch, event.node));
             }
-            if event.kind == EventKind::State && event.old_state == State::Active && event.new_state.is_failed() {
+            if event.kind == EventKind::State
+                && event.old_state == State::Active
+                && event.new_state.is_failed()
+            {
                 say(format!("failed {}", event.node));
             }
         }
@@ -110,7 +114,10 @@ fn live(place: &Path, life: u64, span: Duration) -> Vec<String> {
         // The test's runner may have begun the line.
         .filter_map(|line| line.split_once('@').map(|(_, said)| said.to_owned()));
     let mut said: Vec<String> = lines.by_ref().take(1).collect();
-    assert!(said.first().is_some_and(|line| line.starts_with("start ")), "life {life} did not begin: {said:?}");
+    assert!(
+        said.first().is_some_and(|line| line.starts_with("start ")),
+        "life {life} did not begin: {said:?}"
+    );
     std::thread::sleep(span);
     host.kill().expect("SIGKILL");
     said.extend(lines);
@@ -139,7 +146,8 @@ fn a_host_killed_two_hundred_times_uses_no_epoch_twice_and_releases_nobody() {
         // What the life before left behind: whole, and maybe with a mark.
         let marked: Vec<String> = match std::fs::read(&cache) {
             Ok(bytes) => {
-                let document = store::decode(&bytes, "the cache").unwrap_or_else(|e| panic!("seed {seed}, life {life}: {e}"));
+                let document = store::decode(&bytes, "the cache")
+                    .unwrap_or_else(|e| panic!("seed {seed}, life {life}: {e}"));
                 let nodes = document.pools.into_iter().flat_map(|p| p.nodes);
                 nodes.filter(|n| n.intent || n.waits_for_recover).map(|n| n.name).collect()
             }
@@ -182,5 +190,8 @@ fn a_host_killed_two_hundred_times_uses_no_epoch_twice_and_releases_nobody() {
     }
     println!("{kills} kills, {switches} switches, {marked_starts} starts with a node that waits");
     assert!(switches > kills / 2, "too few switches to prove anything: {switches}");
-    assert!(u64::from(marked_starts) > kills / 10, "too few kills in the middle of a failure: {marked_starts}");
+    assert!(
+        u64::from(marked_starts) > kills / 10,
+        "too few kills in the middle of a failure: {marked_starts}"
+    );
 }

@@ -33,6 +33,8 @@ pub struct Server {
 #[derive(Clone, Debug)]
 pub enum Trace {
     Asked(Cache),
+    /// The write at hand has ended.
+    Written,
     Told(Event),
 }
 
@@ -60,6 +62,7 @@ pub struct World {
     under_way: BTreeMap<(Time, u64), (NodeRef, u64, Time)>,
     writing: BTreeMap<(Time, u64), Cache>,
     turn: u64,
+    stopped: bool,
     config: Config,
     /// Feeds the engine's jitter.
     pub seed: u64,
@@ -117,6 +120,7 @@ impl World {
             under_way: BTreeMap::new(),
             writing: BTreeMap::new(),
             turn: 0,
+            stopped: false,
             config,
             seed: 7,
             starved: None,
@@ -144,6 +148,11 @@ impl World {
 
     /// Gives an input and carries out what follows.
     pub fn give(&mut self, input: Input) {
+        match input {
+            Input::Start => self.stopped = false,
+            Input::Stop => self.stopped = true,
+            _ => {}
+        }
         self.engine.handle(self.now(), input);
         self.drain();
     }
@@ -211,6 +220,7 @@ impl World {
         {
             let sequence = cache.sequence;
             self.on_disk = Some(cache);
+            self.trace.push(Trace::Written);
             self.give(Input::Persisted { sequence, outcome: Ok(()) });
         } else {
             self.timers += 1;
@@ -235,7 +245,7 @@ impl World {
                     self.asked = Some(cache.clone());
                     self.trace.push(Trace::Asked(cache.clone()));
                     self.turn += 1;
-                    // One write at a time; a later one replaces one that has not begun.
+                    assert!(self.writing.is_empty() || self.stopped, "two writes at a time");
                     let ends = self.clock + self.disk;
                     self.writing.insert((ends, self.turn), cache);
                 }
