@@ -56,7 +56,7 @@ def main():
             """
         config.write_text(f'cache_file = "{space.path}/cache"\n{text}')
         # The same state without anybody to ask.
-        alone.write_text(f'cache_file = "{space.path}/alone"\ncontrol_socket = "off"\n{text}')
+        alone.write_text(f'cache_file = "{space.path}/alone"\ncontrol_socket = "none"\n{text}')
         log = (space.path / "agent.log").open("w")
         agent = subprocess.Popen([COMMAND, "-c", config, "run"], stderr=log)
         try:

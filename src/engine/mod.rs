@@ -262,22 +262,6 @@ impl Engine {
         &self.touched
     }
 
-    /// An intent that was not noted beforehand is asked to be written ahead of what was decided.
-    fn write_intents(&mut self, now: Now) {
-        if self.out.intents.is_empty() {
-            return;
-        }
-        let intents = std::mem::take(&mut self.out.intents);
-        self.written += 1;
-        let mut cache = self.cache(now);
-        for (index, pool) in intents {
-            if let Some(place) = cache.pools.get_mut(index) {
-                *place = pool;
-            }
-        }
-        self.out.push_first(Effect::Persist { sequence: self.written, cache });
-    }
-
     /// The next effect, until there is none.
     pub fn poll_effect(&mut self) -> Option<Effect> {
         self.out.pop()

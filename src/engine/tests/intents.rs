@@ -212,7 +212,7 @@ fn crash_everywhere(nodes: usize, keys: &[(&str, &str)], trace: &[Trace], now: N
                     highest = event.epoch;
                 }
                 if event.kind == EventKind::State {
-                    failed.retain(|(name, _)| *name != event.node);
+                    failed.retain(|(name, _)| *name != event.node || event.new_state.is_failed());
                     if event.old_state == State::Active && event.new_state.is_failed() {
                         let marked = last.is_some_and(|c| marked(Some(c)).contains(&event.node));
                         failed.push((event.node.clone(), writing && !marked));
