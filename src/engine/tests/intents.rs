@@ -162,10 +162,12 @@ fn a_marked_node_that_has_become_the_only_one_keeps_the_role() {
 #[test]
 fn a_decision_without_a_mark_asks_for_it_first() {
     let mut world = World::new(2, &[("fall", "1"), ("rise", "1")]);
+    world.disk = Duration::ZERO;
     world.run(ms(3000));
     let before = world.trace.len();
     world.set(0, Cause::Refused);
     world.run_until(ms(500), |w| w.active() == Some(1));
+    world.run(ms(20));
     let trace = &world.trace[before..];
     let ask = trace.iter().position(|t| matches!(t, Trace::Asked(c) if marked(Some(c)).len() == 1));
     let told = trace.iter().position(|t| matches!(t, Trace::Told(e) if e.kind == EventKind::Switch));
