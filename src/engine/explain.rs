@@ -1,13 +1,14 @@
 //! Why a pool is as it is: the facts, the rules that judged them, and what would change the decision.
 
 use super::pool_machine::PoolMachine;
-use super::time::Now;
+use super::time::{Duration, Now};
 use crate::config::LastResort;
-use crate::policy::rule_sentence;
+use crate::policy::{mpp, rule_sentence};
 use crate::policy::safe::restart::BARRED_BY_INTENT;
-use crate::policy::safe::{Bar, Model};
-use crate::pool::Judge;
+use crate::policy::safe::{Bar, Model, Pin};
+use crate::pool::{Judge, Status};
 use crate::probe::ThreadState;
+use crate::store::utc::format_utc;
 use core::fmt::Write;
 
 /// The pool in words, one fact a line.
@@ -32,12 +33,17 @@ fn write_all(text: &mut String, pool: &PoolMachine, now: Now) -> core::fmt::Resu
         Some(a) => writeln!(text, "ACTIVE is {}", pool.nodes[a].name)?,
         None => writeln!(text, "no node is ACTIVE")?,
     }
+    if let Some(freeze) = &pool.orders.frozen {
+        write!(text, "frozen: no rule changes a state or the role")?;
+        write_order(text, &freeze.order.reason, freeze.order.since_ms, freeze.left(now.mono))?;
+    }
     for i in (0..pool.nodes.len()).filter(|&i| !pool.judge.is_removed(i)) {
         write_node(text, pool, i, now)?;
     }
     writeln!(text, "what would change it:")?;
-    if let Judge::Safe { model, .. } = &pool.judge {
-        write_facts(text, pool, model, now)?;
+    match &pool.judge {
+        Judge::Safe { model, .. } => write_facts(text, pool, model, now)?,
+        Judge::Mpp { members, settings } => write_orders(text, pool, members, settings)?,
     }
     let names: Vec<&str> = pool.nodes.iter().map(|n| n.name.as_str()).collect();
     let cycles = matches!(pool.judge, Judge::Mpp { .. });
@@ -49,8 +55,19 @@ fn write_all(text: &mut String, pool: &PoolMachine, now: Now) -> core::fmt::Resu
 
 fn write_node(text: &mut String, pool: &PoolMachine, i: usize, now: Now) -> core::fmt::Result {
     let node = &pool.nodes[i];
-    let (state, status) = (pool.judge.state(i), pool.judge.status(i));
-    writeln!(text, "node {} ({}): {state}, {status}", node.name, node.config.node_type)?;
+    let (state, status) = (pool.judge.state(i), pool.status_of(i));
+    writeln!(text, "node {} ({}): {state}, {status}", node.name, pool.type_of(i))?;
+    if let Some(standing) = pool.orders.nodes.get(i).and_then(Option::as_ref) {
+        write!(text, "  {}", standing.order)?;
+        write_order(text, &standing.order.reason, standing.order.since_ms, standing.left(now.mono))?;
+        if standing.order.set.status.is_some() {
+            writeln!(text, "  the rules have its status at {}", pool.judge.status(i))?;
+        }
+    }
+    if let Some((rule, state)) = pool.orders.would.get(i).copied().flatten() {
+        let sentence = rule_sentence(rule).unwrap_or_default();
+        writeln!(text, "  without an operator's order: {state}, rule {rule}: {sentence}")?;
+    }
     if node.rule != 0 {
         let sentence = rule_sentence(node.rule).unwrap_or_default();
         writeln!(text, "  rule {}: {sentence}", node.rule)?;
@@ -108,6 +125,16 @@ fn write_node(text: &mut String, pool: &PoolMachine, i: usize, now: Now) -> core
     Ok(())
 }
 
+/// The reason of an order, its age in words of the clock, and its end.
+fn write_order(text: &mut String, reason: &str, since_ms: u64, left: Option<Duration>) -> core::fmt::Result {
+    let since = format_utc(since_ms).unwrap_or_default();
+    write!(text, ", since {since}, reason: {reason}; ")?;
+    match left {
+        Some(left) => writeln!(text, "ends in {} s, without a switch", left.as_secs()),
+        None => writeln!(text, "until an operator ends it"),
+    }
+}
+
 fn write_stranded(text: &mut String, pool: &PoolMachine, i: usize) -> core::fmt::Result {
     let Some(active) = pool.judge.active().filter(|&a| a != i) else { return Ok(()) };
     match &pool.nodes[i].stranded {
@@ -120,6 +147,32 @@ fn write_stranded(text: &mut String, pool: &PoolMachine, i: usize) -> core::fmt:
 
 /// What holds the decision up where no observation or command of its own would change it.
 fn write_facts(text: &mut String, pool: &PoolMachine, model: &Model, now: Now) -> core::fmt::Result {
+    if model.frozen {
+        writeln!(text, "  an operator froze the pool: `primacy unfreeze` lets the rules decide again")?;
+    }
+    if model.failback_waits {
+        writeln!(
+            text,
+            "  no hand-back begins by itself: an order's time ran out; `primacy activate-primary` begins one"
+        )?;
+    }
+    if let Some(a) = model.active() {
+        let name = &pool.nodes[a].name;
+        match model.members[a].pin {
+            Pin::Fixed => {
+                writeln!(text, "  an operator fixed the role on {name}: `primacy unset {name}` changes that")?;
+            }
+            Pin::Leave => writeln!(
+                text,
+                "  {name} hands the role over for maintenance, as soon as a node that may take over has proven that it has everything"
+            )?,
+            Pin::Free => {}
+        }
+        let ordered = model.frozen || model.members[a].pin == Pin::Fixed;
+        if ordered && pool.held_since.is_none() && pool.judge.status(a) == Status::Fail {
+            writeln!(text, "  {name} has failed, and keeps the role by an operator's order")?;
+        }
+    }
     if pool.cut_off {
         writeln!(text, "  the prober itself may be cut off: a reply from any node of any pool changes that")?;
     }
@@ -162,7 +215,25 @@ fn remedy(bar: Bar) -> &'static str {
         Bar::NotApplying => "; starting its replication (SQL) thread changes that",
         Bar::Lag => "; catching up changes that",
         Bar::ReadOnly => "; SET GLOBAL read_only = 0 on it changes that",
+        Bar::Pinned(_) => "; ending the order with `primacy unset` changes that",
         Bar::Removed => "; a start with an empty cache changes that",
         _ => "",
     }
+}
+
+/// What an operator's order holds up under `mpp`.
+fn write_orders(
+    text: &mut String,
+    pool: &PoolMachine,
+    members: &[mpp::Member],
+    settings: &mpp::Settings,
+) -> core::fmt::Result {
+    if settings.frozen {
+        writeln!(text, "  an operator froze the pool: `primacy unfreeze` lets the table decide again")?;
+    }
+    for (i, m) in members.iter().enumerate().filter(|(_, m)| !m.removed && m.fixed) {
+        let name = &pool.nodes[i].name;
+        writeln!(text, "  an operator fixed {name} as {}: `primacy unset {name}` changes that", m.state)?;
+    }
+    Ok(())
 }

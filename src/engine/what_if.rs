@@ -238,10 +238,10 @@ fn mpp_changes(pool: &PoolMachine, members: &[mpp::Member], settings: mpp::Setti
             State::Active => cycles(&mut after, node, Sight::Bad, &becomes(State::FailedOffline)),
             State::Unknown => cycles(&mut after, node, Sight::Good, &becomes(State::Standby)),
             State::FailedOnline | State::FailedOffline => {
-                Some((Step::Recover(node), mpp::recover(&mut after[node])))
+                mpp::recover(&mut after[node]).ok().map(|rule| (Step::Recover(node), rule))
             }
             State::Standby if member.node_type == NodeType::Primary => {
-                mpp::activate_primary(&mut after).ok().map(|(rule, _)| (Step::ActivatePrimary, rule))
+                mpp::activate_primary(&mut after, settings.frozen).ok().map(|(rule, _)| (Step::ActivatePrimary, rule))
             }
             State::Standby => {
                 let above =

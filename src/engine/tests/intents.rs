@@ -135,11 +135,11 @@ fn nobody_left_but_the_barred_one_is_a_matter_of_last_resort() {
         assert_eq!(world.active(), None);
         assert_eq!(world.pool().status, PoolStatus::Fail);
         let alarms = world.told(told, EventKind::LastNode);
-        assert_eq!(alarms.iter().map(|e| e.rule).collect::<Vec<_>>(), [259], "one alarm that says so");
+        assert_eq!(alarms.iter().map(|e| e.rule).collect::<Vec<_>>(), [295], "one alarm that says so");
         world.run(ms(5000));
         assert_eq!(world.active(), takes.then_some(0), "{keys:?}");
         if takes {
-            assert_eq!(world.told(told, EventKind::Switch).last().map(|e| e.rule), Some(258));
+            assert_eq!(world.told(told, EventKind::Switch).last().map(|e| e.rule), Some(294));
         } else {
             world.command(Command::RecoverNode(node(0))).expect("recover");
             world.run(ms(2000));

@@ -3,6 +3,7 @@
 //! Before a decision may fail the ACTIVE node, the cache notes that intent. A life that ends with the note in force may
 //! have published another ACTIVE node whose record was never written.
 
+use super::evaluation::fail_active;
 use super::ladder::Ladder;
 use super::model::{Member, Model, Settings};
 use super::table::Rule;
@@ -75,10 +76,8 @@ pub fn resume(model: &mut Model, settings: &Settings, intent: bool) -> Option<(u
     let view = RestartView { intent, others };
     let rule = RESTART.iter().find(|rule| (rule.when)(&view))?;
     if let Some(state) = rule.then {
-        let member = &mut model.members[active];
-        member.state = state;
-        member.held = true;
-        member.ladder = Ladder::failed(settings.fall, settings.rise);
+        fail_active(&mut model.members[active], settings);
+        model.members[active].state = state;
     }
     Some((rule.number, active))
 }
