@@ -50,8 +50,11 @@ impl PoolMachine {
         if matches!(self.judge, Judge::Mpp { .. }) {
             if self.next_cycle(now).is_some_and(|at| at <= now) {
                 self.cycle_started = Some(now);
-                self.cycle_open = true;
-                for node in (0..self.nodes.len()).filter(|&i| !self.judge.is_removed(i)).collect::<Vec<_>>() {
+                let nodes: Vec<usize> =
+                    (0..self.nodes.len()).filter(|&i| !self.judge.is_removed(i)).collect();
+                // A cycle closes with its last probe.
+                self.cycle_open = !nodes.is_empty();
+                for node in nodes {
                     self.ask(now, node, false, out);
                 }
             }
@@ -203,7 +206,8 @@ impl PoolMachine {
     /// Whether a stand-in still has to be looked at before it is certain that nobody may take over.
     pub(super) fn awaits_stand_in(&self) -> bool {
         let stand_in = |i: &usize| Some(*i) != self.judge.active() && !self.judge.is_removed(*i);
-        self.probes() && (0..self.nodes.len()).filter(stand_in).any(|i| self.in_question(i))
+        let unseen = |i: usize| self.judge.active().is_none() && self.nodes[i].last.is_none();
+        self.probes() && (0..self.nodes.len()).filter(stand_in).any(|i| self.in_question(i) || unseen(i))
     }
 
     /// Whether a hand-over waits for this node's proof.

@@ -1,10 +1,12 @@
 //! The driver through the Rust API, against real sockets: causes, life, descriptors, signals, forks, panics.
 
 mod causes;
+mod chroot;
 mod control;
 mod durability;
 mod events;
 mod fork;
+mod killed;
 mod life;
 mod open;
 #[cfg(feature = "testing")]
