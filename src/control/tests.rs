@@ -67,8 +67,26 @@ fn seen() -> Seen {
         weight: 2,
         site: "ams".into(),
         facts,
+        checkpoints: vec![
+            CheckpointSnapshot {
+                kind: CheckpointKind::Edge,
+                target: "simple:[2001:db8::1]".into(),
+                answers: Some(false),
+                cause: Some(Cause::NoAck),
+                message: "ü".into(),
+                observed_ms: 7,
+            },
+            CheckpointSnapshot {
+                kind: CheckpointKind::External,
+                target: "http:h:80".into(),
+                answers: None,
+                cause: None,
+                message: String::new(),
+                observed_ms: 0,
+            },
+        ],
     };
-    let unseen = NodeSnapshot { count: None, cause: None, ..node("b:3306", Facts::default()) };
+    let unseen = NodeSnapshot { count: None, cause: None, checkpoints: vec![], ..node("b:3306", Facts::default()) };
     let pool = PoolSnapshot {
         name: "orders".into(),
         kind: PoolKind::Ring,

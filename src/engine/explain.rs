@@ -63,6 +63,9 @@ fn write_node(text: &mut String, pool: &PoolMachine, i: usize, now: Now) -> core
             writeln!(text)?;
         }
     }
+    for line in pool.checkpoint_lines(i, now.mono) {
+        writeln!(text, "  {line}")?;
+    }
     let facts = &node.facts;
     if let (Some(flavour), Some(version)) = (facts.flavour, facts.version) {
         writeln!(text, "  server {flavour} {version}")?;

@@ -3,6 +3,7 @@
 //! Grammar: `handle` an input or give a `command`; then take effects from `poll_effect` until there is none;
 //! then sleep until `poll_timeout` at most. Time comes in with every call.
 
+mod checkpoints;
 pub mod commands;
 mod doubt;
 pub mod effect;
@@ -23,9 +24,9 @@ mod views;
 
 pub use effect::Effect;
 pub use event::{Event, EventKind, Severity};
-pub use input::{Answer, Command, Input, NodeRef, ReportOutcome};
+pub use input::{Answer, CheckRef, Command, Input, NodeRef, ReportOutcome};
 pub use schedule::BACK_OFF;
-pub use snapshot::{NodeSnapshot, PoolSnapshot, Snapshot};
+pub use snapshot::{CheckpointSnapshot, NodeSnapshot, PoolSnapshot, Snapshot};
 pub use time::{Now, Time};
 
 use crate::config::{Config, ProbeMode};
@@ -81,6 +82,7 @@ impl Engine {
             Input::Stop => self.pools.iter_mut().for_each(|p| {
                 p.running = Running::No;
                 p.nodes.iter_mut().for_each(|n| n.schedule.in_flight = None);
+                p.checks.forget();
                 p.cycle_open = false;
             }),
             Input::RunOnce { pool } => {
@@ -91,6 +93,13 @@ impl Engine {
             }
             Input::Timer => {}
             Input::Probed { node, probe, observation } => self.probed(now, node, probe, observation),
+            Input::Checked { place, check, observation } => {
+                if let Some(p) = self.pools.get_mut(place.node.pool)
+                    && p.checked(now, place, check, observation, &mut self.vantage, &mut self.out)
+                {
+                    p.close_if_complete(now, &mut self.out);
+                }
+            }
             Input::Observed { node, observation } => {
                 if let Some(p) = self.pools.get_mut(node.pool).filter(|p| node.node < p.nodes.len()) {
                     p.observed(now, node.node, observation, &mut self.vantage, &mut self.out);
@@ -125,10 +134,7 @@ impl Engine {
         }
         n.schedule.in_flight = None;
         p.observed(now, node.node, observation, &mut self.vantage, &mut self.out);
-        let in_flight = p.nodes.iter().any(|n| n.schedule.in_flight.is_some());
-        if p.cycle_open && !in_flight {
-            p.close_cycle(now, None, &mut self.out);
-        }
+        p.close_if_complete(now, &mut self.out);
     }
 
     fn persisted(&mut self, now: Now, outcome: Result<(), String>) {

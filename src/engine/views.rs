@@ -26,6 +26,7 @@ impl PoolMachine {
                 weight: n.config.weight,
                 site: n.config.site.clone(),
                 facts: n.facts.clone(),
+                checkpoints: self.checkpoint_views(i),
             }
         };
         let present = |i: &usize| !self.judge.is_removed(*i);

@@ -3,6 +3,7 @@
 //! It decides nothing. One lock, the instance's, guards it together with the engine; only the wait of the thread of
 //! our own happens outside that lock.
 
+use super::checkpoint::{CheckSetup, Checker};
 use super::clock;
 use super::control::{Asked, ClientId, ControlContext, ControlServer, ControlSetup};
 use super::descriptor::Registry;
@@ -13,7 +14,7 @@ use super::tls::TlsSetup;
 use super::wake::Wake;
 use super::writer::Writer;
 use crate::control::Answer;
-use crate::engine::{Input, NodeRef, Time};
+use crate::engine::{CheckRef, Input, NodeRef, Time};
 use crate::probe::{AddressBook, SessionConfig};
 use std::collections::VecDeque;
 use std::io;
@@ -69,6 +70,7 @@ pub(crate) struct Driver {
     links: Vec<Link>,
     /// Index of the link by pool and node; none for a node that the host observes.
     places: Vec<Vec<Option<usize>>>,
+    checkers: Vec<Checker>,
     inputs: VecDeque<Input>,
     buffer: Box<[u8]>,
     ready: Vec<Ready>,
@@ -105,6 +107,7 @@ impl Driver {
             registry: Arc::clone(registry),
             links,
             places,
+            checkers: Vec::new(),
             inputs: VecDeque::new(),
             buffer: vec![0; BUFFER].into_boxed_slice(),
             ready: Vec::new(),
@@ -112,6 +115,12 @@ impl Driver {
             control: None,
             more: false,
         })
+    }
+
+    /// Takes in the checkpoints; before the first effect.
+    pub(crate) fn add_checkpoints(&mut self, setups: Vec<CheckSetup>) {
+        let indexed = setups.into_iter().enumerate();
+        self.checkers = indexed.map(|(index, setup)| Checker::new(index as u32, setup)).collect();
     }
 
     /// Begins to take operators' commands.
@@ -161,13 +170,32 @@ impl Driver {
     pub(crate) fn probe(&mut self, now: Time, node: NodeRef, probe: u64, fresh: bool) {
         let Some(index) = self.place(node) else { return };
         self.resolve_if_due(now, index);
+        // Names of checkpoints are kept fresh too: once one is looked at it may be too late to ask.
+        for index in 0..self.checkers.len() {
+            if self.checkers.get(index).is_some_and(|checker| checker.place().node == node) {
+                self.resolve_if_due(now, self.links.len() + index);
+            }
+        }
         self.with_link(now, index, |link, context| link.begin(context, probe, fresh));
+    }
+
+    /// Looks at a checkpoint. One that was not configured, which the engine never asks for, is not answered.
+    pub(crate) fn check(&mut self, now: Time, place: CheckRef, check: u64) {
+        if let Some(index) = self.checkers.iter().position(|checker| checker.place() == place) {
+            self.resolve_if_due(now, self.links.len() + index);
+            self.with_checker(now, index, |checker, context| checker.begin(context, check));
+        }
     }
 
     /// Closes what is kept for a node that left its pool.
     pub(crate) fn forget(&mut self, now: Time, node: NodeRef) {
         if let Some(index) = self.place(node) {
             self.with_link(now, index, |link, context| link.shut(context));
+        }
+        for index in 0..self.checkers.len() {
+            if self.checkers.get(index).is_some_and(|checker| checker.place().node == node) {
+                self.with_checker(now, index, |checker, context| checker.shut(context));
+            }
         }
     }
 
@@ -226,6 +254,11 @@ impl Driver {
                 self.with_link(now, index, |link, context| link.timeout(context));
             }
         }
+        for index in 0..self.checkers.len() {
+            if self.checkers.get(index).and_then(Checker::deadline).is_some_and(|at| at <= now) {
+                self.with_checker(now, index, |checker, context| checker.timeout(context));
+            }
+        }
         true
     }
 
@@ -239,7 +272,8 @@ impl Driver {
     pub(crate) fn set_deadline(&mut self, engine: Option<Time>) {
         let at = if self.inputs.is_empty() && !self.more {
             let control = self.control.as_ref().and_then(ControlServer::deadline);
-            self.links.iter().filter_map(Link::deadline).chain(engine).chain(control).min()
+            let checks = self.checkers.iter().filter_map(Checker::deadline);
+            self.links.iter().filter_map(Link::deadline).chain(checks).chain(engine).chain(control).min()
         } else {
             Some(clock::mono())
         };
@@ -253,6 +287,9 @@ impl Driver {
     pub(crate) fn shut(&mut self, now: Time) {
         for index in 0..self.links.len() {
             self.with_link(now, index, |link, context| link.shut(context));
+        }
+        for index in 0..self.checkers.len() {
+            self.with_checker(now, index, |checker, context| checker.shut(context));
         }
         if let Some(mut control) = self.control.take() {
             control.shut(&mut self.poller);
@@ -270,6 +307,11 @@ impl Driver {
     /// The address books as they are now, by node.
     pub(crate) fn books(&mut self) -> Vec<(NodeRef, AddressBook)> {
         self.links.iter_mut().map(|link| (link.node(), link.book().clone())).collect()
+    }
+
+    /// The address books of the checkpoints as they are now.
+    pub(crate) fn check_books(&mut self) -> Vec<(CheckRef, AddressBook)> {
+        self.checkers.iter_mut().map(|checker| (checker.place(), checker.book().clone())).collect()
     }
 
     /// In a child after fork: drops memory and descriptors, and touches neither epoll nor the threads that the child
@@ -301,6 +343,12 @@ impl Driver {
             }
             return;
         }
+        if let Some(index) = Checker::index_of(event.token) {
+            if self.checkers.get(index).is_some_and(|checker| checker.owns(event.token)) {
+                self.with_checker(now, index, |checker, context| checker.ready(context, event));
+            }
+            return;
+        }
         let index = Link::index_of(event.token);
         if self.links.get(index).is_some_and(|link| link.owns(event.token)) {
             self.with_link(now, index, |link, context| link.ready(context, event));
@@ -320,6 +368,24 @@ impl Driver {
         }
     }
 
+    fn with_checker(
+        &mut self,
+        now: Time,
+        index: usize,
+        step: impl FnOnce(&mut Checker, &mut Context<'_>),
+    ) {
+        if let Some(checker) = self.checkers.get_mut(index) {
+            let mut context = Context {
+                poller: &mut self.poller,
+                registry: &self.registry,
+                inputs: &mut self.inputs,
+                buffer: &mut self.buffer,
+                now,
+            };
+            step(checker, &mut context);
+        }
+    }
+
     fn helper(&mut self) -> io::Result<&Helper> {
         match &mut self.helper {
             Some(helper) => Ok(helper),
@@ -327,18 +393,29 @@ impl Driver {
         }
     }
 
+    /// What is known of the addresses of a link, or after all links of a checkpoint.
+    fn book(&mut self, index: usize) -> Option<&mut AddressBook> {
+        match index.checked_sub(self.links.len()) {
+            None => self.links.get_mut(index).map(Link::book),
+            Some(index) => self.checkers.get_mut(index).map(Checker::book),
+        }
+    }
+
     fn resolve_if_due(&mut self, now: Time, index: usize) {
-        let Some(link) = self.links.get_mut(index) else { return };
-        if !link.book().ask(now) {
+        if !self.book(index).is_some_and(|book| book.ask(now)) {
             return;
         }
-        let Some((host, port)) = link.name().map(|(host, port)| (host.to_owned(), port)) else { return };
+        let name = match index.checked_sub(self.links.len()) {
+            None => self.links.get(index).and_then(Link::name),
+            Some(index) => self.checkers.get(index).and_then(Checker::name),
+        };
+        let Some((host, port)) = name.map(|(host, port)| (host.to_owned(), port)) else { return };
         match self.helper() {
             Ok(helper) => helper.resolve(index, host, port),
             Err(error) => {
                 let words = format!("{host} cannot be resolved, no helper thread: {error}");
-                if let Some(link) = self.links.get_mut(index) {
-                    link.book().resolved(now, Err(words));
+                if let Some(book) = self.book(index) {
+                    book.resolved(now, Err(words));
                 }
             }
         }
@@ -348,8 +425,8 @@ impl Driver {
         while let Some(result) = self.helper.as_ref().and_then(Helper::result) {
             match result {
                 JobResult::Resolved { link, answer } => {
-                    if let Some(link) = self.links.get_mut(link) {
-                        link.book().resolved(now, answer);
+                    if let Some(book) = self.book(link) {
+                        book.resolved(now, answer);
                     }
                 }
                 JobResult::Written((sequence, outcome)) => {

@@ -2,7 +2,9 @@
 //!
 //! The driver carries out what the engine asks for; a thread of its own or the host's loop turns it.
 
+pub(crate) mod checkpoint;
 pub(crate) mod clock;
+mod echo;
 #[cfg(feature = "cli")]
 pub mod console;
 pub(crate) mod control;

@@ -180,5 +180,6 @@ fn node_snapshot(node: &NodeConfig, name: String, pool: Option<&StoredPool>) -> 
         weight: node.weight,
         site: node.site.clone(),
         facts: Facts::default(),
+        checkpoints: Vec::new(),
     }
 }

@@ -297,7 +297,6 @@ fn what_has_not_landed_says_so() {
     };
     for (text, key) in [
         ("helper = \"inline\"", "helper"),
-        ("[pool.a]\ncheckpoints = [ { node = \"a\" } ]", "pool.a.checkpoints"),
         ("[pool.a.service.rw]\nrole = \"active\"", "pool.a.service"),
     ] {
         let error = read(text).expect_err(text);

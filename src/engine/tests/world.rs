@@ -220,6 +220,7 @@ impl World {
                     let ends = self.clock + self.time_of(node.node);
                     self.under_way.insert((ends, self.turn), (node, probe, self.clock));
                 }
+                Effect::Check { .. } => panic!("no checkpoint is configured"),
                 Effect::Persist { cache, .. } => {
                     self.asked = Some(cache.clone());
                     self.turn += 1;
