@@ -23,7 +23,11 @@ fn text(bytes: &[u8]) {
         Err(problem) => assert!(!problem.is_empty() && problem.len() < 2000, "{problem}"),
         Ok(checkpoint) => {
             let canonical = checkpoint.to_string();
-            assert_eq!(Checkpoint::parse(CheckpointKind::Edge, &canonical).as_ref(), Ok(&checkpoint), "{canonical}");
+            assert_eq!(
+                Checkpoint::parse(CheckpointKind::Edge, &canonical).as_ref(),
+                Ok(&checkpoint),
+                "{canonical}"
+            );
             // Nothing that the configuration says becomes a line of its own.
             let request = get(&checkpoint.authority(), &checkpoint.path);
             assert_eq!(request.iter().filter(|b| **b == b'\n').count(), 6, "{}", request.escape_ascii());

@@ -3,7 +3,8 @@
 use primacy::config::{Config, ConfigBuilder, LastResort, OnDoubt};
 use primacy::engine::time::Duration;
 use primacy::engine::{
-    CheckRef, Command, Effect, Engine, EventKind, Input, NodeRef, Now, PoolSnapshot, ReportOutcome, Snapshot, Time,
+    CheckRef, Command, Effect, Engine, EventKind, Input, NodeRef, Now, PoolSnapshot, ReportOutcome, Snapshot,
+    Time,
 };
 use primacy::gtid::Gtids;
 use primacy::pool::{PolicyName, PoolStatus, State};
@@ -220,7 +221,8 @@ impl World {
     fn checked(&mut self, node: NodeRef, b: u8, c: u8) {
         let Some(place) = self.looks.keys().copied().find(|place| place.node == node) else { return };
         let Some((check, started)) = self.looks.remove(&place) else { return };
-        let mut observation = Observation::new(Cause::ALL[usize::from(c) % Cause::ALL.len()], "why", self.mono);
+        let mut observation =
+            Observation::new(Cause::ALL[usize::from(c) % Cause::ALL.len()], "why", self.mono);
         observation.started = started;
         if b & 4 != 0 {
             self.give(Input::Checked { place, check: check + 1, observation: observation.clone() });

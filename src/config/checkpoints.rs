@@ -27,7 +27,9 @@ pub(super) struct Set {
 pub(super) fn list(origin: &Origin<'_>, path: &str, value: &Item<'_>) -> Result<Vec<Set>> {
     let list = origin.place(value.span(), path);
     let DeValue::Array(items) = value.get_ref() else {
-        return Err(list.error(format!("expected a list of checkpoints, found {}", describe(value.get_ref()))));
+        return Err(
+            list.error(format!("expected a list of checkpoints, found {}", describe(value.get_ref())))
+        );
     };
     let mut sets: Vec<Set> = Vec::new();
     for (index, item) in items.iter().enumerate() {

@@ -74,7 +74,11 @@ pub(super) fn in_order<'a, 'i>(table: &'a DeTable<'i>) -> Vec<(&'a Name<'i>, &'a
     entries
 }
 
-pub(super) fn table_of<'a, 'i>(origin: &Origin<'_>, path: &str, value: &'a Item<'i>) -> Result<&'a DeTable<'i>> {
+pub(super) fn table_of<'a, 'i>(
+    origin: &Origin<'_>,
+    path: &str,
+    value: &'a Item<'i>,
+) -> Result<&'a DeTable<'i>> {
     match value.get_ref() {
         DeValue::Table(table) => Ok(table),
         other => Err(origin

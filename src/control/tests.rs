@@ -86,7 +86,8 @@ fn seen() -> Seen {
             },
         ],
     };
-    let unseen = NodeSnapshot { count: None, cause: None, checkpoints: vec![], ..node("b:3306", Facts::default()) };
+    let unseen =
+        NodeSnapshot { count: None, cause: None, checkpoints: vec![], ..node("b:3306", Facts::default()) };
     let pool = PoolSnapshot {
         name: "orders".into(),
         kind: PoolKind::Ring,

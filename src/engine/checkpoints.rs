@@ -141,7 +141,7 @@ impl PoolMachine {
             return true;
         }
         super::vantage::blind_if_late(&mut observation, &self.nodes[node].config.probe, now);
-        let Some(checkpoint) = self.nodes[node].config.checkpoints.get(index) else { return true };
+        let Some(checkpoint) = self.nodes[node].config.checkpoints.get(index).cloned() else { return true };
         if proves_path(observation.class()) {
             let who = format!("the {} checkpoint {checkpoint}", checkpoint.kind);
             if vantage.hear(now, observation.started, &who, out) {
@@ -159,7 +159,7 @@ impl PoolMachine {
         };
         let draft = told.then(|| {
             let severity = if is.0 { Severity::Info } else { Severity::Warning };
-            let text = format!("{} checkpoint {}", checkpoint.kind, in_words(checkpoint, &observation));
+            let text = format!("{} checkpoint {}", checkpoint.kind, in_words(&checkpoint, &observation));
             let cause = observation.cause;
             Draft { cause, ..self.draft(EventKind::Checkpoint, severity, Some(node), 0, text) }
         });
@@ -245,9 +245,8 @@ impl PoolMachine {
     /// The checkpoints of a node that were looked at in vain, in words; empty if there are none.
     pub(super) fn silent_checkpoints(&self, node: usize) -> String {
         let checkpoints = self.nodes[node].config.checkpoints.iter().zip(self.checks.of(node));
-        let silent = checkpoints.filter(|(_, check)| {
-            check.last.as_ref().is_some_and(|last| last.class() == Class::Silent)
-        });
+        let silent = checkpoints
+            .filter(|(_, check)| check.last.as_ref().is_some_and(|last| last.class() == Class::Silent));
         silent.map(|(checkpoint, _)| checkpoint.to_string()).collect::<Vec<_>>().join(", ")
     }
 }

@@ -30,7 +30,11 @@ fn overrun(observation: &Observation, probe: &ProbeConfig, now: Now) -> Option<D
 }
 
 /// Makes the end of a look that the prober was too late for a blind one, and says how late; `None` if it was in time.
-pub(super) fn blind_if_late(observation: &mut Observation, probe: &ProbeConfig, now: Now) -> Option<Duration> {
+pub(super) fn blind_if_late(
+    observation: &mut Observation,
+    probe: &ProbeConfig,
+    now: Now,
+) -> Option<Duration> {
     let took = overrun(observation, probe, now)?;
     observation.cause = Cause::Local;
     observation.errno = 0;

@@ -162,9 +162,10 @@ impl Checker {
     pub(super) fn deadline(&self) -> Option<Time> {
         match &self.way {
             Way::Login(link) => link.deadline(),
-            Way::Plain(plain) => {
-                plain.look.as_ref().map(|look| look.next.map_or(look.step_ends, |next| next.min(look.step_ends)))
-            }
+            Way::Plain(plain) => plain
+                .look
+                .as_ref()
+                .map(|look| look.next.map_or(look.step_ends, |next| next.min(look.step_ends))),
         }
     }
 
@@ -395,9 +396,10 @@ impl Plain {
         if look.step_ends <= now {
             let took = now.since(look.started).as_millis();
             let (cause, words) = match &look.io {
-                Io::Reading(socket, _) if socket.sign() == crate::probe::PeerSign::Acknowledged => {
-                    (Cause::NoReply, format!("the host acknowledges, the server did not answer within {took} ms"))
-                }
+                Io::Reading(socket, _) if socket.sign() == crate::probe::PeerSign::Acknowledged => (
+                    Cause::NoReply,
+                    format!("the host acknowledges, the server did not answer within {took} ms"),
+                ),
                 Io::Echo(echo) => {
                     (Cause::NoAck, format!("no reply to {} echo requests within {took} ms", echo.sent()))
                 }

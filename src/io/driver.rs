@@ -368,12 +368,7 @@ impl Driver {
         }
     }
 
-    fn with_checker(
-        &mut self,
-        now: Time,
-        index: usize,
-        step: impl FnOnce(&mut Checker, &mut Context<'_>),
-    ) {
+    fn with_checker(&mut self, now: Time, index: usize, step: impl FnOnce(&mut Checker, &mut Context<'_>)) {
         if let Some(checker) = self.checkers.get_mut(index) {
             let mut context = Context {
                 poller: &mut self.poller,

@@ -134,7 +134,8 @@ fn socket(domain: i32, family: Family, kind: i32) -> Result<std::os::fd::OwnedFd
         Family::V6 => libc::IPPROTO_ICMPV6,
     };
     // SAFETY: no pointer is passed.
-    let made = owned(unsafe { libc::socket(domain, kind | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC, protocol) });
+    let made =
+        owned(unsafe { libc::socket(domain, kind | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC, protocol) });
     made.map_err(|error| match error.raw_os_error() {
         // EPROTONOSUPPORT: kernels without datagram sockets for this ICMP.
         Some(libc::EACCES | libc::EPERM | libc::EPROTONOSUPPORT) => NoEcho::Forbidden,

@@ -4,7 +4,6 @@
 
 pub(crate) mod checkpoint;
 pub(crate) mod clock;
-mod echo;
 #[cfg(feature = "cli")]
 pub mod console;
 pub(crate) mod control;
@@ -12,6 +11,7 @@ pub(crate) mod control_client;
 mod control_listener;
 pub(crate) mod descriptor;
 pub(crate) mod driver;
+mod echo;
 pub(crate) mod entropy;
 pub mod file;
 mod folder;

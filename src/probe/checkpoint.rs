@@ -239,7 +239,9 @@ mod tests {
             assert_eq!(checkpoint.of_connect_error(113).0, Cause::Unreachable);
             assert_eq!(checkpoint.of_connect_error(24).0, Cause::Local);
         }
-        for (status, cause) in [(100, Cause::Ok), (404, Cause::Ok), (499, Cause::Ok), (500, Cause::QueryFailed)] {
+        for (status, cause) in
+            [(100, Cause::Ok), (404, Cause::Ok), (499, Cause::Ok), (500, Cause::QueryFailed)]
+        {
             assert_eq!(Checkpoint::of_status(status).0, cause, "{status}");
         }
         for class in Class::ALL {

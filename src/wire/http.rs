@@ -60,7 +60,8 @@ fn status(line: &[u8]) -> Result<u16, &'static str> {
         return Err(NO_HTTP);
     }
     match code {
-        [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9'] | [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', b' ', ..] => {
+        [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9']
+        | [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', b' ', ..] => {
             Ok([a, b, c].iter().fold(0, |n, digit| n * 10 + u16::from(**digit - b'0')))
         }
         _ => Err("the status line has no status of three digits"),
@@ -80,7 +81,10 @@ mod tests {
     fn a_request() {
         let text = String::from_utf8(get("h:8080", "/x?y")).expect("ASCII");
         assert!(text.starts_with("GET /x?y HTTP/1.1\r\nHost: h:8080\r\n"), "{text}");
-        assert!(text.ends_with("Connection: close\r\n\r\n") && text.contains("User-Agent: primacy/"), "{text}");
+        assert!(
+            text.ends_with("Connection: close\r\n\r\n") && text.contains("User-Agent: primacy/"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -94,8 +98,17 @@ mod tests {
             assert_eq!(read(line.as_bytes()), Some(Ok(status)), "{line}");
         }
         for line in [
-            "HTTP/2 200\r\n", "HTTP/1.1  200 OK\r\n", "HTTP/1.1 20 OK\r\n", "HTTP/1.1 2000 OK\r\n", "HTTP/1.1 099 x\r\n",
-            "HTTP/1.x 200 OK\r\n", "\r\n", "HTTP/1.1 200OK\r\n", "http/1.1 200 OK\r\n", "5.5.5-10.11\0", "SSH-2.0-OpenSSH\r\n",
+            "HTTP/2 200\r\n",
+            "HTTP/1.1  200 OK\r\n",
+            "HTTP/1.1 20 OK\r\n",
+            "HTTP/1.1 2000 OK\r\n",
+            "HTTP/1.1 099 x\r\n",
+            "HTTP/1.x 200 OK\r\n",
+            "\r\n",
+            "HTTP/1.1 200OK\r\n",
+            "http/1.1 200 OK\r\n",
+            "5.5.5-10.11\0",
+            "SSH-2.0-OpenSSH\r\n",
         ] {
             assert!(matches!(read(line.as_bytes()), Some(Err(_))), "{line:?}");
         }

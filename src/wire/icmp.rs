@@ -88,7 +88,11 @@ mod tests {
     fn the_checksum_of_the_rfc() {
         // RFC 1071, section 3: the sum of its example is ddf2.
         assert_eq!(checksum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]), !0xddf2);
-        assert_eq!(checksum(&request(Family::V4, 7, &NONCE)), 0, "a message sums up to nothing with its checksum");
+        assert_eq!(
+            checksum(&request(Family::V4, 7, &NONCE)),
+            0,
+            "a message sums up to nothing with its checksum"
+        );
     }
 
     #[test]

@@ -29,7 +29,11 @@ fn nobody_looks_while_all_is_well() {
         w.set(&[1], Cause::NoAck);
         w.run(ms(10_000));
         assert!(w.looks.is_empty(), "{policy}: {:?}", w.looks);
-        assert!(w.explain().contains("internal checkpoint simple:10.9.0.1: not looked at yet"), "{}", w.explain());
+        assert!(
+            w.explain().contains("internal checkpoint simple:10.9.0.1: not looked at yet"),
+            "{}",
+            w.explain()
+        );
     }
     let mut w = safe(&[RING]);
     for cause in [Cause::Refused, Cause::NoReply, Cause::TooManyConnections, Cause::Dns] {
@@ -51,7 +55,11 @@ fn with_checkpoints_one_node_is_enough_to_be_cut_off() {
         assert!(w.node(0).status < Status::OkCritical, "{cause}: {}", w.explain());
         let told = w.told(EventKind::Isolated);
         assert_eq!((told.len(), told[0].severity, told[0].rule), (1, Severity::Alarm, 213));
-        assert!(told[0].message.contains("nor does any checkpoint: simple:10.9.0.1, simple:gw.example:22, http:h:80"));
+        assert!(
+            told[0]
+                .message
+                .contains("nor does any checkpoint: simple:10.9.0.1, simple:gw.example:22, http:h:80")
+        );
         // Each is told once, and looked at every five seconds.
         assert_eq!(w.told(EventKind::Checkpoint).len(), 3);
         let since = w.clock;
@@ -61,7 +69,11 @@ fn with_checkpoints_one_node_is_enough_to_be_cut_off() {
         // The path is back, the node is not: the first checkpoint ends it, and the whole of `silence` counts from there.
         w.checkpoints.clear();
         w.run_until(ms(6_000), |w| w.told(EventKind::Isolated).len() == 2);
-        assert!(w.told(EventKind::Isolated)[1].message.contains("checkpoint"), "{:?}", w.told(EventKind::Isolated)[1]);
+        assert!(
+            w.told(EventKind::Isolated)[1].message.contains("checkpoint"),
+            "{:?}",
+            w.told(EventKind::Isolated)[1]
+        );
         let took = w.run_until(ms(10_000), |w| w.node(0).status == Status::Fail);
         assert!((ms(2_400)..=ms(4_500)).contains(&took), "{cause}: {took:?}");
         assert!(w.told(EventKind::Switch).is_empty());
@@ -95,7 +107,9 @@ fn what_cannot_be_looked_at_is_no_witness() {
     assert!(took <= ms(4_020), "silence counts as it does without checkpoints: {took:?}");
     let told = w.told(EventKind::Checkpoint);
     assert_eq!(told.len(), 3);
-    assert!(told.iter().all(|e| e.severity == Severity::Warning && e.message.contains("cannot be looked at")));
+    assert!(
+        told.iter().all(|e| e.severity == Severity::Warning && e.message.contains("cannot be looked at"))
+    );
     assert_eq!((told[1].cause, told[1].node.as_str()), (Cause::Dns, "10.0.0.1:3306"));
 }
 
@@ -131,20 +145,28 @@ fn the_original_pools_fail_is_sticky() {
         assert_eq!((w.state(0), w.state(1), w.looks.len()), (State::Standby, State::Standby, 3));
         let told = w.told(EventKind::PoolStatus);
         assert_eq!((told[0].severity, told[0].rule), (Severity::Alarm, 141));
-        assert!(told[0].message.contains("10.0.0.1:3306: the node cannot be reached and all its checkpoints fail"));
+        assert!(
+            told[0]
+                .message
+                .contains("10.0.0.1:3306: the node cannot be reached and all its checkpoints fail")
+        );
         // The stand-in would take over; under a pool's FAIL nobody does, and nobody does when all is well again.
         w.run(ms(10_000));
         assert!(w.told(EventKind::Switch).is_empty() || w.state(1) != State::Active);
+        assert!(
+            w.explain()
+                .contains("external checkpoint http:h:80 fails, though something replies (query_failed)")
+        );
         w.set(&[0], Cause::Ok);
         w.checkpoints.clear();
         w.run(ms(10_000));
         assert_eq!(status(&w), PoolStatus::Fail);
         assert!([0, 1].iter().all(|&n| w.state(n) != State::Active), "{}", w.explain());
         assert!(w.explain().contains("`primacy recover pool:p` changes that"), "{}", w.explain());
-        assert!(w.explain().contains("external checkpoint http:h:80 fails, though something replies (query_failed)"));
         w.command(Command::RecoverPool(0)).expect("allowed");
+        w.command(Command::RecoverNode(node(0))).expect("allowed");
         w.run(ms(2_000));
-        assert_eq!((status(&w), w.state(1)), (PoolStatus::Ok, State::Active), "{}", w.explain());
+        assert_eq!((status(&w), w.state(0)), (PoolStatus::Ok, State::Active), "{}", w.explain());
     }
 }
 
@@ -185,7 +207,9 @@ fn one_checkpoint_that_answers_or_cannot_be_looked_at_keeps_the_pool() {
 /// `mysql` asks whether a server answers; a refused login is an answer, a closed port is none.
 #[test]
 fn a_mysql_checkpoint_is_content_with_any_word_of_the_server() {
-    for (cause, fails) in [(Cause::AuthDenied, false), (Cause::Ok, false), (Cause::Refused, true), (Cause::NoReply, true)] {
+    for (cause, fails) in
+        [(Cause::AuthDenied, false), (Cause::Ok, false), (Cause::Refused, true), (Cause::NoReply, true)]
+    {
         let mut w = mpp("[ { node = \"10.0.0.1\", internal = \"mysql:10.0.0.9\" } ]");
         w.checkpoints = vec![cause];
         w.set(&[0], Cause::NoAck);
@@ -208,7 +232,11 @@ fn a_cycle_closes_with_the_last_look() {
     for check in [0, u64::MAX] {
         let observation = Observation::new(Cause::Ok, "", w.clock);
         w.give(Input::Checked { place, check, observation: observation.clone() });
-        w.give(Input::Checked { place: CheckRef { index: 9, ..place }, check, observation: observation.clone() });
+        w.give(Input::Checked {
+            place: CheckRef { index: 9, ..place },
+            check,
+            observation: observation.clone(),
+        });
         let elsewhere = CheckRef { node: NodeRef { pool: 3, node: 0 }, index: 0 };
         w.give(Input::Checked { place: elsewhere, check, observation });
     }
@@ -253,7 +281,10 @@ fn the_budget_counts_the_looks_that_a_cycle_waits_for() {
     assert!(without.contains("levels 4 x interval 300ms + timeout 250ms + 20ms"), "{without}");
     assert!(!without.contains("checkpoints"), "{without}");
     let with = of(SET, "mpp").to_string();
-    assert!(with.contains("interval 300ms + levels 4 x (timeout 250ms + checkpoints 500ms) + 20ms"), "{with}");
+    assert!(
+        with.contains("interval 300ms + levels 4 x (timeout 250ms + checkpoints 500ms) + 20ms"),
+        "{with}"
+    );
     assert!(with.contains("interval 300ms + levels 4 x (checkpoints 500ms) + 20ms"), "{with}");
     assert!(with.contains("looked at for a node that cannot be reached: 3, within 500ms"), "{with}");
     // Under `safe` silence takes longer than any look.

@@ -204,7 +204,10 @@ impl World {
                     self.under_way.insert((self.clock + takes, self.turn), (node, probe, self.clock));
                 }
                 Effect::Check { place, check } => {
-                    assert!(self.looking.values().all(|l| l.0 != place), "two looks at one checkpoint at a time");
+                    assert!(
+                        self.looking.values().all(|l| l.0 != place),
+                        "two looks at one checkpoint at a time"
+                    );
                     self.looks.push((place, self.clock));
                     self.turn += 1;
                     let takes = match self.checkpoint(place) {

@@ -18,7 +18,8 @@ fn texts(config: &Config, node: usize) -> Vec<String> {
 fn a_set_is_its_nodes() {
     for policy in ["safe", "mpp"] {
         let config = pool(&format!("policy = \"{policy}\"\n{SET}")).expect("good");
-        let expected = ["internal simple:10.0.1.1", "edge simple:10.0.0.1", "external http:status.example:80"];
+        let expected =
+            ["internal simple:10.0.1.1", "edge simple:10.0.0.1", "external http:status.example:80"];
         assert_eq!((texts(&config, 0), texts(&config, 1).len()), (expected.map(String::from).to_vec(), 0));
         assert_eq!(read(&config.dump()).as_ref(), Ok(&config), "{}", config.dump());
     }
@@ -45,8 +46,14 @@ fn a_set_is_its_nodes() {
 fn a_set_that_would_be_ignored_is_an_error() {
     let node = "node = \"10.0.1.11\"";
     for (keys, message) in [
-        ("checkpoints = 3".to_string(), "p.toml:3:15: key pool.a.checkpoints: expected a list of checkpoints, found the number 3"),
-        ("checkpoints = [ 3 ]".into(), "p.toml:3:17: key pool.a.checkpoints[0]: expected a table, found the number 3"),
+        (
+            "checkpoints = 3".to_string(),
+            "p.toml:3:15: key pool.a.checkpoints: expected a list of checkpoints, found the number 3",
+        ),
+        (
+            "checkpoints = [ 3 ]".into(),
+            "p.toml:3:17: key pool.a.checkpoints[0]: expected a table, found the number 3",
+        ),
         (
             "checkpoints = [ { edge = \"simple:h\" } ]".into(),
             "p.toml:3:17: key pool.a.checkpoints[0]: the set names no node: write node = \"HOST:PORT\"",

@@ -295,10 +295,9 @@ fn what_has_not_landed_says_so() {
     let later = |key: &str| {
         format!("key {key}: this key has not landed in version {}: leave it out", env!("CARGO_PKG_VERSION"))
     };
-    for (text, key) in [
-        ("helper = \"inline\"", "helper"),
-        ("[pool.a.service.rw]\nrole = \"active\"", "pool.a.service"),
-    ] {
+    for (text, key) in
+        [("helper = \"inline\"", "helper"), ("[pool.a.service.rw]\nrole = \"active\"", "pool.a.service")]
+    {
         let error = read(text).expect_err(text);
         let (place, rest) = error.message().split_once(": ").expect("a place");
         assert!(place.starts_with("p.toml:"), "{error}");
