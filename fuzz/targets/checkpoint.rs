@@ -7,7 +7,7 @@ use primacy::wire::icmp::{Family, Nonce, is_reply, request};
 
 /// The first byte chooses, the rest is the text, the answer or the message.
 pub fn run(data: &[u8]) {
-    let mut input = Input::new(data);
+    let mut input = Input(data);
     let choice = input.byte();
     let rest = input.take(usize::MAX);
     match choice % 3 {

@@ -1,10 +1,10 @@
 //! Every document reads back; nothing that comes in from outside panics.
 
 use super::*;
-use crate::engine::{NodeSnapshot, PoolSnapshot, Snapshot};
+use crate::engine::{CheckpointSnapshot, NodeSnapshot, PoolSnapshot, Snapshot};
 use crate::error::{Error, ErrorCode};
 use crate::pool::{NodeType, PolicyName, PoolKind, PoolStatus, State, Status};
-use crate::probe::{Cause, Channel, Facts, Flavour, ServerVersion, ThreadState};
+use crate::probe::{Cause, Channel, CheckpointKind, Facts, Flavour, ServerVersion, ThreadState};
 use core::time::Duration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
