@@ -202,6 +202,7 @@ impl Checker {
             registry: context.registry,
             inputs: &mut said,
             buffer: &mut *context.buffer,
+            columns: &mut *context.columns,
             now: context.now,
         };
         let mut end = run(&mut self.way, &self.checkpoint, &mut inner);

@@ -14,8 +14,9 @@ use super::tls::TlsSetup;
 use super::wake::Wake;
 use super::writer::Writer;
 use crate::control::Answer;
-use crate::engine::{CheckRef, Input, NodeRef, Time};
+use crate::engine::{CheckRef, Deadlines, Input, NodeRef, Time};
 use crate::probe::{AddressBook, SessionConfig};
+use crate::wire::SharedColumns;
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::RawFd;
@@ -28,6 +29,9 @@ mod tests;
 
 /// One buffer serves all sockets: what a read brought is handed in before the next.
 const BUFFER: usize = 16 * 1024;
+
+/// Connections made at a time. Thousands at once would all be late together; one after the other each is in time.
+const LOGINS: usize = 1024;
 
 /// Who waits for the descriptors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,12 +74,19 @@ pub(crate) struct Driver {
     links: Vec<Link>,
     /// Index of the link by pool and node; none for a node that the host observes.
     places: Vec<Vec<Option<usize>>>,
+    /// In the order of their places.
     checkers: Vec<Checker>,
     inputs: VecDeque<Input>,
     buffer: Box<[u8]>,
+    columns: SharedColumns,
+    /// Probes that make a connection, and those that have to wait until one of them has ended.
+    logins: usize,
+    queue: VecDeque<(usize, u64, bool)>,
     ready: Vec<Ready>,
     helper: Option<Helper>,
     control: Option<ControlServer>,
+    /// When each link wants to be looked at, and after all links each checker.
+    timers: Deadlines,
     /// The last batch of events was full: timers wait until the rest was read.
     more: bool,
 }
@@ -110,15 +121,20 @@ impl Driver {
             checkers: Vec::new(),
             inputs: VecDeque::new(),
             buffer: vec![0; BUFFER].into_boxed_slice(),
+            columns: SharedColumns::default(),
+            logins: 0,
+            queue: VecDeque::new(),
             ready: Vec::new(),
             helper: None,
             control: None,
+            timers: Deadlines::default(),
             more: false,
         })
     }
 
     /// Takes in the checkpoints; before the first effect.
-    pub(crate) fn add_checkpoints(&mut self, setups: Vec<CheckSetup>) {
+    pub(crate) fn add_checkpoints(&mut self, mut setups: Vec<CheckSetup>) {
+        setups.sort_by_key(|setup| setup.place);
         let indexed = setups.into_iter().enumerate();
         self.checkers = indexed.map(|(index, setup)| Checker::new(index as u32, setup)).collect();
     }
@@ -169,33 +185,55 @@ impl Driver {
     /// Starts a probe. A node without a link, which the engine never asks for, is not answered.
     pub(crate) fn probe(&mut self, now: Time, node: NodeRef, probe: u64, fresh: bool) {
         let Some(index) = self.place(node) else { return };
+        if self.logins >= LOGINS && self.links.get(index).is_some_and(|link| link.needs_login(fresh)) {
+            self.queue.push_back((index, probe, fresh));
+        } else {
+            self.begin(now, index, probe, fresh);
+        }
+    }
+
+    fn begin(&mut self, now: Time, index: usize, probe: u64, fresh: bool) {
         self.resolve_if_due(now, index);
         // Names of checkpoints are kept fresh too: once one is looked at it may be too late to ask.
-        for index in 0..self.checkers.len() {
-            if self.checkers.get(index).is_some_and(|checker| checker.place().node == node) {
-                self.resolve_if_due(now, self.links.len() + index);
-            }
+        for checker in
+            self.links.get(index).map(Link::node).map(|node| self.checkers_of(node)).unwrap_or_default()
+        {
+            self.resolve_if_due(now, self.links.len() + checker);
         }
         self.with_link(now, index, |link, context| link.begin(context, probe, fresh));
     }
 
     /// Looks at a checkpoint. One that was not configured, which the engine never asks for, is not answered.
     pub(crate) fn check(&mut self, now: Time, place: CheckRef, check: u64) {
-        if let Some(index) = self.checkers.iter().position(|checker| checker.place() == place) {
+        if let Ok(index) = self.checkers.binary_search_by_key(&place, Checker::place) {
             self.resolve_if_due(now, self.links.len() + index);
             self.with_checker(now, index, |checker, context| checker.begin(context, check));
+        }
+    }
+
+    /// The indices of a node's checkers.
+    fn checkers_of(&self, node: NodeRef) -> core::ops::Range<usize> {
+        let first = self.checkers.partition_point(|checker| checker.place().node < node);
+        first..self.checkers.partition_point(|checker| checker.place().node <= node)
+    }
+
+    /// Begins probes that had to wait.
+    fn admit(&mut self, now: Time) {
+        while self.logins < LOGINS {
+            let Some((index, probe, fresh)) = self.queue.pop_front() else { return };
+            self.begin(now, index, probe, fresh);
         }
     }
 
     /// Closes what is kept for a node that left its pool.
     pub(crate) fn forget(&mut self, now: Time, node: NodeRef) {
         if let Some(index) = self.place(node) {
+            self.queue.retain(|waiting| waiting.0 != index);
             self.with_link(now, index, |link, context| link.shut(context));
+            self.admit(now);
         }
-        for index in 0..self.checkers.len() {
-            if self.checkers.get(index).is_some_and(|checker| checker.place().node == node) {
-                self.with_checker(now, index, |checker, context| checker.shut(context));
-            }
+        for index in self.checkers_of(node) {
+            self.with_checker(now, index, |checker, context| checker.shut(context));
         }
     }
 
@@ -225,6 +263,7 @@ impl Driver {
             self.handle(now, event);
         }
         self.take_results(now);
+        self.admit(now);
     }
 
     /// Looks what is ready, without waiting.
@@ -237,6 +276,7 @@ impl Driver {
         self.ready = events;
         self.more = outcome?;
         self.take_results(now);
+        self.admit(now);
         Ok(())
     }
 
@@ -249,16 +289,18 @@ impl Driver {
         if let Some(control) = &mut self.control {
             control.judge_deadlines(&mut self.poller, now);
         }
-        for index in 0..self.links.len() {
-            if self.links.get(index).and_then(Link::deadline).is_some_and(|at| at <= now) {
-                self.with_link(now, index, |link, context| link.timeout(context));
+        // Once each: a deadline that is set anew for now or earlier must not keep the loop.
+        let mut due = Vec::new();
+        while let Some(index) = self.timers.take_due(now) {
+            due.push(index);
+        }
+        for index in due {
+            match index.checked_sub(self.links.len()) {
+                None => self.with_link(now, index, |link, context| link.timeout(context)),
+                Some(index) => self.with_checker(now, index, |checker, context| checker.timeout(context)),
             }
         }
-        for index in 0..self.checkers.len() {
-            if self.checkers.get(index).and_then(Checker::deadline).is_some_and(|at| at <= now) {
-                self.with_checker(now, index, |checker, context| checker.timeout(context));
-            }
-        }
+        self.admit(now);
         true
     }
 
@@ -272,8 +314,7 @@ impl Driver {
     pub(crate) fn set_deadline(&mut self, engine: Option<Time>) {
         let at = if self.inputs.is_empty() && !self.more {
             let control = self.control.as_ref().and_then(ControlServer::deadline);
-            let checks = self.checkers.iter().filter_map(Checker::deadline);
-            self.links.iter().filter_map(Link::deadline).chain(checks).chain(engine).chain(control).min()
+            self.timers.first().into_iter().chain(engine).chain(control).min()
         } else {
             Some(clock::mono())
         };
@@ -285,6 +326,7 @@ impl Driver {
 
     /// Ends all sessions and closes all sockets. The helper ends after the job at hand.
     pub(crate) fn shut(&mut self, now: Time) {
+        self.queue.clear();
         for index in 0..self.links.len() {
             self.with_link(now, index, |link, context| link.shut(context));
         }
@@ -362,9 +404,13 @@ impl Driver {
                 registry: &self.registry,
                 inputs: &mut self.inputs,
                 buffer: &mut self.buffer,
+                columns: &mut self.columns,
                 now,
             };
+            let before = link.is_logging_in();
             step(link, &mut context);
+            self.logins = self.logins - usize::from(before) + usize::from(link.is_logging_in());
+            self.timers.set(index, link.deadline());
         }
     }
 
@@ -375,9 +421,11 @@ impl Driver {
                 registry: &self.registry,
                 inputs: &mut self.inputs,
                 buffer: &mut self.buffer,
+                columns: &mut self.columns,
                 now,
             };
             step(checker, &mut context);
+            self.timers.set(self.links.len() + index, checker.deadline());
         }
     }
 
