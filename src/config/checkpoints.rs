@@ -147,8 +147,8 @@ fn check_safe(set: &Set, node: &NodeConfig) -> Result<()> {
     Ok(())
 }
 
-/// The key's value as [`list`] reads it; `string` quotes a text.
-pub(super) fn print(nodes: &[NodeConfig], string: impl Fn(&str) -> String) -> String {
+/// The key's value as [`list`] reads it, if there is any; `string` quotes a text.
+pub(super) fn print(nodes: &[NodeConfig], string: impl Fn(&str) -> String) -> Option<String> {
     let set = |node: &NodeConfig| {
         let mut entries = vec![format!("node = {}", string(&node.address.to_string()))];
         for kind in CheckpointKind::ALL {
@@ -163,8 +163,5 @@ pub(super) fn print(nodes: &[NodeConfig], string: impl Fn(&str) -> String) -> St
         format!("{{ {} }}", entries.join(", "))
     };
     let sets: Vec<String> = nodes.iter().filter(|node| !node.checkpoints.is_empty()).map(set).collect();
-    match sets.is_empty() {
-        true => "[]".into(),
-        false => format!("[\n  {},\n]", sets.join(",\n  ")),
-    }
+    (!sets.is_empty()).then(|| format!("[\n  {},\n]", sets.join(",\n  ")))
 }

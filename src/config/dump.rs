@@ -116,7 +116,9 @@ fn dump_pool(out: &mut String, pool: &PoolConfig) {
         out.push_str(&format!("  {{ {} }},\n", node_entries(node, &own).join(", ")));
     }
     out.push_str("]\n");
-    lines(out, &[("checkpoints", checkpoints::print(&pool.nodes, string))]);
+    if let Some(sets) = checkpoints::print(&pool.nodes, string) {
+        lines(out, &[("checkpoints", sets)]);
+    }
     out.push_str(&format!("\n[{header}.probe]\n"));
     lines(out, &[("mode", string(mode))]);
     lines(out, &shared);

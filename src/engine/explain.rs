@@ -115,7 +115,10 @@ fn write_safe(
     now: Now,
 ) -> core::fmt::Result {
     if pool.cut_off {
-        writeln!(text, "  the prober itself may be cut off: a reply from any node of any pool changes that")?;
+        writeln!(
+            text,
+            "  the prober itself may be cut off: a reply from any node or checkpoint of any pool changes that"
+        )?;
     }
     if let Some(a) = model.active() {
         let taken = model.members[a].ladder.steps(settings.rise);

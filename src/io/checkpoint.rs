@@ -10,6 +10,7 @@ use super::link::{Context, Link, more_telling};
 use super::poller::Ready;
 use super::socket::{Progress, Received, Socket, Target};
 use crate::engine::{CheckRef, Input, Time};
+use crate::probe::checkpoint::proves_path;
 use crate::probe::{AddressBook, Cause, CheckMethod, Checkpoint, Class, Observation};
 use crate::wire::http::{self, StatusReader};
 use std::collections::VecDeque;
@@ -295,7 +296,13 @@ impl Plain {
             return self.end(context, cause, 0, words);
         }
         let look = self.look.as_mut()?;
-        look.errno = more_telling(look.errno, errno);
+        // Of several addresses, one that replied says most here: it proves the path.
+        if !proves_path(checkpoint.of_connect_error(look.errno).0.class()) {
+            look.errno = match proves_path(cause.class()) {
+                true => errno,
+                false => more_telling(look.errno, errno),
+            };
+        }
         self.setup.book.advance();
         None
     }
@@ -396,7 +403,9 @@ impl Plain {
         let look = self.look.as_mut()?;
         if look.step_ends <= now {
             let took = now.since(look.started).as_millis();
+            let earlier = checkpoint.of_connect_error(look.errno);
             let (cause, words) = match &look.io {
+                Io::Echo(_) | Io::Connecting(_) | Io::None if proves_path(earlier.0.class()) => earlier,
                 Io::Reading(socket, _) if socket.sign() == crate::probe::PeerSign::Acknowledged => (
                     Cause::NoReply,
                     format!("the host acknowledges, the server did not answer within {took} ms"),

@@ -72,7 +72,7 @@ fn a_set_that_would_be_ignored_is_an_error() {
         ),
         (
             format!("checkpoints = [ {{ {node}, edge = \"simple:h\" }}, {{ {node}, edge = \"simple:i\" }} ]"),
-            "p.toml:3:67: key pool.a.checkpoints[1].node: node 10.0.1.11:3306 has a set of checkpoints already",
+            "p.toml:3:69: key pool.a.checkpoints[1].node: node 10.0.1.11:3306 has a set of checkpoints already",
         ),
         (
             format!("checkpoints = [ {{ {node}, edg = \"simple:h\" }} ]"),
