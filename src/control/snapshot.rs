@@ -158,6 +158,7 @@ fn read_pool(value: &Value) -> Result<PoolSnapshot> {
         epoch: pool.number("epoch")?,
         active,
         paused: pool.flag("paused")?,
+        frozen: None,
         nodes,
     })
 }
@@ -181,6 +182,7 @@ fn read_node(value: &Value) -> Result<NodeSnapshot> {
         site: node.text("site")?.into(),
         facts: read_facts(node.get("facts")?)?,
         checkpoints: node.list("checkpoints")?.iter().map(read_checkpoint).collect::<Result<_>>()?,
+        override_: None,
     })
 }
 

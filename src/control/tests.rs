@@ -85,6 +85,7 @@ fn seen() -> Seen {
                 observed_ms: 0,
             },
         ],
+        override_: None,
     };
     let unseen =
         NodeSnapshot { count: None, cause: None, checkpoints: vec![], ..node("b:3306", Facts::default()) };
@@ -96,6 +97,7 @@ fn seen() -> Seen {
         epoch: u64::MAX,
         active: Some(1),
         paused: true,
+        frozen: None,
         nodes: vec![node("a:3306", facts), unseen],
     };
     Seen { snapshot: Snapshot { wall_ms: 9, pools: vec![pool] }, fingerprint: u64::MAX - 1, pid: 42 }

@@ -146,7 +146,9 @@ impl PoolMachine {
         if since >= started || vantage.remotes + usize::from(witness != Witness::None) < 2 {
             return false;
         }
-        if witness == Witness::Pending {
+        // A node without checkpoints of its own waits for its pool's before anything is told.
+        let waits = witness == Witness::None && !vantage.cut_off && self.is_checking();
+        if witness == Witness::Pending || waits {
             // Its end says which it is; until then nothing is counted and nothing is told.
             return true;
         }
