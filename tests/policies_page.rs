@@ -25,6 +25,11 @@ The default. An observation passes three tables: what it counts on the ladder of
 becomes, and who is ACTIVE. Times (`silence`, `doubt_deadline`, `last_resort`) are measured by the engine and reach the
 tables as plain facts.
 
+Rule 213 asks whether anybody answers at all: since the node fell silent, has any node of any pool that is not on this
+machine, or any checkpoint, brought a reply of any kind? It takes two such places to say so: two nodes, or one node and
+its checkpoints. Checkpoints are looked at while a node is silent and nothing has proven the path yet, and never count
+against a node; one that could not be looked at says nothing.
+
 ";
 
 const ORDERS: &str = "### Operators outrank rules
@@ -68,6 +73,10 @@ const MPP: &str = "## Policy `mpp`
 The original's decisions, exactly. One cycle judges the PRIMARY first, then the SECONDARYs in configuration order, each
 decision in force at once. `n` is the count before the cycle, `M` is `levels`, `H` is `hostile_takeover`, `P` the
 PRIMARY and `S` a SECONDARY.
+
+The checkpoints of a node that cannot be reached are looked at within the same cycle, which ends with the last of them.
+If all of them fail, the pool's status is FAIL (141) in this cycle and until the pool is recovered. A checkpoint that
+could not be looked at has not failed.
 
 ";
 

@@ -1,6 +1,7 @@
 //! One pool in motion: observations and commands pass the policy, and what it decides becomes events,
 //! epochs and stored state.
 
+use super::checkpoints::Checks;
 use super::commands::Done;
 use super::event::{EventKind, Severity};
 use super::hand_over::{GateView, HandOverGate};
@@ -63,6 +64,8 @@ pub struct PoolMachine {
     pub cut_off: bool,
     /// The rules by which the alarm about a last node has been given.
     pub alarmed: Vec<u16>,
+    /// What is known of its checkpoints.
+    pub checks: Checks,
     /// The gate of a planned hand-over.
     pub gate: HandOverGate,
     /// What operators ordered.
@@ -121,6 +124,7 @@ impl PoolMachine {
             bucket: Bucket::default(),
             cut_off: false,
             alarmed: Vec::new(),
+            checks: Checks::new(config.nodes.iter().map(|n| n.checkpoints.len())),
             gate: HandOverGate::default(),
             orders,
             findings: vec![None; nodes.len()],
@@ -181,6 +185,9 @@ impl PoolMachine {
                         Some(mpp::Finding::ConnectFailed)
                     }
                 };
+                if self.cycle_open && self.findings[node] == Some(mpp::Finding::ConnectFailed) {
+                    self.look_at_checkpoints(now, node, out);
+                }
             }
             Judge::Safe { .. } => {
                 self.listen(node, started);
@@ -200,14 +207,32 @@ impl PoolMachine {
         }
     }
 
+    /// Closes the library's own cycle once every node and every checkpoint that was asked for has been looked at.
+    pub fn close_if_complete(&mut self, now: Now, out: &mut Outbox) {
+        let present = |i: &usize| !self.judge.is_removed(*i);
+        let probing =
+            (0..self.nodes.len()).filter(present).any(|i| self.nodes[i].schedule.in_flight.is_some());
+        if self.cycle_open && !probing && !self.is_checking() {
+            self.close_cycle(now, None, out);
+        }
+    }
+
     /// Closes a cycle of policy `mpp`; nodes without a finding stay as they are.
     pub fn close_cycle(&mut self, now: Now, pool_status: Option<PoolStatus>, out: &mut Outbox) {
         self.cycle_open = false;
         let before = self.before();
         let findings = std::mem::take(&mut self.findings);
         self.findings = vec![None; self.nodes.len()];
+        if !matches!(self.judge, Judge::Mpp { .. }) {
+            return;
+        }
+        let cut_off = self.cut_off_node(&findings);
+        // What the host's checkpoints found holds for this cycle alone; a FAIL of the library's own stays.
         let standing = self.standing_status();
-        let status = pool_status.unwrap_or(standing);
+        let status = match pool_status {
+            Some(status) => status,
+            None => self.status_of_cycle(standing, cut_off),
+        };
         let would = self.cycle_without_orders(&findings, status);
         let Judge::Mpp { members, settings } = &mut self.judge else { return };
         let verdicts = mpp::cycle(members, &findings, *settings, status);
@@ -535,9 +560,9 @@ impl PoolMachine {
         if self.status != before.status {
             out.dirty = true;
             let severity = if self.status == PoolStatus::Fail { Severity::Alarm } else { Severity::Info };
-            let text = format!("the pool's status is {}", self.status);
+            let (rule, text) = self.status_in_words();
             let severity = self.urgency(self.judge.active(), severity);
-            out.emit(now, self.draft(EventKind::PoolStatus, severity, None, 0, text));
+            out.emit(now, self.draft(EventKind::PoolStatus, severity, None, rule, text));
         }
         if active != before.active {
             self.tell_switch(now, before.active, active, out);

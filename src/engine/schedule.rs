@@ -20,7 +20,7 @@ struct Due {
 }
 
 impl PoolMachine {
-    fn probes(&self) -> bool {
+    pub(super) fn probes(&self) -> bool {
         self.running != Running::No && self.config.probe_mode == ProbeMode::Builtin
     }
 
