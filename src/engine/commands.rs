@@ -58,8 +58,9 @@ fn refused(pool: &str, rule: u16, reason: &str) -> Error {
 impl PoolMachine {
     pub(super) fn obey(&mut self, command: &Command) -> Result<Done> {
         let name = self.config.name.clone();
-        let answer = match &mut self.judge {
-            Judge::Safe { model, settings, .. } => match command {
+        let answer = match (self.obey_following(command), &mut self.judge) {
+            (Some(answer), _) => answer,
+            (None, Judge::Safe { model, settings, .. }) => match command {
                 Command::RecoverNode(r) => {
                     command::recover(model, settings, r.node).map(|rule| (rule, Some(r.node)))
                 }
@@ -69,7 +70,7 @@ impl PoolMachine {
                 }
                 Command::RemoveNode(r) => command::remove(model, r.node).map(|rule| (rule, Some(r.node))),
             },
-            Judge::Mpp { members, .. } => match command {
+            (None, Judge::Mpp { members, .. }) => match command {
                 Command::RecoverNode(r) => Ok((mpp::recover(&mut members[r.node]), Some(r.node))),
                 Command::RecoverPool(_) => Ok((mpp::RECOVER_POOL, None)),
                 Command::ActivatePrimary(_) => mpp::activate_primary(members),

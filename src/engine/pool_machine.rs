@@ -3,6 +3,7 @@
 
 use super::commands::Done;
 use super::event::{EventKind, Severity};
+use super::follow::Following;
 use super::hand_over::{GateView, HandOverGate};
 use super::input::Command;
 use super::outbox::{Draft, Outbox};
@@ -62,6 +63,8 @@ pub struct PoolMachine {
     pub cut_off: bool,
     /// The rules by which the alarm about a last node has been given.
     pub alarmed: Vec<u16>,
+    /// What the nodes say about who takes writes, where the pool follows.
+    pub following: Option<Following>,
     /// The gate of a planned hand-over.
     pub gate: HandOverGate,
     /// `mpp`: findings of the cycle under way, and when it began.
@@ -77,9 +80,9 @@ pub struct PoolMachine {
 pub const EPOCH_RESERVE: u64 = 16;
 
 /// State, status and role of all nodes before a change, to tell afterwards what changed.
-struct Before {
-    nodes: Vec<(State, Status, Option<u32>)>,
-    active: Option<usize>,
+pub(super) struct Before {
+    pub nodes: Vec<(State, Status, Option<u32>)>,
+    pub active: Option<usize>,
     status: PoolStatus,
 }
 
@@ -108,6 +111,7 @@ impl PoolMachine {
             bucket: Bucket::default(),
             cut_off: false,
             alarmed: Vec::new(),
+            following: Following::new(config.kind, nodes.len()),
             gate: HandOverGate::default(),
             findings: vec![None; nodes.len()],
             cycle_started: None,
@@ -153,6 +157,7 @@ impl PoolMachine {
         if let Some(note) = note {
             observation.message = note;
         }
+        let class = self.forgive_left_over(node, class, &mut observation);
         let (seen, started) = (observation.class(), observation.started);
         self.nodes[node].remember(observation, now.wall_ms);
         let isolated = self.is_isolated(now, node, seen, started, vantage, out);
@@ -170,6 +175,7 @@ impl PoolMachine {
             }
             Judge::Safe { .. } => {
                 self.listen(node, started);
+                self.hear(node, class, started);
                 let around = Surroundings { isolated, ..self.surroundings() };
                 let mut evidence = around.evidence(node, class, now.mono);
                 if !evidence.is_idle() {
@@ -229,6 +235,9 @@ impl PoolMachine {
     }
 
     fn decide(&mut self, now: Now, occasion: safe::Occasion, before: &Before, out: &mut Outbox) {
+        if self.following.is_some() {
+            return self.decide_by_following(now, occasion, before, out);
+        }
         let dues = safe::Dues {
             hand_back: self.gate.is_due(now.mono)
                 && self.held_down_until().is_none_or(|until| until <= now.mono),
@@ -250,33 +259,39 @@ impl PoolMachine {
             rule == safe::table::BARRED || held
         });
         self.barred_since = if barred { self.barred_since.or(Some(now.mono)) } else { None };
-        let active = self.judge.active();
         for &(rule, action) in &verdict.roles {
             self.carry_out(now, rule, action, before, out);
         }
         if !handing_over {
             self.gate.close();
         }
+        self.tell_doubt(now, in_doubt, verdict.charge, before, out);
+    }
+
+    /// A doubt about the ACTIVE node begins or ends: by the row of `CHARGE` given.
+    pub(super) fn tell_doubt(
+        &mut self,
+        now: Now,
+        in_doubt: bool,
+        charge: u16,
+        before: &Before,
+        out: &mut Outbox,
+    ) {
+        let active = self.judge.active();
         match (self.doubt_since, in_doubt) {
             (None, true) => {
                 self.doubt_since = Some(now.mono);
                 self.forget_hearing();
                 let text =
                     "first bad observation of the ACTIVE node: it and the stand-ins are looked at closely";
-                out.emit(
-                    now,
-                    self.draft(EventKind::Doubt, Severity::Warning, active, verdict.charge, text.into()),
-                );
+                out.emit(now, self.draft(EventKind::Doubt, Severity::Warning, active, charge, text.into()));
             }
             (Some(_), false) => {
                 self.doubt_since = None;
                 self.forget_hearing();
                 if before.active == active {
                     let text = "the ACTIVE node answers again".to_string();
-                    out.emit(
-                        now,
-                        self.draft(EventKind::Relief, Severity::Info, active, verdict.charge, text),
-                    );
+                    out.emit(now, self.draft(EventKind::Relief, Severity::Info, active, charge, text));
                 }
             }
             _ => {}
@@ -439,11 +454,11 @@ impl PoolMachine {
         others.filter_map(|i| model.bar(i).map(|bar| (self.nodes[i].name.as_str(), bar))).collect()
     }
 
-    fn active_failed(&self) -> bool {
+    pub(super) fn active_failed(&self) -> bool {
         self.judge.active().is_some_and(|a| self.judge.status(a) == Status::Fail)
     }
 
-    fn blame(&mut self, node: Option<usize>, rule: u16) {
+    pub(super) fn blame(&mut self, node: Option<usize>, rule: u16) {
         if let Some(node) = node {
             self.nodes[node].rule = rule;
         }

@@ -10,7 +10,7 @@ use crate::io::lock::CacheLock;
 use crate::io::tls::TlsConfig;
 use crate::io::writer::Writer;
 use crate::io::{clock, entropy, helper};
-use crate::pool::Host;
+use crate::pool::{Host, PoolKind};
 use crate::probe::{AddressBook, SessionConfig};
 use crate::wire::{Encryption, RsaPolicy, Secret, Transport};
 use std::collections::BTreeMap;
@@ -106,6 +106,7 @@ fn setup(files: &mut Files, node: NodeRef, pool: &PoolConfig, config: &NodeConfi
         transport,
         encryption,
         rsa,
+        group: pool.kind == PoolKind::Group,
         max_packet: SessionConfig::MAX_PACKET,
     };
     Ok(NodeSetup {

@@ -1,6 +1,7 @@
 //! The rule tables.
 
 pub mod budget;
+pub mod follow;
 pub mod mpp;
 pub mod safe;
 pub mod serving;
@@ -21,9 +22,12 @@ pub fn rule_sentence(number: u16) -> Option<&'static str> {
     let charge = || safe::table::CHARGE.iter().find(|r| r.number == number).map(|r| r.sentence);
     let state = || safe::table::STATE.iter().find(|r| r.number == number).map(|r| r.sentence);
     let role = || safe::table::ROLE.iter().find(|r| r.number == number).map(|r| r.sentence);
+    let follow = || follow::FOLLOW.iter().find(|r| r.number == number).map(|r| r.sentence);
     mpp.or_else(|| in_steps(&mpp::STEPS))
         .or_else(charge)
         .or_else(state)
         .or_else(role)
         .or_else(|| in_steps(&safe::table::COMMANDS))
+        .or_else(follow)
+        .or_else(|| in_steps(&follow::table::COMMANDS))
 }

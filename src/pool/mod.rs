@@ -5,6 +5,7 @@ pub mod evidence;
 pub mod judge;
 pub mod node;
 pub mod state;
+pub mod word;
 
 pub use address::{Address, DEFAULT_PORT, Host};
 pub use judge::Judge;

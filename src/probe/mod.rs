@@ -3,6 +3,7 @@
 pub mod addresses;
 pub mod cause;
 pub mod exchange;
+pub mod membership;
 pub mod observation;
 mod replica_status;
 pub mod session;
@@ -14,5 +15,6 @@ mod verdict;
 pub use addresses::AddressBook;
 pub use cause::{Cause, Class};
 pub use exchange::{Action, PeerSign, ProbeRequest, SessionConfig};
+pub use membership::{Group, GroupKind, GroupMember};
 pub use observation::{Channel, Facts, Flavour, Observation, ServerVersion, ThreadState};
 pub use session::Session;

@@ -314,8 +314,12 @@ fn what_has_not_landed_says_so() {
             "p.toml:1:13: key on_locked: \"follow\" has not landed in version V: one of error, wait is allowed",
         ),
         (
-            "[pool.a]\nkind = \"group\"",
-            "p.toml:2:8: key pool.a.kind: \"group\" has not landed in version V: only \"ring\" is allowed",
+            "[pool.a]\nkind = \"router\"",
+            "p.toml:2:8: key pool.a.kind: \"router\" has not landed in version V: one of ring, replicated, group is allowed",
+        ),
+        (
+            "[pool.a]\nkind = \"replicated\"\npromotion = \"automatic\"",
+            "p.toml:3:13: key pool.a.promotion: \"automatic\" has not landed in version V: only \"none\" is allowed",
         ),
     ] {
         let error = read(text).expect_err(text);

@@ -36,6 +36,7 @@ struct Rig {
 
 fn config(user: &str, password: Option<&str>, transport: Transport) -> SessionConfig {
     SessionConfig {
+        group: false,
         user: user.into(),
         password: password.map(Secret::new),
         transport,
