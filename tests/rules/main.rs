@@ -2,6 +2,8 @@
 //! network or the prober itself?
 
 mod doubt;
+mod follow_group;
+mod follow_replicated;
 mod isolation;
 mod last_resort;
 mod late;

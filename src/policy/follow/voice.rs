@@ -203,7 +203,7 @@ impl Voices {
             Some(Bar::NotStandby(m.state))
         } else if !seen.is_good_standby() {
             Some(Bar::NotGood)
-        } else if !seen.fresh {
+        } else if !seen.fresh || (self.asking && !self.nodes[node].asked) {
             Some(Bar::NotFresh)
         } else {
             None
@@ -278,7 +278,7 @@ pub enum Bar {
     NotStandby(State),
     /// Its last observation was not good.
     NotGood,
-    /// It was not seen since the ACTIVE node's first bad observation.
+    /// It was not seen since the ACTIVE node's first bad observation, or since that lost its standing.
     NotFresh,
 }
 
@@ -296,7 +296,7 @@ impl Bar {
             Bar::WaitsForRecover => "it failed as ACTIVE and waits for `recover`".into(),
             Bar::NotStandby(state) => format!("it is {state}, and has not been good for long enough"),
             Bar::NotGood => "its last observation was not good".into(),
-            Bar::NotFresh => "it has not been seen since the ACTIVE node's first bad observation".into(),
+            Bar::NotFresh => "it has not been asked since the ACTIVE node came into doubt".into(),
         }
     }
 }
