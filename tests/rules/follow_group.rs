@@ -228,7 +228,7 @@ fn a_minority_alone_has_no_active_node() {
     w.run(ms(10_000));
     assert_eq!((w.active(), w.node(0).rule != 0), (None, true));
     let switches = w.told(EventKind::Switch);
-    assert_eq!((switches.len(), switches[0].rule, switches[0].severity), (1, 306, Severity::Alarm));
+    assert_eq!((switches.len(), switches[0].rule, switches[0].severity), (1, 307, Severity::Alarm));
     assert_eq!(w.state(0), State::FailedOnline, "{}", w.explain());
     // All are back in the old view: at once, though the node has not been good for long.
     w.all_say(&[0, 1, 2], &ALL);
@@ -276,7 +276,7 @@ fn a_named_node_that_does_not_answer_is_not_followed() {
     moved.members = [Some(("ONLINE", false)), Some(("ONLINE", true)), Some(("ONLINE", false))];
     w.all_say(&[0, 2], &moved);
     w.run_until(ms(5_000), |w| w.active().is_none());
-    assert_eq!(w.told(EventKind::Switch)[0].rule, 306);
+    assert_eq!(w.told(EventKind::Switch)[0].rule, 307);
     w.all_say(&[1], &moved);
     w.run_until(ms(8_000), |w| w.active() == Some(1));
 }
@@ -441,6 +441,8 @@ fn a_host_says_who_may_write() {
     assert_eq!(w.active(), Some(1));
     observe(&mut w, 1, true);
     observe(&mut w, 2, false);
+    assert_eq!(w.active(), Some(1), "the first one has not been heard since");
+    observe(&mut w, 0, true);
     assert_eq!(w.active(), Some(2));
     assert_eq!(w.told(EventKind::Switch).len(), 2);
 }

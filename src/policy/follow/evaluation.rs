@@ -58,7 +58,9 @@ pub fn view(model: &Model, voices: &Voices, settings: &Settings) -> FollowView {
     let active_failed = active.is_some_and(|a| model.status(a, settings) == Status::Fail);
     let candidate = voices.candidate(model);
     let rank = |node| voices.rank(node);
-    let preferred = model.preference().find(|&i| !model.members[i].removed);
+    let preferred = model.preference().find(|&i| Some(i) != active && !model.members[i].removed);
+    let all_asked = voices.all_asked(model);
+    let heard = if voices.asking { all_asked } else { voices.is_settled(model, settings.fall) };
     FollowView {
         grouped: voices.grouped,
         has_active: active.is_some(),
@@ -67,10 +69,10 @@ pub fn view(model: &Model, voices: &Voices, settings: &Settings) -> FollowView {
         candidate: candidate.is_some(),
         better: active.zip(candidate).is_some_and(|(a, c)| rank(a).is_some() && rank(c) > rank(a)),
         contested: !voices.contestants(model, active_failed).is_empty(),
-        settled: voices.is_settled(model, settings.fall)
+        settled: heard
             || (voices.grouped
                 && candidate.is_some_and(|c| voices.is_only_choice(c) || candidate == preferred)),
-        all_asked: voices.all_asked(model),
+        all_asked,
         barred_by_recover: (0..model.members.len())
             .any(|i| voices.bar(model, i) == Some(Bar::WaitsForRecover)),
     }

@@ -62,17 +62,18 @@ table! {
         Action::KeepContested, "nodes take writes that do not belong together: nobody chooses between them, and the ACTIVE node keeps the role";
     302, "no ACTIVE, and nodes take writes that do not belong together", |v| v.contested,
         Action::KeepContested, "nodes take writes that do not belong together: nobody chooses between them, and nobody gets the role";
-    303, "ACTIVE takes no writes by its own or a newer word, another does", |v| v.denied && v.candidate,
+    303, "ACTIVE takes no writes by its own or a newer word, another does, nobody better to wait for",
+        |v| v.denied && v.candidate && v.settled,
         Action::Follow, "another node takes the writes now: the role follows";
     304, "ACTIVE at FAIL, another takes writes", |v| v.active_failed && v.candidate,
         Action::Follow, "the ACTIVE node has failed, and another one takes writes: the role follows";
     305, "ACTIVE is a donor or read-only, another takes writes and is not", |v| v.better && v.candidate,
         Action::Follow, "the ACTIVE node is a donor or read-only, and another one takes writes without that: the role follows";
-    306, "group, ACTIVE takes no writes by its own or a newer word, nobody else does, all were asked",
-        |v| v.grouped && v.denied && v.all_asked,
+    306, "ACTIVE takes no writes by its own or a newer word, others have not been asked since",
+        |v| v.denied && !v.all_asked,
+        Action::Keep, "the ACTIVE node takes no writes: the others are asked who does before the role moves";
+    307, "group, ACTIVE takes no writes by its own or a newer word, and nobody else does", |v| v.grouped && v.denied,
         Action::Drop, "the group does not let the ACTIVE node take writes, and no other one that answers: nobody is ACTIVE until the group decides";
-    307, "group, ACTIVE takes no writes by its own or a newer word", |v| v.grouped && v.denied,
-        Action::Keep, "the group does not let the ACTIVE node take writes: the others are asked who does before the role moves";
     308, "ACTIVE at FAIL, one that takes writes waits for `recover`", |v| v.active_failed && v.barred_by_recover,
         Action::KeepLast, "the ACTIVE node has failed, and the only one that takes writes waits for `recover`: recover it to let the role follow";
     309, "group, ACTIVE at FAIL", |v| v.grouped && v.active_failed,
