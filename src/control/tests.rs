@@ -4,7 +4,9 @@ use super::*;
 use crate::engine::{NodeSnapshot, PoolSnapshot, Snapshot};
 use crate::error::{Error, ErrorCode};
 use crate::pool::{NodeType, PolicyName, PoolKind, PoolStatus, State, Status};
-use crate::probe::{Cause, Channel, Facts, Flavour, ServerVersion, ThreadState};
+use crate::probe::{
+    Cause, Channel, Facts, Flavour, Group, GroupKind, GroupMember, ServerVersion, ThreadState,
+};
 use core::time::Duration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -38,6 +40,21 @@ fn seen() -> Seen {
         applied_all: Some(false),
         received: None,
     };
+    let group = Group {
+        kind: GroupKind::Galera,
+        id: "5f".into(),
+        view: u64::MAX,
+        state: "Synced".into(),
+        majority: true,
+        size: 3,
+        ready: false,
+        members: vec![GroupMember {
+            id: "6a".into(),
+            address: "[::1]:3306".into(),
+            state: "ONLINE".into(),
+            primary: true,
+        }],
+    };
     let facts = Facts {
         flavour: Some(Flavour::MariaDb),
         version: Some(ServerVersion(10, 11, 6)),
@@ -47,6 +64,7 @@ fn seen() -> Seen {
         super_read_only: Some(false),
         gtids: None,
         channels: Some(vec![channel]),
+        group: Some(group),
         threads_connected: Some(7),
         max_connections: Some(151),
         round_trip: Some(Duration::from_micros(420)),

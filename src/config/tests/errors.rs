@@ -374,7 +374,7 @@ fn keys_by_set() {
         (
             "pool.a.",
             "x",
-            "key pool.a.: unknown key; known here are kind, policy, nodes, max_lag, fall, rise, max_takeover_lag, fail_on, failback, handback_deadline, auto_recover, hold_down, last_resort, on_doubt, doubt_deadline, levels, hostile_takeover, probe",
+            "key pool.a.: unknown key; known here are kind, promotion, policy, nodes, max_lag, fall, rise, max_takeover_lag, fail_on, failback, handback_deadline, auto_recover, hold_down, last_resort, on_doubt, doubt_deadline, levels, hostile_takeover, probe",
         ),
         ("pool..fall", "3", "key pool..fall: the pool's name is empty"),
         ("pool.a.polcy", "mpp", "key pool.a.polcy: unknown key; did you mean policy?"),

@@ -67,7 +67,10 @@ pub fn view(model: &Model, voices: &Voices, settings: &Settings) -> FollowView {
         active_failed,
         denied: active.is_some_and(|a| voices.is_denied(model, a)),
         candidate: candidate.is_some(),
-        better: active.zip(candidate).is_some_and(|(a, c)| rank(a).is_some() && rank(c) > rank(a)),
+        // Both have to be among those that may write: else one of the two words is out of date.
+        better: active
+            .zip(candidate)
+            .is_some_and(|(a, c)| voices.names(c, a) && rank(a).is_some() && rank(c) > rank(a)),
         contested: !voices.contestants(model, active_failed).is_empty(),
         settled: heard
             || (voices.grouped

@@ -168,6 +168,11 @@ impl Voices {
         }
     }
 
+    /// Whether the last word of one node names another.
+    pub fn names(&self, by: usize, node: usize) -> bool {
+        matches!(&self.nodes[by].word, Some(Word::Member { names, .. }) if names.contains(node))
+    }
+
     /// Whether it has the newest view of its group, as far as anybody who speaks knows.
     fn is_up_to_date(&self, model: &Model, node: usize) -> bool {
         let Some(Word::Member { group, view, .. }) = &self.nodes[node].word else { return false };

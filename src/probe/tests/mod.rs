@@ -3,6 +3,7 @@
 
 mod broken;
 mod contract;
+mod groups;
 mod recorded;
 mod tls;
 mod waiting;
