@@ -11,7 +11,7 @@ use crate::policy::safe::Occasion;
 use crate::policy::safe::table::IN_FORCE;
 use crate::policy::{Refusal, rule_sentence};
 use crate::pool::word;
-use crate::pool::{Judge, PoolKind};
+use crate::pool::{Judge, MaintenanceRole, PoolKind};
 use crate::probe::{Cause, Class, Observation};
 use core::fmt::Write;
 
@@ -201,6 +201,18 @@ impl PoolMachine {
         }
     }
 
+    /// Why a command cannot move the role here; `None` if it does not try.
+    pub(super) fn cannot_move(&self, command: &Command) -> Option<Refusal> {
+        match command {
+            Command::Maintenance { node, role: MaintenanceRole::Move, .. }
+                if self.following.is_some() && self.judge.active() == Some(node.node) =>
+            {
+                Some(command::leave())
+            }
+            _ => None,
+        }
+    }
+
     /// What would change who is ACTIVE, for `explain`.
     pub(super) fn explain_following(&self, text: &mut String) -> core::fmt::Result {
         let Some(active) = self.judge.active() else {
@@ -264,6 +276,7 @@ impl PoolMachine {
         let grouped = self.config.kind == PoolKind::Group;
         match bar {
             Bar::NotSeen | Bar::Mute | Bar::NotFresh => "its next good observation changes that".into(),
+            Bar::Pinned(_) => format!("`primacy unset {name}` changes that"),
             Bar::Removed => "a start with an empty cache changes that".into(),
             Bar::Outside => "its return to the majority of its group changes that".into(),
             Bar::NoWrites if grouped => "the group lets it write once it has applied what came before, or SET GLOBAL read_only = 0 does".into(),

@@ -24,10 +24,12 @@ pub fn rule_sentence(number: u16) -> Option<&'static str> {
     let role = || safe::table::ROLE.iter().find(|r| r.number == number).map(|r| r.sentence);
     let follow = || follow::FOLLOW.iter().find(|r| r.number == number).map(|r| r.sentence);
     mpp.or_else(|| in_steps(&mpp::STEPS))
+        .or_else(|| in_steps(&mpp::orders::ORDERS))
         .or_else(charge)
         .or_else(state)
         .or_else(role)
         .or_else(|| in_steps(&safe::table::COMMANDS))
+        .or_else(|| in_steps(&safe::table::NOTICES))
         .or_else(follow)
         .or_else(|| in_steps(&follow::table::COMMANDS))
 }

@@ -53,7 +53,7 @@ impl Packer {
 
     fn unpack(&self, pool: &Pool, packed: u64) -> World {
         let count = pool.types.len();
-        let mut model = Model { members: Vec::with_capacity(count), hand_over: None };
+        let mut model = Model::new(Vec::with_capacity(count));
         let mut nodes = Vec::with_capacity(count);
         for i in 0..count {
             let number = packed >> (16 * (count - 1 - i)) & 0xffff;

@@ -72,10 +72,7 @@ pub const SETTINGS: Settings = Settings { fall: 1, rise: 1, failback: Failback::
 impl Pool {
     pub fn start(&self) -> World {
         let members = self.types.iter().map(|&t| Member::new(t)).collect();
-        World {
-            model: Model { members, hand_over: None },
-            voices: Voices::new(self.types.len(), self.grouped),
-        }
+        World { model: Model::new(members), voices: Voices::new(self.types.len(), self.grouped) }
     }
 
     pub fn moves(&self) -> Vec<Move> {

@@ -14,6 +14,11 @@ pub fn activate_primary() -> Refusal {
     }
 }
 
+/// `maintenance --move` of the ACTIVE node has none either.
+pub fn leave() -> Refusal {
+    Refusal { rule: table::MOVE_REFUSED, reason: "the node is ACTIVE".into() }
+}
+
 /// Takes a node out of the pool. The ACTIVE one only while another takes writes.
 pub fn remove(model: &mut Model, voices: &Voices, node: usize) -> Result<u16, Refusal> {
     use crate::policy::safe::table::{REMOVE, REMOVE_REFUSED};

@@ -3,7 +3,7 @@
 use super::table::{Action, FollowView};
 use super::voice::{Bar, Voices};
 use crate::policy::safe::table::{Rule, Tables};
-use crate::policy::safe::{Evidence, Ladder, Model, Settings, evaluation};
+use crate::policy::safe::{Evidence, Ladder, Model, Pin, Settings, evaluation};
 use crate::pool::{State, Status};
 
 /// What an evaluation decided.
@@ -62,6 +62,7 @@ pub fn view(model: &Model, voices: &Voices, settings: &Settings) -> FollowView {
     let all_asked = voices.all_asked(model);
     let heard = if voices.asking { all_asked } else { voices.is_settled(model, settings.fall) };
     FollowView {
+        ordered: model.frozen || active.is_some_and(|a| model.members[a].pin == Pin::Fixed),
         grouped: voices.grouped,
         has_active: active.is_some(),
         active_failed,
@@ -87,7 +88,7 @@ fn apply(model: &mut Model, voices: &Voices, settings: &Settings, action: Action
         Action::Elect | Action::Follow => {
             if let Some(heir) = voices.candidate(model) {
                 step_down(model, voices, settings);
-                evaluation::crown(&mut model.members[heir]);
+                evaluation::crown(model, heir);
             }
         }
         Action::Drop => step_down(model, voices, settings),

@@ -5,6 +5,8 @@ use crate::policy::safe::table::Rule;
 /// What the conditions of [`FOLLOW`] look at, after the observed node's state is settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FollowView {
+    /// An operator froze the pool, or fixed the ACTIVE node.
+    pub ordered: bool,
     /// The members form a group and decide themselves; else whoever sets `read_only` does.
     pub grouped: bool,
     /// The pool has an ACTIVE node.
@@ -58,6 +60,10 @@ macro_rules! table {
 table! {
     /// Who is ACTIVE.
     FOLLOW {
+    316, "frozen, or an operator fixed the ACTIVE node; ACTIVE at FAIL", |v| v.ordered && v.active_failed,
+        Action::KeepLast, "the ACTIVE node has failed, but an operator keeps the role where it is";
+    317, "frozen, or an operator fixed the ACTIVE node", |v| v.ordered,
+        Action::Keep, "an operator keeps the role where it is";
     301, "ACTIVE, and nodes take writes that do not belong together", |v| v.has_active && v.contested,
         Action::KeepContested, "nodes take writes that do not belong together: nobody chooses between them, and the ACTIVE node keeps the role";
     302, "no ACTIVE, and nodes take writes that do not belong together", |v| v.contested,
@@ -98,11 +104,18 @@ pub const ACTIVATE_PRIMARY_REFUSED: u16 = 321;
 /// Number of the refusal of `remove` for the ACTIVE node.
 pub const REMOVE_REFUSED: u16 = 322;
 
+/// Number of the refusal of a maintenance that is to move the role.
+pub const MOVE_REFUSED: u16 = 323;
+
 /// Operators' rows that following adds to those of `safe`, with their sentences.
-pub const COMMANDS: [(u16, &str); 2] = [
+pub const COMMANDS: [(u16, &str); 3] = [
     (
         ACTIVATE_PRIMARY_REFUSED,
         "this pool follows: who takes writes is decided by the group, or by whoever sets read_only",
+    ),
+    (
+        MOVE_REFUSED,
+        "a pool that follows cannot move the role for a maintenance: move the writes to another node first, or let the role stay",
     ),
     (REMOVE_REFUSED, "the ACTIVE node can be removed only while another one takes writes"),
 ];

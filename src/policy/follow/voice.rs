@@ -5,7 +5,7 @@
 //! named node that nobody can reach is of no use. In a pool without a group every node that takes writes is a group of
 //! its own, so two of them contradict each other.
 
-use crate::policy::safe::Model;
+use crate::policy::safe::{Model, Pin};
 use crate::pool::State;
 
 /// Whom a member names as taking writes.
@@ -191,6 +191,8 @@ impl Voices {
         let (Some(seen), Some(word)) = (m.seen, &self.nodes[node].word) else { return Some(Bar::NotSeen) };
         if m.removed {
             Some(Bar::Removed)
+        } else if m.pin == Pin::Fixed && m.state != State::Active {
+            Some(Bar::Pinned(m.state))
         } else if !self.nodes[node].speaks {
             Some(Bar::Mute)
         } else if *word == Word::Outside {
@@ -248,14 +250,16 @@ impl Voices {
     pub fn all_asked(&self, model: &Model) -> bool {
         let others = model.members.iter().enumerate().filter(|(_, m)| m.state != State::Active);
         others
-            .filter(|(_, m)| !m.removed && !m.state.is_failed())
+            .filter(|(_, m)| !m.removed && m.pin == Pin::Free && !m.state.is_failed())
             .all(|(i, _)| self.nodes.get(i).is_none_or(|voice| voice.asked))
     }
 
     /// Whether every node was met in this life and, if it has not been good yet, had `fall` chances.
     pub fn is_settled(&self, model: &Model, fall: u32) -> bool {
         model.members.iter().zip(&self.nodes).all(|(m, voice)| {
-            m.removed || (voice.met && (m.state != State::Unknown || u32::from(m.tries) >= fall.min(255)))
+            m.removed
+                || m.pin == Pin::Fixed
+                || (voice.met && (m.state != State::Unknown || u32::from(m.tries) >= fall.min(255)))
         })
     }
 }
@@ -267,6 +271,8 @@ pub enum Bar {
     NotSeen,
     /// An operator removed it.
     Removed,
+    /// An override or a maintenance fixes its state.
+    Pinned(State),
     /// Its last observation brought no word.
     Mute,
     /// It is in no group, not in order, or without the majority.
@@ -293,6 +299,7 @@ impl Bar {
         match self {
             Bar::NotSeen => "it has not said yet whether it takes writes".into(),
             Bar::Removed => "an operator removed it".into(),
+            Bar::Pinned(state) => format!("an operator fixed it as {state}"),
             Bar::Mute => "it does not answer, or does not tell whether it takes writes".into(),
             Bar::Outside => "it is not in order in the majority of a group".into(),
             Bar::NoWrites => "it takes no writes (read-only, or a replica)".into(),
