@@ -21,7 +21,8 @@ thread_local! {
 
 type Fact = (&'static str, fn(&mut FollowView, bool));
 
-const FACTS: [Fact; 10] = [
+const FACTS: [Fact; 11] = [
+    ("ordered", |v, on| v.ordered = on),
     ("grouped", |v, on| v.grouped = on),
     ("has_active", |v, on| v.has_active = on),
     ("active_failed", |v, on| v.active_failed = on),
@@ -36,6 +37,7 @@ const FACTS: [Fact; 10] = [
 
 fn view(bits: usize) -> FollowView {
     let mut view = FollowView {
+        ordered: false,
         grouped: false,
         has_active: false,
         active_failed: false,

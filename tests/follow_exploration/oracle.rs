@@ -3,7 +3,7 @@
 
 use super::world::{World, active};
 use primacy::policy::follow::{Action, Names, Rank, Word};
-use primacy::policy::safe::Settings;
+use primacy::policy::safe::{Pin, Settings};
 use primacy::pool::{NodeType, State, Status};
 use primacy::probe::Class;
 
@@ -78,7 +78,8 @@ fn fit(w: &World, node: usize) -> bool {
     });
     let seen = m.seen.is_some_and(|e| e.class == Class::Ok && e.fresh);
     let asked = !w.voices.asking || w.voices.nodes[node].asked;
-    claims(w, node) && ready && newest && seen && asked
+    let free = m.pin == Pin::Free || m.state == State::Active;
+    claims(w, node) && ready && newest && seen && asked && free
 }
 
 /// The best: Full before Donor, then the PRIMARY, then the order of configuration.
@@ -100,11 +101,12 @@ pub fn decides(w: &World, s: &Settings) -> (u16, Action) {
     let others = |of: &dyn Fn(usize) -> bool| {
         (0..w.voices.nodes.len()).filter(|&i| Some(i) != a && !w.model.members[i].removed).all(of)
     };
-    let all_asked = others(&|i| w.model.members[i].state.is_failed() || w.voices.nodes[i].asked);
+    let out = |i: usize| w.model.members[i].state.is_failed() || w.model.members[i].pin != Pin::Free;
+    let all_asked = others(&|i| out(i) || w.voices.nodes[i].asked);
     let all_met = (0..w.voices.nodes.len()).all(|i| {
         let m = &w.model.members[i];
         let tried = m.state != State::Unknown || u32::from(m.tries) >= s.fall;
-        m.removed || (w.voices.nodes[i].met && tried)
+        m.removed || m.pin == Pin::Fixed || (w.voices.nodes[i].met && tried)
     });
     let preferred = {
         let left: Vec<usize> =
@@ -119,6 +121,12 @@ pub fn decides(w: &World, s: &Settings) -> (u16, Action) {
     let heard = if w.voices.asking { all_asked } else { all_met };
     let waits_for_recover =
         (0..w.voices.nodes.len()).any(|i| w.model.members[i].held && barred_by_recover(w, i));
+    // "Operators outrank the rules."
+    let ordered = w.model.frozen || a.is_some_and(|a| w.model.members[a].pin == Pin::Fixed);
+    let at_fail = a.is_some_and(|a| w.model.status(a, s) == Status::Fail);
+    if ordered {
+        return if at_fail { (316, Action::KeepLast) } else { (317, Action::Keep) };
+    }
     if contest(w, s) {
         return if a.is_some() { (301, Action::KeepContested) } else { (302, Action::KeepContested) };
     }
@@ -155,7 +163,8 @@ pub fn decides(w: &World, s: &Settings) -> (u16, Action) {
 }
 
 fn barred_by_recover(w: &World, node: usize) -> bool {
-    let newest_and_claims = claims(w, node) && !w.model.members[node].removed;
+    let m = &w.model.members[node];
+    let newest_and_claims = claims(w, node) && !m.removed && m.pin == Pin::Free;
     newest_and_claims
         && member(w, node).is_some_and(|(group, view, _, _)| {
             (0..w.voices.nodes.len()).all(|i| {

@@ -3,6 +3,7 @@
 use super::oracle::{claims, contest, denied, may_get_it};
 use super::world::{Move, Pool, Row, Transition, World, active, step};
 use primacy::policy::follow::{Action, Rank, Said, Word};
+use primacy::policy::safe::Pin;
 use primacy::pool::{State, Status};
 use primacy::probe::Class;
 
@@ -43,6 +44,8 @@ pub fn check(t: &Transition<'_>) -> Result<(), Broken> {
     let (old, new) = (active(&t.between.model), active(after));
     let about = &t.between;
     if new != old {
+        let ordered = about.model.frozen || old.is_some_and(|o| about.model.members[o].pin == Pin::Fixed);
+        hold("operators outrank the rules", !ordered, || "the role moved".into())?;
         if let Some(n) = new {
             hold("only whom the group names", may_get_it(about, n), || format!("node {n} got the role"))?;
             hold("nobody chooses between two", !contest(about, s), || format!("node {n} got the role"))?;
@@ -91,7 +94,7 @@ fn full(w: &World, node: usize) -> bool {
 fn everybody_asked(w: &World, but: usize) -> bool {
     (0..w.voices.nodes.len()).filter(|&i| i != but).all(|i| {
         let m = &w.model.members[i];
-        m.removed || m.state.is_failed() || w.voices.nodes[i].asked
+        m.removed || m.pin == Pin::Fixed || m.state.is_failed() || w.voices.nodes[i].asked
     })
 }
 
@@ -100,6 +103,13 @@ fn alarms(t: &Transition<'_>) -> Result<(), Broken> {
     let s = &t.pool.settings;
     let Some((rule, action)) = t.verdict.role else { return Ok(()) };
     let alarm = matches!(action, Action::KeepContested | Action::KeepReadOnly | Action::KeepLast);
+    let ordered =
+        |w: &World| w.model.frozen || active(&w.model).is_some_and(|a| w.model.members[a].pin == Pin::Fixed);
+    if ordered(&t.between) {
+        let failed = active(&t.after.model).is_some_and(|a| t.after.model.status(a, s) == Status::Fail);
+        let told = if failed { Action::KeepLast } else { Action::Keep };
+        return hold("an order is told", action == told, || format!("rule {rule}"));
+    }
     let contested = contest(&t.between, s);
     hold("a contest is told", contested == (action == Action::KeepContested), || format!("rule {rule}"))?;
     let Some(a) = active(&t.after.model) else { return Ok(()) };
@@ -128,7 +138,8 @@ pub fn ends_well(pool: &Pool, rows: &[Row], from: &World, good: usize, rest: &[u
         _ => false,
     });
     let Some(best) = best else { return Ok(()) };
-    if w.model.members[good].removed {
+    let ordered = w.model.frozen || w.model.members.iter().any(|m| m.pin == Pin::Fixed);
+    if ordered || w.model.members[good].removed {
         return Ok(());
     }
     // A stand-in heals within `rise` of its own observations; the others need at most `fall` each.
@@ -155,7 +166,8 @@ fn newest(pool: &Pool, view: u64) -> bool {
 
 /// In a group nobody is ACTIVE for long whose own word says no, with nobody else to ask.
 pub fn nobody_stays_outside(pool: &Pool, rows: &[Row], from: &World) -> Result<(), Broken> {
-    if !pool.grouped {
+    let ordered = from.model.frozen || from.model.members.iter().any(|m| m.pin == Pin::Fixed);
+    if !pool.grouped || ordered {
         return Ok(());
     }
     let mut w = from.clone();

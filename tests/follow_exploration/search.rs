@@ -34,7 +34,7 @@ struct Packer {
 
 impl Packer {
     fn pack(&mut self, world: World) -> u64 {
-        let mut packed = u64::from(world.voices.asking);
+        let mut packed = u64::from(world.voices.asking) | u64::from(world.model.frozen) << 1;
         for part in world.model.members.into_iter().zip(world.voices.nodes) {
             let number = match self.numbers.get(&part) {
                 Some(number) => *number,
@@ -61,7 +61,8 @@ impl Packer {
             model.members.push(member);
             nodes.push(voice);
         }
-        let asking = packed >> (16 * count) == 1;
+        let asking = packed >> (16 * count) & 1 == 1;
+        model.frozen = packed >> (16 * count) & 2 == 2;
         World { model, voices: Voices { nodes, grouped: pool.grouped, asking } }
     }
 }

@@ -5,9 +5,10 @@ use primacy::policy::Refusal;
 use primacy::policy::follow::{
     Action, FollowView, Names, Rank, Said, Verdict, Voices, Word, command, evaluate,
 };
+use primacy::policy::safe::orders;
 use primacy::policy::safe::table::{IN_FORCE, Rule};
 use primacy::policy::safe::{self, Evidence, Member, Model, Settings};
-use primacy::pool::{NodeType, State};
+use primacy::pool::{MaintenanceRole, NodeType, State};
 use primacy::probe::Class;
 
 pub type Row = Rule<FollowView, Action>;
@@ -65,6 +66,8 @@ pub struct Pool {
     pub letters: Vec<Vec<Letter>>,
     /// Operators recover and remove nodes.
     pub commands: bool,
+    /// Operators freeze the pool, and fix nodes where they are.
+    pub orders: bool,
 }
 
 pub const SETTINGS: Settings = Settings { fall: 1, rise: 1, failback: Failback::AfterRecover };
@@ -77,6 +80,9 @@ impl Pool {
 
     pub fn moves(&self) -> Vec<Move> {
         let mut moves = vec![Move::Look];
+        if self.orders {
+            moves.extend([Move::Freeze, Move::Unfreeze]);
+        }
         for (node, letters) in self.letters.iter().enumerate() {
             for letter in 0..letters.len() {
                 moves.push(Move::Observe { node, letter, late: false });
@@ -84,8 +90,10 @@ impl Pool {
                 moves.push(Move::Observe { node, letter, late: true });
             }
             if self.commands {
-                moves.push(Move::Recover(node));
-                moves.push(Move::Remove(node));
+                moves.extend([Move::Recover(node), Move::Remove(node)]);
+            }
+            if self.orders {
+                moves.extend([Move::Fix(node), Move::End(node)]);
             }
         }
         moves
@@ -95,10 +103,19 @@ impl Pool {
 /// One thing that happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Move {
-    Observe { node: usize, letter: usize, late: bool },
+    Observe {
+        node: usize,
+        letter: usize,
+        late: bool,
+    },
     Look,
     Recover(usize),
     Remove(usize),
+    Freeze,
+    Unfreeze,
+    /// Maintenance; the role stays.
+    Fix(usize),
+    End(usize),
 }
 
 /// A state of the pool.
@@ -138,6 +155,10 @@ pub fn step<'a>(pool: &'a Pool, rows: &[Row], before: &'a World, action: Move) -
         Move::Look => None,
         Move::Recover(node) => Some(safe::command::recover(&mut world.model, settings, node)),
         Move::Remove(node) => Some(command::remove(&mut world.model, &world.voices, node)),
+        Move::Freeze => Some(Ok(orders::freeze(&mut world.model))),
+        Move::Unfreeze => Some(orders::unfreeze(&mut world.model, settings)),
+        Move::Fix(node) => Some(orders::maintain(&mut world.model, settings, node, MaintenanceRole::Stay)),
+        Move::End(node) => Some(orders::end(&mut world.model, settings, node)),
     };
     let mut between = world.clone();
     if let Some((node, evidence)) = observed {
@@ -179,12 +200,13 @@ pub fn words(world: &World, settings: &Settings) -> String {
     let mut text = String::new();
     for (i, (m, v)) in world.model.members.iter().zip(&world.voices.nodes).enumerate() {
         text.push_str(&format!(
-            "  {i} {} {} {}{}{} tries {} seen {:?}{} {}{}{} said {:?}\n",
+            "  {i} {} {} {}{}{}{} tries {} seen {:?}{} {}{}{} said {:?}\n",
             m.node_type,
             m.state,
             world.model.status(i, settings),
             if m.held { " held" } else { "" },
             if m.removed { " removed" } else { "" },
+            if m.pin == primacy::policy::safe::Pin::Fixed { " fixed" } else { "" },
             m.tries,
             m.seen.map(|e| e.class),
             if m.seen.is_some_and(|e| !e.fresh) { " stale" } else { "" },
@@ -194,7 +216,7 @@ pub fn words(world: &World, settings: &Settings) -> String {
             v.word
         ));
     }
-    text.push_str(&format!("  asking {}\n", world.voices.asking));
+    text.push_str(&format!("  asking {}, frozen {}\n", world.voices.asking, world.model.frozen));
     text
 }
 
