@@ -21,7 +21,8 @@ thread_local! {
 
 type Fact = (&'static str, fn(&mut FollowView, bool));
 
-const FACTS: [Fact; 11] = [
+const FACTS: [Fact; 12] = [
+    ("vouched", |v, on| v.vouched = on),
     ("ordered", |v, on| v.ordered = on),
     ("grouped", |v, on| v.grouped = on),
     ("has_active", |v, on| v.has_active = on),
@@ -38,6 +39,7 @@ const FACTS: [Fact; 11] = [
 fn view(bits: usize) -> FollowView {
     let mut view = FollowView {
         ordered: false,
+        vouched: false,
         grouped: false,
         has_active: false,
         active_failed: false,
@@ -58,7 +60,7 @@ fn view(bits: usize) -> FollowView {
 /// Views that can be: what presupposes something else comes with it.
 fn can_be(v: &FollowView) -> bool {
     let of_active = !v.has_active && (v.active_failed || v.denied || v.better);
-    !of_active && (!v.better || v.candidate)
+    !of_active && (!v.better || v.candidate) && (!v.vouched || v.denied)
 }
 
 fn altered(view: &FollowView) -> bool {

@@ -82,6 +82,16 @@ fn fit(w: &World, node: usize) -> bool {
     claims(w, node) && ready && newest && seen && asked && free
 }
 
+/// "A node that says it has no majority is still named by a member that has one."
+pub fn vouched(w: &World, node: usize) -> bool {
+    let itself = w.voices.nodes[node].word == Some(Word::Outside);
+    let by = |i: usize| {
+        let speaks = w.voices.nodes[i].speaks && !w.model.members[i].removed;
+        speaks && member(w, i).is_some_and(|m| *m.2 != Names::Any && has(m.2, node))
+    };
+    itself && (0..w.voices.nodes.len()).any(|i| i != node && by(i))
+}
+
 /// The best: Full before Donor, then the PRIMARY, then the order of configuration.
 pub fn heir(w: &World) -> Option<usize> {
     let fits = |i: &usize| Some(*i) != active(&w.model) && may_get_it(w, *i);
@@ -153,6 +163,7 @@ pub fn decides(w: &World, s: &Settings) -> (u16, Action) {
     }
     match (taken, failed) {
         (true, _) if !all_asked => (306, Action::Keep),
+        (true, _) if group && vouched(w, a) => (318, Action::KeepReadOnly),
         (true, _) if group => (307, Action::Drop),
         (_, true) if waits_for_recover => (308, Action::KeepLast),
         (_, true) if group => (309, Action::KeepLast),

@@ -1,6 +1,6 @@
 //! What must hold at every transition whatever the table says, and where every path must end.
 
-use super::oracle::{claims, contest, denied, may_get_it};
+use super::oracle::{claims, contest, denied, may_get_it, vouched};
 use super::world::{Move, Pool, Row, Transition, World, active, step};
 use primacy::policy::follow::{Action, Rank, Said, Word};
 use primacy::policy::safe::Pin;
@@ -69,6 +69,9 @@ pub fn check(t: &Transition<'_>) -> Result<(), Broken> {
             })?;
             hold("a role is dropped by the group's word alone", !dropped || denied(about, o), || {
                 format!("node {o} lost the role to nobody")
+            })?;
+            hold("the majority's word holds", !dropped || !vouched(about, o), || {
+                format!("node {o} lost the role while the majority names it")
             })?;
             hold("nobody is dropped for the next to come", !dropped || everybody_asked(about, o), || {
                 format!("node {o} lost the role before the others were asked")

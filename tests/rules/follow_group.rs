@@ -2,7 +2,7 @@
 
 use super::world::{World, ms, node};
 use primacy::engine::{Command, EventKind, Input, Severity};
-use primacy::pool::{State, Status};
+use primacy::pool::{MaintenanceRole, State, Status};
 use primacy::probe::{Cause, Facts, Flavour, Group, GroupKind, GroupMember};
 
 const THREE: &str = "name:p;primary:10.0.0.1;secondary:10.0.0.2;secondary:10.0.0.3";
@@ -236,6 +236,25 @@ fn a_minority_alone_has_no_active_node() {
     assert!(took <= ms(540), "{took:?}");
 }
 
+/// The cut-off primary knows before the others have decided: the majority's word holds, and there is one switch.
+#[test]
+fn a_confession_alone_does_not_hurry_the_group() {
+    let mut w = started(&ALL);
+    w.forget();
+    let lost = Some(("UNREACHABLE", false));
+    w.says(0, member(0, &View { members: [ALL.members[0], lost, lost], ..ALL }));
+    let suspicious = View { members: [Some(("UNREACHABLE", true)), ALL.members[1], ALL.members[2]], ..ALL };
+    w.all_say(&[1, 2], &suspicious);
+    w.run(ms(5_000));
+    assert_eq!((w.active(), w.told(EventKind::Switch).len()), (Some(0), 0));
+    let alarm = w.told(EventKind::Writers);
+    assert_eq!((alarm.len(), alarm[0].rule, alarm[0].severity), (1, 318, Severity::Alarm));
+    w.all_say(&[1, 2], &without_first());
+    let took = w.run_until(ms(2_000), |w| w.active() == Some(1));
+    assert!(took <= ms(540), "{took:?}");
+    assert_eq!(w.told(EventKind::Switch).len(), 1);
+}
+
 #[test]
 fn a_planned_move_in_one_view_is_one_switch() {
     let mut w = started(&ALL);
@@ -330,6 +349,35 @@ fn operators_do_not_choose() {
     assert!(refused.message().contains("rule 262"), "{refused}");
 }
 
+#[test]
+fn orders_of_operators_outrank_the_group() {
+    let mut w = started(&ALL);
+    w.forget();
+    let reason = || "a test".to_string();
+    w.command(Command::Freeze { pool: 0, reason: reason(), limit: None }).expect("a freeze");
+    let mut moved = ALL;
+    moved.members = [Some(("ONLINE", false)), Some(("ONLINE", true)), Some(("ONLINE", false))];
+    w.all_say(&[0, 1, 2], &moved);
+    w.run(ms(5_000));
+    assert_eq!((w.active(), w.told(EventKind::Switch).len()), (Some(0), 0), "frozen");
+    w.command(Command::Unfreeze(0)).expect("the end of it");
+    w.run_until(ms(2_000), |w| w.active() == Some(1));
+    let maintain = |node, role| Command::Maintenance { node, role, reason: "a test".into(), limit: None };
+    let refused = w.command(maintain(node(1), MaintenanceRole::Move)).expect_err("refused");
+    assert!(refused.message().contains("rule 323"), "{refused}");
+    w.command(maintain(node(1), MaintenanceRole::Stay)).expect("it stays");
+    w.command(maintain(node(2), MaintenanceRole::Move)).expect("a stand-in");
+    moved.members = [Some(("ONLINE", false)), Some(("ONLINE", false)), Some(("ONLINE", true))];
+    w.all_say(&[0, 1, 2], &moved);
+    w.run(ms(5_000));
+    assert_eq!(w.active(), Some(1), "fixed");
+    w.command(Command::ClearOverride(node(1))).expect("the end of it");
+    w.run(ms(5_000));
+    assert_eq!(w.active(), None, "the one that takes writes is in maintenance: {}", w.explain());
+    w.command(Command::ClearOverride(node(2))).expect("the end of it");
+    w.run_until(ms(5_000), |w| w.active() == Some(2));
+}
+
 // --- Galera -------------------------------------------------------------------------------------------------------------
 
 #[test]
@@ -389,8 +437,9 @@ fn a_donor_gives_way_to_a_synced_member() {
     w.run_until(ms(2_000), |w| w.active() == Some(1));
     assert_eq!((w.node(1).rule, w.state(0), w.node(0).status), (305, State::Standby, Status::Ok));
     // All are donors: the one that has the role keeps it.
-    for n in 0..3 {
+    for n in [0, 2, 1] {
         w.says(n, galera("Donor/Desynced", 3, true));
+        w.run(ms(1_000));
     }
     w.run(ms(5_000));
     assert_eq!(w.active(), Some(1));

@@ -67,6 +67,7 @@ pub fn view(model: &Model, voices: &Voices, settings: &Settings) -> FollowView {
         has_active: active.is_some(),
         active_failed,
         denied: active.is_some_and(|a| voices.is_denied(model, a)),
+        vouched: active.is_some_and(|a| voices.is_vouched_for(model, a)),
         candidate: candidate.is_some(),
         // Both have to be among those that may write: else one of the two words is out of date.
         better: active

@@ -15,6 +15,8 @@ pub struct FollowView {
     pub active_failed: bool,
     /// Its own word, or a newer one of its group, says that the ACTIVE node does not take writes.
     pub denied: bool,
+    /// The ACTIVE node says that it takes none, but a member with a majority still names it.
+    pub vouched: bool,
     /// Another node says that it takes writes, is believed, and is in order.
     pub candidate: bool,
     /// That node can do so better than the ACTIVE one, which is a donor or read-only.
@@ -78,6 +80,9 @@ table! {
     306, "ACTIVE takes no writes by its own or a newer word, others have not been asked since",
         |v| v.denied && !v.all_asked,
         Action::Keep, "the ACTIVE node takes no writes: the others are asked who does before the role moves";
+    318, "group, ACTIVE takes no writes by its own word, but a member with a majority still names it",
+        |v| v.grouped && v.denied && v.vouched,
+        Action::KeepReadOnly, "the ACTIVE node takes no writes, but the majority still names it: the role waits for the group's decision";
     307, "group, ACTIVE takes no writes by its own or a newer word, and nobody else does", |v| v.grouped && v.denied,
         Action::Drop, "the group does not let the ACTIVE node take writes, and no other one that answers: nobody is ACTIVE until the group decides";
     308, "ACTIVE at FAIL, one that takes writes waits for `recover`", |v| v.active_failed && v.barred_by_recover,

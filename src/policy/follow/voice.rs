@@ -173,6 +173,14 @@ impl Voices {
         matches!(&self.nodes[by].word, Some(Word::Member { names, .. }) if names.contains(node))
     }
 
+    /// Whether a node that says it has no majority is still named by a member that has one: the group has not decided yet.
+    pub fn is_vouched_for(&self, model: &Model, node: usize) -> bool {
+        self.nodes[node].word == Some(Word::Outside)
+            && self.believed(model).any(|(other, _, _, names, _)| {
+                other != node && matches!(names, Names::These(named) if named.contains(&node))
+            })
+    }
+
     /// Whether it has the newest view of its group, as far as anybody who speaks knows.
     fn is_up_to_date(&self, model: &Model, node: usize) -> bool {
         let Some(Word::Member { group, view, .. }) = &self.nodes[node].word else { return false };
