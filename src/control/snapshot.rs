@@ -5,7 +5,9 @@
 use crate::engine::{CheckpointSnapshot, NodeSnapshot, PoolSnapshot, Snapshot};
 use crate::error::{Error, ErrorCode, Result};
 use crate::pool::{NodeType, PolicyName, PoolKind, PoolStatus, State, Status};
-use crate::probe::{Cause, Channel, CheckpointKind, Facts, Flavour, ServerVersion, ThreadState};
+use crate::probe::{
+    Cause, Channel, CheckpointKind, Facts, Flavour, Group, GroupKind, GroupMember, ServerVersion, ThreadState,
+};
 use core::time::Duration;
 use serde_json::{Map, Value, json};
 
@@ -105,6 +107,7 @@ fn facts(facts: &Facts) -> Value {
         ("read_only", json!(facts.read_only)),
         ("super_read_only", json!(facts.super_read_only)),
         ("channels", json!(channels)),
+        ("group", json!(facts.group.as_ref().map(group))),
         ("threads_connected", json!(facts.threads_connected)),
         ("max_connections", json!(facts.max_connections)),
         ("round_trip_us", json!(facts.round_trip.map(micros))),
@@ -113,6 +116,21 @@ fn facts(facts: &Facts) -> Value {
         known.into_iter().filter(|(_, value)| !value.is_null()).map(|(key, value)| (key.into(), value)),
     );
     Value::Object(map)
+}
+
+fn group(group: &Group) -> Value {
+    let member =
+        |m: &GroupMember| json!({ "id": m.id, "address": m.address, "state": m.state, "primary": m.primary });
+    json!({
+        "kind": group.kind.name(),
+        "id": group.id,
+        "view": group.view,
+        "state": group.state,
+        "majority": group.majority,
+        "size": group.size,
+        "ready": group.ready,
+        "members": group.members.iter().map(member).collect::<Vec<_>>(),
+    })
 }
 
 fn channel(channel: &Channel) -> Value {
@@ -214,9 +232,36 @@ fn read_facts(value: &Value) -> Result<Facts> {
         super_read_only: facts.optional_flag("super_read_only")?,
         gtids: None,
         channels,
+        group: match facts.0.get("group") {
+            None | Some(Value::Null) => None,
+            Some(group) => Some(read_group(group)?),
+        },
         threads_connected: facts.optional("threads_connected", Value::as_u64)?,
         max_connections: facts.optional("max_connections", Value::as_u64)?,
         round_trip: facts.span("round_trip_us")?,
+    })
+}
+
+fn read_group(value: &Value) -> Result<Group> {
+    let group = Object::of(value, "group")?;
+    let member = |value: &Value| {
+        let member = Object::of(value, "members")?;
+        Ok(GroupMember {
+            id: member.text("id")?.into(),
+            address: member.text("address")?.into(),
+            state: member.text("state")?.into(),
+            primary: member.flag("primary")?,
+        })
+    };
+    Ok(Group {
+        kind: group.word("kind", GroupKind::from_name)?,
+        id: group.text("id")?.into(),
+        view: group.number("view")?,
+        state: group.text("state")?.into(),
+        majority: group.flag("majority")?,
+        size: group.number("size")?,
+        ready: group.flag("ready")?,
+        members: group.list("members")?.iter().map(member).collect::<Result<_>>()?,
     })
 }
 

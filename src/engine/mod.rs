@@ -11,6 +11,7 @@ mod doubt;
 pub mod effect;
 pub mod event;
 mod explain;
+mod follow;
 mod hand_over;
 pub mod input;
 mod intent;

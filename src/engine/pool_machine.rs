@@ -4,6 +4,7 @@
 use super::checkpoints::Checks;
 use super::commands::Done;
 use super::event::{EventKind, Severity};
+use super::follow::Following;
 use super::hand_over::{GateView, HandOverGate};
 use super::input::Command;
 use super::orders::Orders;
@@ -66,6 +67,8 @@ pub struct PoolMachine {
     pub alarmed: Vec<u16>,
     /// What is known of its checkpoints.
     pub checks: Checks,
+    /// What the nodes say about who takes writes, where the pool follows.
+    pub following: Option<Following>,
     /// The gate of a planned hand-over.
     pub gate: HandOverGate,
     /// What operators ordered.
@@ -125,6 +128,7 @@ impl PoolMachine {
             cut_off: false,
             alarmed: Vec::new(),
             checks: Checks::new(config.nodes.iter().map(|n| n.checkpoints.len())),
+            following: Following::new(config.kind, nodes.len()),
             gate: HandOverGate::default(),
             orders,
             findings: vec![None; nodes.len()],
@@ -171,6 +175,7 @@ impl PoolMachine {
         if let Some(note) = note {
             observation.message = note;
         }
+        let class = self.forgive_left_over(node, class, &mut observation);
         let (seen, started) = (observation.class(), observation.started);
         self.nodes[node].remember(observation, now.wall_ms);
         let isolated = self.is_isolated(now, node, seen, started, vantage, out);
@@ -191,6 +196,7 @@ impl PoolMachine {
             }
             Judge::Safe { .. } => {
                 self.listen(node, started);
+                self.hear(node, class, started);
                 let around = Surroundings { isolated, ..self.surroundings() };
                 let mut evidence = around.evidence(node, class, now.mono);
                 if !evidence.is_idle() {
@@ -287,6 +293,9 @@ impl PoolMachine {
     }
 
     fn decide(&mut self, now: Now, occasion: safe::Occasion, before: &Before, out: &mut Outbox) {
+        if self.following.is_some() {
+            return self.decide_by_following(now, occasion, before, out);
+        }
         let dues = self.dues(now.mono);
         let would = self.without_orders(dues, occasion);
         let Judge::Safe { model, settings, .. } = &mut self.judge else { return };
@@ -321,6 +330,19 @@ impl PoolMachine {
         if !handing_over {
             self.gate.close();
         }
+        self.tell_doubt(now, in_doubt, verdict.charge, before, out);
+    }
+
+    /// A doubt about the ACTIVE node begins or ends: by the row of `CHARGE` given.
+    pub(super) fn tell_doubt(
+        &mut self,
+        now: Now,
+        in_doubt: bool,
+        charge: u16,
+        before: &Before,
+        out: &mut Outbox,
+    ) {
+        let active = self.judge.active();
         match (self.doubt_since, in_doubt) {
             (None, true) => {
                 self.doubt_since = Some(now.mono);
@@ -333,7 +355,7 @@ impl PoolMachine {
                         EventKind::Doubt,
                         self.urgency(active, Severity::Warning),
                         active,
-                        verdict.charge,
+                        charge,
                         text.into(),
                     ),
                 );
@@ -343,10 +365,7 @@ impl PoolMachine {
                 self.forget_hearing();
                 if before.active == active {
                     let text = "the ACTIVE node answers again".to_string();
-                    out.emit(
-                        now,
-                        self.draft(EventKind::Relief, Severity::Info, active, verdict.charge, text),
-                    );
+                    out.emit(now, self.draft(EventKind::Relief, Severity::Info, active, charge, text));
                 }
             }
             _ => {}
@@ -487,11 +506,11 @@ impl PoolMachine {
         others.filter_map(|i| model.bar(i).map(|bar| (self.nodes[i].name.as_str(), bar))).collect()
     }
 
-    fn active_failed(&self) -> bool {
+    pub(super) fn active_failed(&self) -> bool {
         self.judge.active().is_some_and(|a| self.judge.status(a) == Status::Fail)
     }
 
-    fn blame(&mut self, node: Option<usize>, rule: u16) {
+    pub(super) fn blame(&mut self, node: Option<usize>, rule: u16) {
         if let Some(node) = node {
             self.nodes[node].rule = rule;
         }

@@ -242,6 +242,8 @@ pub enum primacy_event_kind {
     PRIMACY_EVENT_ISOLATED = 15,
     /// A checkpoint no longer answers or answers again, or could not be looked at.
     PRIMACY_EVENT_CHECKPOINT = 16,
+    /// In a pool that follows: several nodes take writes that do not belong together, or none does; the text names them.
+    PRIMACY_EVENT_WRITERS = 17,
 }
 
 /// How urgent an event is.
@@ -322,6 +324,7 @@ same!(primacy_event_kind, EventKind {
     PRIMACY_EVENT_LATE = Late,
     PRIMACY_EVENT_ISOLATED = Isolated,
     PRIMACY_EVENT_CHECKPOINT = Checkpoint,
+    PRIMACY_EVENT_WRITERS = Writers,
 });
 same!(primacy_severity, Severity {
     PRIMACY_SEVERITY_INFO = Info, PRIMACY_SEVERITY_WARNING = Warning, PRIMACY_SEVERITY_ALARM = Alarm,

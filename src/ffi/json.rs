@@ -4,7 +4,7 @@ use crate::engine::Snapshot;
 use crate::engine::snapshot::{CheckpointSnapshot, NodeSnapshot, PoolSnapshot};
 use crate::gtid::Gtids;
 use crate::policy::budget::{Budget, Worst};
-use crate::probe::{Channel, Facts};
+use crate::probe::{Channel, Facts, Group, GroupMember};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -74,9 +74,25 @@ fn facts(facts: &Facts) -> Value {
         "super_read_only": facts.super_read_only,
         "gtids": facts.gtids.as_ref().map(Gtids::to_string),
         "channels": facts.channels.as_ref().map(|channels| channels.iter().map(channel).collect::<Vec<_>>()),
+        "group": facts.group.as_ref().map(group),
         "threads_connected": facts.threads_connected,
         "max_connections": facts.max_connections,
         "round_trip_ms": facts.round_trip.map(millis),
+    })
+}
+
+fn group(group: &Group) -> Value {
+    let member =
+        |m: &GroupMember| json!({ "id": m.id, "address": m.address, "state": m.state, "primary": m.primary });
+    json!({
+        "kind": group.kind.name(),
+        "id": group.id,
+        "view": group.view,
+        "state": group.state,
+        "majority": group.majority,
+        "size": group.size,
+        "ready": group.ready,
+        "members": group.members.iter().map(member).collect::<Vec<_>>(),
     })
 }
 

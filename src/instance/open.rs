@@ -11,7 +11,7 @@ use crate::io::lock::CacheLock;
 use crate::io::tls::TlsConfig;
 use crate::io::writer::Writer;
 use crate::io::{clock, entropy, helper};
-use crate::pool::Host;
+use crate::pool::{Host, PoolKind};
 use crate::probe::{AddressBook, CheckMethod, Checkpoint, SessionConfig};
 use crate::wire::{Encryption, RsaPolicy, Secret, Transport};
 use std::collections::BTreeMap;
@@ -125,6 +125,7 @@ fn setup(files: &mut Files, node: NodeRef, pool: &PoolConfig, config: &NodeConfi
         transport,
         encryption,
         rsa,
+        group: pool.kind == PoolKind::Group,
         max_packet: SessionConfig::MAX_PACKET,
     };
     Ok(NodeSetup {
