@@ -20,6 +20,7 @@ fn ask() -> impl Strategy<Value = Ask> {
     prop_oneof![
         prop::option::of(name()).prop_map(|pool| Ask::Snapshot { pool }),
         name().prop_map(|pool| Ask::Explain { pool }),
+        Just(Ask::Metrics),
         name().prop_map(|pool| Ask::Budget { pool }),
         (change, any::<bool>()).prop_map(|(change, wait)| Ask::Change { change, wait }),
     ]

@@ -76,7 +76,10 @@ impl PoolMachine {
                 Command::RemoveNode(r) => mpp::remove(members, r.node),
             },
         };
-        let (rule, node) = answer.map_err(|no| refused(&name, no.rule, &no.reason))?;
+        let (rule, node) = answer.map_err(|no| {
+            self.tally.fired(no.rule);
+            refused(&name, no.rule, &no.reason)
+        })?;
         match command {
             Command::ActivatePrimary(_) => self.gate.forget_waiting(),
             Command::RecoverPool(_) => self.status = PoolStatus::Ok,

@@ -10,6 +10,7 @@ pub mod event;
 mod explain;
 mod hand_over;
 pub mod input;
+pub mod notice;
 mod outbox;
 mod pool_machine;
 mod recovery;
@@ -29,6 +30,7 @@ pub use snapshot::{NodeSnapshot, PoolSnapshot, Snapshot};
 pub use time::{Now, Time};
 
 use crate::config::{Config, ProbeMode};
+use crate::metrics::PoolFigures;
 use crate::policy::safe::Occasion;
 use crate::pool::Judge;
 use crate::store::Cache;
@@ -188,6 +190,11 @@ impl Engine {
     /// The state of all pools.
     pub fn snapshot(&self, now: Now) -> Snapshot {
         Snapshot { wall_ms: now.wall_ms, pools: self.pools.iter().map(PoolMachine::snapshot).collect() }
+    }
+
+    /// What was counted, by pool and node of [`Engine::snapshot`].
+    pub fn figures(&self) -> Vec<PoolFigures> {
+        self.pools.iter().map(PoolMachine::figures).collect()
     }
 
     /// The state as the cache stores it.

@@ -11,6 +11,7 @@ use super::time::{Now, Time};
 use super::vantage::Vantage;
 use crate::config::{LastResort, PoolConfig, ProbeMode};
 use crate::gtid::Missing;
+use crate::metrics::PoolTally;
 use crate::policy::{mpp, rule_sentence, safe};
 use crate::pool::evidence::Surroundings;
 use crate::pool::node::Window;
@@ -64,6 +65,8 @@ pub struct PoolMachine {
     pub alarmed: Vec<u16>,
     /// The gate of a planned hand-over.
     pub gate: HandOverGate,
+    /// What is counted of its rules.
+    pub tally: PoolTally,
     /// `mpp`: findings of the cycle under way, and when it began.
     pub findings: Vec<Option<mpp::Finding>>,
     /// `mpp`: when the cycle under way, or the last one, began.
@@ -109,6 +112,7 @@ impl PoolMachine {
             cut_off: false,
             alarmed: Vec::new(),
             gate: HandOverGate::default(),
+            tally: PoolTally::default(),
             findings: vec![None; nodes.len()],
             cycle_started: None,
             cycle_open: false,
@@ -148,6 +152,7 @@ impl PoolMachine {
             return;
         }
         self.discard_if_late(now, node, &mut observation, out);
+        self.nodes[node].tally.observe(&observation);
         let around = self.surroundings();
         let (class, note) = around.class(node, &observation);
         if let Some(note) = note {
@@ -202,6 +207,7 @@ impl PoolMachine {
         let verdicts = mpp::cycle(members, &findings, *settings, status);
         for verdict in verdicts {
             self.nodes[verdict.node].rule = verdict.rule;
+            self.tally.fired(verdict.rule);
         }
         self.status = status;
         self.tell(now, &before, out);
@@ -219,6 +225,7 @@ impl PoolMachine {
     pub fn command(&mut self, now: Now, command: &Command, out: &mut Outbox) -> crate::Result<Done> {
         let before = self.before();
         let done = self.obey(command)?;
+        self.tally.fired(done.rule);
         let draft =
             self.draft(EventKind::Command, Severity::Info, done.node, done.rule, done.message.clone());
         out.emit(now, draft);
@@ -240,6 +247,8 @@ impl PoolMachine {
         let verdict = safe::evaluate(model, &safe::table::IN_FORCE, settings, dues, occasion);
         let in_doubt = model.in_doubt();
         let handing_over = model.hand_over.is_some();
+        let decided = [verdict.charge, verdict.state].into_iter();
+        decided.chain(verdict.roles.iter().map(|role| role.0)).for_each(|rule| self.tally.fired(rule));
         if let safe::Occasion::Observed(node, _) = occasion {
             let kept = before.nodes[node].0 == self.judge.state(node);
             self.nodes[node].rule = if kept { verdict.charge } else { verdict.state };
@@ -470,6 +479,7 @@ impl PoolMachine {
     fn tell(&mut self, now: Now, before: &Before, out: &mut Outbox) {
         let active = self.judge.active();
         if active != before.active {
+            self.tally.switches += 1;
             self.epoch = self.epoch.max(self.epoch_floor).saturating_add(1);
             out.dirty = true;
         }

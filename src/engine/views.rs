@@ -1,7 +1,10 @@
-//! A pool as others see it: in a snapshot, and in the cache.
+//! A pool as others see it: in a snapshot, in figures, and in the cache.
 
+use super::input::NodeRef;
 use super::pool_machine::{PoolMachine, config_nodes};
 use super::snapshot::{NodeSnapshot, PoolSnapshot};
+use crate::gtid::Missing;
+use crate::metrics::{NodeFigures, PoolFigures};
 use crate::pool::Node;
 use crate::store::{StoredNode, StoredPool};
 
@@ -39,6 +42,17 @@ impl PoolMachine {
             paused: self.heir().is_some(),
             nodes: self.nodes.iter().enumerate().filter(|(i, _)| present(i)).map(node).collect(),
         }
+    }
+
+    /// What was counted of the pool.
+    pub fn figures(&self) -> PoolFigures {
+        let node = |(i, n): (usize, &Node)| NodeFigures {
+            node: NodeRef { pool: self.index, node: i },
+            tally: n.tally.clone(),
+            stranded: n.stranded.as_ref().map(Missing::count),
+        };
+        let present = self.nodes.iter().enumerate().filter(|(i, _)| !self.judge.is_removed(*i));
+        PoolFigures { tally: self.tally.clone(), nodes: present.map(node).collect() }
     }
 
     /// The pool as the cache stores it.

@@ -5,6 +5,8 @@ pub mod mpp;
 pub mod safe;
 pub mod serving;
 
+use crate::pool::PolicyName;
+
 /// A command's refusal: the rule, and what stands in the way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
@@ -12,6 +14,20 @@ pub struct Refusal {
     pub rule: u16,
     /// What stands in the way, in words.
     pub reason: String,
+}
+
+/// The numbers of a policy's rules, refusals and steps outside its tables too.
+pub fn rules(policy: PolicyName) -> Box<dyn Iterator<Item = u16>> {
+    let steps = |steps: &'static [(u16, &'static str)]| steps.iter().map(|step| step.0);
+    match policy {
+        PolicyName::Mpp => Box::new(mpp::RULES.iter().map(|rule| rule.number).chain(steps(&mpp::STEPS))),
+        PolicyName::Safe => Box::new(
+            (safe::table::CHARGE.iter().map(|rule| rule.number))
+                .chain(safe::table::STATE.iter().map(|rule| rule.number))
+                .chain(safe::table::ROLE.iter().map(|rule| rule.number))
+                .chain(steps(&safe::table::COMMANDS)),
+        ),
+    }
 }
 
 /// The sentence of a rule of either policy.

@@ -3,6 +3,7 @@
 use crate::config::NodeConfig;
 use crate::engine::time::{Duration, Time};
 use crate::gtid::Missing;
+use crate::metrics::NodeTally;
 use crate::probe::{Class, Facts, Observation};
 
 /// One node.
@@ -40,6 +41,8 @@ pub struct Node {
     pub changed_ms: u64,
     /// What it was found to hold that the ACTIVE node lacks, while it waits for `recover`; the event was given.
     pub stranded: Option<Missing>,
+    /// What is counted of it.
+    pub tally: NodeTally,
     /// The schedule.
     pub schedule: Schedule,
 }
@@ -121,6 +124,7 @@ impl Node {
             observed_ms: 0,
             changed_ms: 0,
             stranded: None,
+            tally: NodeTally::default(),
             schedule: Schedule::default(),
         }
     }

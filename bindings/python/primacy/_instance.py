@@ -250,6 +250,10 @@ class Instance:
         """The state of all pools at one moment."""
         return Snapshot(self._own())
 
+    def metrics(self) -> str:
+        """Figures for monitoring, as text in the exposition format 0.0.4 of Prometheus; docs/metrics.md names each metric."""
+        return library().text("primacy_metrics_text", self._own())
+
     def events(
         self,
         kinds: Optional[Iterable[str]] = None,

@@ -3,11 +3,12 @@
 use crate::args::{Args, NodeArgs};
 use crate::failure::{Exit, Failure};
 use crate::terminal::{print, warn};
-use crate::view::View;
+use crate::view::{Source, View};
 use crate::{Outcome, agent, find, json, load, table, terminal};
 use primacy::config::Config;
 use primacy::engine::{Engine, NodeRef};
 use primacy::instance::secrets;
+use primacy::metrics::{self as figures, Figures};
 use primacy::policy::{budget as budgets, mpp, serving};
 use primacy::pool::{PolicyName, State};
 use std::path::Path;
@@ -141,6 +142,29 @@ pub fn explain(args: &Args, pool: Option<&str>) -> Outcome {
         text.push_str(&engine.explain(now, index));
     }
     print(&text)?;
+    Ok(Exit::Done)
+}
+
+pub fn metrics(args: &Args, require_agent: bool) -> Outcome {
+    let config = load::config(args)?;
+    if let Some(text) = agent::metrics(&config) {
+        print(&text)?;
+        return Ok(Exit::Done);
+    }
+    if require_agent {
+        return Err(Failure::new(
+            Exit::Unreachable,
+            "no agent answers, and what it counts is known to nobody else",
+        ));
+    }
+    let view = View::from_cache(&config)?;
+    let written_ms = match &view.source {
+        Source::Cache(note) => note.written_ms,
+        Source::Engine | Source::Agent { .. } => 0,
+    };
+    let stale = view.staleness();
+    warn(stale.as_deref().unwrap_or("the agent does not answer; these figures are what its cache knows"));
+    print(&figures::text(&Figures { snapshot: view.snapshot, written_ms, life: None }))?;
     Ok(Exit::Done)
 }
 

@@ -1,4 +1,5 @@
 mod failures;
+mod figures;
 mod operators;
 mod restarts;
 mod world;
