@@ -5,7 +5,8 @@ use super::pool_machine::{PoolMachine, config_nodes};
 use super::snapshot::{NodeSnapshot, PoolSnapshot};
 use crate::gtid::Missing;
 use crate::metrics::{NodeFigures, PoolFigures};
-use crate::pool::Node;
+use crate::policy::mpp;
+use crate::pool::{Judge, Node, Status};
 use crate::store::{StoredNode, StoredPool};
 
 impl PoolMachine {
@@ -18,6 +19,7 @@ impl PoolMachine {
                 node_type: n.config.node_type,
                 state: self.judge.state(i),
                 status: self.judge.status(i),
+                label: self.label(i),
                 count: self.judge.count(i),
                 cause: n.last.as_ref().map(|o| o.cause),
                 errno: n.last.as_ref().map_or(0, |o| o.errno),
@@ -40,8 +42,22 @@ impl PoolMachine {
             epoch: self.epoch,
             active: self.judge.active().map(|a| (0..a).filter(present).count()),
             paused: self.heir().is_some(),
+            removed: self.removed(),
             nodes: self.nodes.iter().enumerate().filter(|(i, _)| present(i)).map(node).collect(),
         }
+    }
+
+    /// What `report` prints first.
+    fn label(&self, node: usize) -> Status {
+        match &self.judge {
+            Judge::Mpp { .. } => mpp::label(self.judge.count(node), self.config.levels),
+            Judge::Safe { .. } => self.judge.status(node),
+        }
+    }
+
+    /// Names of nodes that an operator took out.
+    fn removed(&self) -> Vec<String> {
+        config_nodes(&self.nodes).filter(|(i, _)| self.judge.is_removed(*i)).map(|(_, name)| name).collect()
     }
 
     /// What was counted of the pool.
@@ -75,10 +91,7 @@ impl PoolMachine {
             epoch: self.epoch,
             epoch_reserved: self.epoch_reserved,
             status: self.status,
-            removed: config_nodes(&self.nodes)
-                .filter(|(i, _)| self.judge.is_removed(*i))
-                .map(|(_, name)| name)
-                .collect(),
+            removed: self.removed(),
             nodes: self.nodes.iter().enumerate().map(node).collect(),
         }
     }

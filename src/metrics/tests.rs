@@ -50,6 +50,7 @@ fn node(name: &str, facts: Facts) -> NodeSnapshot {
         node_type: NodeType::Primary,
         state: State::Active,
         status: Status::OkWarn,
+        label: Status::OkWarn,
         count: Some(3),
         cause: Some(Cause::Reset),
         errno: 104,
@@ -95,6 +96,7 @@ fn figures() -> Figures {
         epoch: 1_763_700_000_123,
         active: Some(0),
         paused: false,
+        removed: vec![],
         nodes: vec![node("a:3306", facts), NodeSnapshot { count: None, ..node("b:3306", Facts::default()) }],
     };
     let mut tally = NodeTally::default();

@@ -6,6 +6,8 @@ mod durability;
 mod events;
 mod fork;
 mod life;
+mod log;
+mod metrics;
 mod open;
 #[cfg(feature = "testing")]
 mod panics;

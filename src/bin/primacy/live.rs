@@ -135,8 +135,7 @@ pub fn poll(args: &Args, pool: Option<&str>, timeout: Option<Duration>, verbose:
         }
     }
     if verbose {
-        let removed = vec![Vec::new(); snapshot.pools.len()];
-        let view = View { snapshot, removed, source: Source::Engine };
+        let view = View { snapshot, source: Source::Engine };
         print(&table::status(&view, primacy::console::width()))?;
     }
     Ok(exit)

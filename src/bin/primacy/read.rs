@@ -9,8 +9,8 @@ use primacy::config::Config;
 use primacy::engine::{Engine, NodeRef};
 use primacy::instance::secrets;
 use primacy::metrics::{self as figures, Figures};
-use primacy::policy::{budget as budgets, mpp, serving};
-use primacy::pool::{PolicyName, State};
+use primacy::policy::{budget as budgets, serving};
+use primacy::pool::State;
 use std::path::Path;
 
 pub fn check(file: &Path, text_only: bool) -> Outcome {
@@ -38,8 +38,7 @@ pub fn plural(count: usize, what: &str) -> String {
 pub fn status(args: &Args, as_json: bool) -> Outcome {
     let config = load::config(args)?;
     let view = View::of(&config, None)?.with_cache(&config);
-    let text =
-        if as_json { json::status(&config, &view) } else { table::status(&view, primacy::console::width()) };
+    let text = if as_json { json::status(&view) } else { table::status(&view, primacy::console::width()) };
     print(&text)?;
     Ok(Exit::Done)
 }
@@ -72,10 +71,7 @@ pub fn report(args: &Args, asked: &NodeArgs) -> Outcome {
             "FAIL", "UNKNOWN", pool.nodes[place.node].node_type
         ),
         Some((_, node)) => {
-            let label = match pool.policy {
-                PolicyName::Mpp => mpp::label(node.count, pool.levels),
-                PolicyName::Safe => node.status,
-            };
+            let label = node.label;
             let message = terminal::printable(&node.message);
             format!("{label}/{} ({}) : {message}", node.state, node.node_type)
         }
