@@ -8,7 +8,7 @@ use primacy::engine::{
 use primacy::gtid::Gtids;
 use primacy::pool::{PolicyName, PoolStatus, State};
 use primacy::probe::{Cause, Channel, Class, Facts, Flavour, Observation, ThreadState};
-use primacy::store::{Cache, decode, encode};
+use primacy::store::{Cache, StoredPool, decode, encode};
 use std::collections::{BTreeMap, VecDeque};
 
 /// One or two pools: how many nodes, the policy, its settings, who probes.
@@ -151,7 +151,9 @@ impl World {
                 let answer = self.engine.command(self.now(), order.clone());
                 self.drain();
                 if let Ok(answer) = answer {
-                    let asked = self.asked.as_ref().map_or(0, |c| c.sequence);
+                    // During a write it is the next one.
+                    let next = u64::from(!self.writing.is_empty());
+                    let asked = self.asked.as_ref().map_or(0, |c| c.sequence) + next;
                     assert!(answer.sequence <= asked, "{order:?} waits for a write that nobody asked for");
                     command = Some(order);
                 }
@@ -322,12 +324,15 @@ impl World {
     fn restart(&mut self, how: u8, seed: u8) {
         self.pass(1000);
         let clean = how % 3 == 0 || self.wall_ms < self.latest_ms;
+        let before = self.engine.snapshot(self.now());
+        if clean {
+            self.give(Input::Stop);
+        }
         let cache = match how % 3 {
             _ if clean => self.asked.clone(),
             1 => self.disk.clone(),
             _ => None,
         };
-        let before = self.engine.snapshot(self.now());
         self.engine = Engine::new(self.config.clone(), cache.as_ref(), u64::from(seed), self.now());
         let after = self.engine.snapshot(self.now());
         for (was, is) in before.pools.iter().zip(&after.pools).filter(|_| clean) {
@@ -358,13 +363,9 @@ impl World {
                 words()
             );
             assert!(is.active.is_none_or(|a| a < is.nodes.len()), "{}", words());
-            let stored = &asked.pools[i];
-            assert!(is.epoch <= stored.epoch_reserved, "an epoch beyond the mark: {}", words());
-            assert_eq!((stored.epoch, stored.status), (is.epoch, is.status), "not stored: {}", words());
-            for n in &is.nodes {
-                let kept =
-                    stored.nodes.iter().find(|s| s.name == n.name).map(|s| (s.state, s.waits_for_recover));
-                assert_eq!(kept, Some((n.state, n.waits_for_recover)), "not stored: {}", words());
+            // What changes during a write goes out when that has ended.
+            if self.writing.is_empty() {
+                stored_is(&asked.pools[i], is, &words);
             }
             if is.policy == PolicyName::Safe {
                 let by_itself = self.config.pools[i].auto_recover.is_some()
@@ -380,6 +381,16 @@ impl World {
         for pool in 0..self.config.pools.len() {
             assert!(!self.engine.explain(self.now(), pool).is_empty());
         }
+    }
+}
+
+/// What was asked to be written says what the pool is.
+fn stored_is(stored: &StoredPool, is: &PoolSnapshot, words: &dyn Fn() -> String) {
+    assert!(is.epoch <= stored.epoch_reserved, "an epoch beyond the mark: {}", words());
+    assert_eq!((stored.epoch, stored.status), (is.epoch, is.status), "not stored: {}", words());
+    for n in &is.nodes {
+        let kept = stored.nodes.iter().find(|s| s.name == n.name).map(|s| (s.state, s.waits_for_recover));
+        assert_eq!(kept, Some((n.state, n.waits_for_recover)), "not stored: {}", words());
     }
 }
 

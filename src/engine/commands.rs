@@ -23,7 +23,6 @@ pub struct Done {
 impl Engine {
     /// Carries out an operator's command, or refuses it by rule ([`ErrorCode::Refused`]).
     pub fn command(&mut self, now: Now, command: Command) -> Result<Answer> {
-        self.now = now.mono;
         let index = match &command {
             Command::RecoverNode(r) | Command::RemoveNode(r) => r.pool,
             Command::RecoverPool(pool) | Command::ActivatePrimary(pool) => *pool,
@@ -36,13 +35,18 @@ impl Engine {
         {
             return Err(not_found("node", node));
         }
-        let out = &mut self.out;
-        let done = pool.command(now, &command, out)?;
+        let done = pool.command(now, &command, &mut self.out)?;
+        self.touched.clear();
+        self.touched.push(index);
         if let Command::RemoveNode(node) = command {
             self.vantage.forget(node, &self.pools);
         }
         self.settle(now);
-        Ok(Answer { message: done.message, rule: done.rule, sequence: self.written })
+        Ok(Answer {
+            message: done.message,
+            rule: done.rule,
+            sequence: self.written + u64::from(self.out.dirty),
+        })
     }
 }
 

@@ -16,7 +16,8 @@ pub enum Effect {
         /// Make a fresh login even if a connection is kept.
         fresh: bool,
     },
-    /// Write the state to the cache; the answer is [`super::Input::Persisted`].
+    /// Write the state to the cache; the answer is [`super::Input::Persisted`], and while the instance runs the next
+    /// write is asked for after it.
     Persist {
         /// Number of the write. A later one replaces an earlier one that has not begun.
         sequence: u64,

@@ -4,6 +4,7 @@
 //! then sleep until `poll_timeout` at most. Time comes in with every call.
 
 pub mod commands;
+pub mod deadlines;
 mod doubt;
 pub mod effect;
 pub mod event;
@@ -22,6 +23,7 @@ pub mod time;
 mod vantage;
 mod views;
 
+pub use deadlines::Deadlines;
 pub use effect::Effect;
 pub use event::{Event, EventKind, Severity};
 pub use input::{Answer, Command, Input, NodeRef, ReportOutcome};
@@ -46,8 +48,16 @@ pub struct Engine {
     vantage: Vantage,
     out: Outbox,
     written: u64,
+    /// Started, and the number of the write that is under way since.
+    started: bool,
+    writing: Option<u64>,
     store_failed: bool,
-    now: Time,
+    /// When each pool wants to be looked at.
+    timers: Deadlines,
+    /// Pools that the input or command at hand is about.
+    touched: Vec<usize>,
+    /// What all pools have been told about the observer.
+    cut_off: bool,
 }
 
 impl Engine {
@@ -64,57 +74,81 @@ impl Engine {
                 PoolMachine::new(i, pool.clone(), stored, now)
             })
             .collect();
+        let mut timers = Deadlines::default();
+        for (i, pool) in pools.iter().enumerate() {
+            timers.set(i, pool.next_timer(now.mono));
+        }
         Engine {
             config,
             vantage: Vantage::new(&pools),
             pools,
             out: Outbox::new(seed),
             written: cache.map_or(0, |c| c.sequence),
+            started: false,
+            writing: None,
             store_failed: false,
-            now: now.mono,
+            timers,
+            touched: Vec::new(),
+            cut_off: false,
         }
     }
 
     /// Takes one input.
     pub fn handle(&mut self, now: Now, input: Input) {
-        self.now = now.mono;
+        self.touched.clear();
         match input {
-            Input::Start => self.pools.iter_mut().for_each(|p| p.running = Running::Yes),
-            Input::Stop => self.pools.iter_mut().for_each(|p| {
-                p.running = Running::No;
-                p.nodes.iter_mut().for_each(|n| n.schedule.in_flight = None);
-                p.cycle_open = false;
-            }),
+            Input::Start => {
+                self.started = true;
+                self.pools.iter_mut().for_each(|p| p.running = Running::Yes);
+                self.touch_all();
+            }
+            Input::Stop => {
+                self.started = false;
+                self.pools.iter_mut().for_each(|p| {
+                    p.running = Running::No;
+                    p.nodes.iter_mut().for_each(|n| n.schedule.in_flight = None);
+                    p.cycle_open = false;
+                });
+                self.touch_all();
+            }
             Input::RunOnce { pool } => {
+                self.touched.push(pool);
                 if let Some(p) = self.pools.get_mut(pool) {
                     p.running = Running::Once(now.mono);
                     self.vantage.begin_cycle(pool);
                 }
             }
             Input::Timer => {}
-            Input::Probed { node, probe, observation } => self.probed(now, node, probe, observation),
+            Input::Probed { node, probe, observation } => {
+                self.touched.push(node.pool);
+                self.probed(now, node, probe, observation);
+            }
             Input::Observed { node, observation } => {
+                self.touched.push(node.pool);
                 if let Some(p) = self.pools.get_mut(node.pool).filter(|p| node.node < p.nodes.len()) {
                     p.observed(now, node.node, observation, &mut self.vantage, &mut self.out);
                 }
             }
             Input::ConnectionLost { node } => {
+                self.touched.push(node.pool);
                 if let Some(p) = self.pools.get_mut(node.pool) {
                     p.hint(node.node);
                 }
             }
             Input::Report { node, outcome } => {
+                self.touched.push(node.pool);
                 if let Some(p) = self.pools.get_mut(node.pool).filter(|_| outcome.is_connect_failure()) {
                     p.reported(node.node);
                 }
             }
             Input::Cycle { pool, pool_status } => {
+                self.touched.push(pool);
                 // A cycle of the library's own closes with its last probe: the next one would ask for them again.
                 if let Some(p) = self.pools.get_mut(pool).filter(|p| !p.cycle_open) {
                     p.close_cycle(now, pool_status, &mut self.out);
                 }
             }
-            Input::Persisted { outcome, .. } => self.persisted(now, outcome),
+            Input::Persisted { sequence, outcome } => self.persisted(now, sequence, outcome),
         }
         self.settle(now);
     }
@@ -133,7 +167,8 @@ impl Engine {
         }
     }
 
-    fn persisted(&mut self, now: Now, outcome: Result<(), String>) {
+    fn persisted(&mut self, now: Now, sequence: u64, outcome: Result<(), String>) {
+        self.writing = self.writing.filter(|&writing| writing > sequence);
         let failed = outcome.is_err();
         if failed == self.store_failed {
             return;
@@ -150,9 +185,21 @@ impl Engine {
         self.out.dirty |= !failed;
     }
 
-    /// Carries what time and decisions have made due.
+    fn touch_all(&mut self) {
+        self.touched = (0..self.pools.len()).collect();
+    }
+
+    /// Carries what time and decisions have made due. Only the pools at hand and those whose time has come are looked
+    /// at: an instance may have thousands.
     fn settle(&mut self, now: Now) {
-        for pool in &mut self.pools {
+        if core::mem::replace(&mut self.cut_off, self.vantage.is_cut_off()) != self.cut_off {
+            self.touch_all();
+        }
+        while let Some(pool) = self.timers.take_due(now.mono) {
+            self.touched.push(pool);
+        }
+        for &index in &self.touched {
+            let Some(pool) = self.pools.get_mut(index) else { continue };
             if pool.gate.deadline().is_some_and(|d| d <= now.mono) {
                 pool.evaluate(now, Occasion::Expired, &mut self.out);
             }
@@ -162,14 +209,29 @@ impl Engine {
             if pool.doubt_is_due(now.mono) || pool.last_resort_is_due(now.mono) {
                 pool.evaluate(now, Occasion::Look, &mut self.out);
             }
-            pool.cut_off = self.vantage.is_cut_off();
+            pool.cut_off = self.cut_off;
             pool.ask_for_probes(now.mono, &mut self.out);
+            self.timers.set(index, pool.next_timer(now.mono));
         }
-        if std::mem::take(&mut self.out.dirty) {
-            self.written += 1;
-            let cache = self.cache(now);
-            self.out.push(Effect::Persist { sequence: self.written, cache });
+        self.persist(now);
+    }
+
+    /// Has the state written if it changed. One write at a time while the instance runs: what changes during one goes
+    /// out together with the next. Nobody brings the end of a write to an engine that has stopped.
+    fn persist(&mut self, now: Now) {
+        if !self.out.dirty || (self.started && self.writing.is_some()) {
+            return;
         }
+        self.out.dirty = false;
+        self.written += 1;
+        self.writing = Some(self.written);
+        let cache = self.cache(now);
+        self.out.push(Effect::Persist { sequence: self.written, cache });
+    }
+
+    /// Pools that the last input or command was about, or whose time had come with it; some perhaps more than once.
+    pub fn touched(&self) -> &[usize] {
+        &self.touched
     }
 
     /// The next effect, until there is none.
@@ -179,7 +241,7 @@ impl Engine {
 
     /// When the engine wants [`Input::Timer`] at the latest.
     pub fn poll_timeout(&self) -> Option<Time> {
-        self.pools.iter().filter_map(|p| p.next_timer(self.now)).min()
+        self.timers.first()
     }
 
     /// The configuration in force.
@@ -195,6 +257,11 @@ impl Engine {
     /// What was counted, by pool and node of [`Engine::snapshot`].
     pub fn figures(&self) -> Vec<PoolFigures> {
         self.pools.iter().map(PoolMachine::figures).collect()
+    }
+
+    /// The state of one pool.
+    pub fn pool_snapshot(&self, pool: usize) -> Option<PoolSnapshot> {
+        self.pools.get(pool).map(PoolMachine::snapshot)
     }
 
     /// The state as the cache stores it.

@@ -69,9 +69,13 @@ impl Handle {
         drop(core);
         if let (Durability::Wait, Some(writer), true) = (durability, writer, answer.sequence > 0) {
             // This thread may block, so it writes itself: the helper may be stuck in the resolver.
-            if let Some((sequence, outcome)) = writer.write() {
+            // The change may be in the write that follows the one at hand.
+            while let Some((sequence, outcome)) = writer.write() {
                 let mut core = self.shared.core.lock();
                 core.give(clock::now(), Input::Persisted { sequence, outcome })?;
+                if sequence >= answer.sequence {
+                    break;
+                }
             }
             writer.wait(answer.sequence, DURABLE)?;
         }

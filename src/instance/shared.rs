@@ -5,7 +5,7 @@ use super::events::Hub;
 use super::open;
 use crate::config::Config;
 use crate::engine::notice::Limiter;
-use crate::engine::{Effect, Engine, Input, NodeRef, Now, Snapshot, Time};
+use crate::engine::{Effect, Engine, Input, NodeRef, Now, PoolSnapshot, Snapshot, Time};
 use crate::error::{Error, ErrorCode, Result};
 use crate::io::clock;
 use crate::io::control::{CLIENTS, ControlSetup};
@@ -100,8 +100,8 @@ pub(super) struct Core {
     pub(super) observed: Option<(usize, BTreeSet<usize>)>,
     /// Inputs that no driver brings.
     inputs: VecDeque<Input>,
-    /// The last good copy and its age.
-    copy: Option<(Time, Snapshot)>,
+    /// The last good copies of the pools, each with its age.
+    copies: Vec<(Time, PoolSnapshot)>,
     pub(super) hub: Arc<Hub>,
     /// What the driver may say, and how often.
     pub(super) limiter: Limiter,
@@ -140,7 +140,7 @@ impl Handle {
             poisoned: None,
             observed: None,
             inputs: VecDeque::new(),
-            copy: None,
+            copies: Vec::new(),
             hub: Arc::clone(&hub),
             limiter: Limiter::default(),
             tally: DeskTally::default(),
@@ -200,7 +200,7 @@ impl Handle {
             driver.abandon();
         }
         core.engine = None;
-        core.copy = None;
+        core.copies = Vec::new();
         // A clone in the helper's hands may hold its lock; only this reference is dropped.
         core.writer = None;
         // What only the threads of the parent still held.
@@ -309,7 +309,8 @@ impl Core {
     /// Drains, then feeds what came in, at most `budget` inputs, draining after each. Returns how many.
     pub(super) fn pump(&mut self, now: Now, budget: usize) -> Result<usize> {
         let mut handled = 0;
-        let mut changed = self.drain(now)?;
+        let changed = self.drain(now)?;
+        self.refresh_copies(now, changed)?;
         while handled < budget {
             let next = self.inputs.pop_front().or_else(|| self.driver.as_mut()?.next_input());
             let Some(input) = next else { break };
@@ -321,10 +322,10 @@ impl Core {
             self.hear(now, &input);
             self.guarded(|engine| engine.handle(now, input))?;
             handled += 1;
-            changed |= self.drain(now)?;
+            let changed = self.drain(now)?;
+            self.refresh_copies(now, changed)?;
         }
         self.tell_notices(now);
-        self.refresh_copy(now, changed)?;
         Ok(handled)
     }
 
@@ -389,18 +390,32 @@ impl Core {
         }
     }
 
-    /// Keeps the copy that a snapshot after a panic shows. Not at every probe: most change nothing but a time.
-    fn refresh_copy(&mut self, now: Now, changed: bool) -> Result<()> {
-        if changed || self.copy.as_ref().is_none_or(|(at, _)| now.mono.since(*at) >= COPY_AGE) {
-            let snapshot = self.guarded(|engine| engine.snapshot(now))?;
-            self.copy = Some((now.mono, snapshot));
-        }
-        Ok(())
+    /// Keeps the copy that a snapshot after a panic shows, of the pools at hand. Not at every probe: most change nothing
+    /// but a time.
+    fn refresh_copies(&mut self, now: Now, changed: bool) -> Result<()> {
+        let mut copies = core::mem::take(&mut self.copies);
+        let outcome = self.guarded(|engine| {
+            for index in copies.len()..engine.config().pools.len() {
+                copies.extend(engine.pool_snapshot(index).map(|pool| (now.mono, pool)));
+            }
+            for &index in engine.touched() {
+                if !changed && copies.get(index).is_some_and(|(at, _)| now.mono.since(*at) < COPY_AGE) {
+                    continue;
+                }
+                let (Some(copy), Some(pool)) = (copies.get_mut(index), engine.pool_snapshot(index)) else {
+                    continue;
+                };
+                *copy = (now.mono, pool);
+            }
+        });
+        self.copies = copies;
+        outcome
     }
 
     /// The last good copy.
     pub(super) fn copy(&self) -> Option<Snapshot> {
-        self.copy.as_ref().map(|(_, snapshot)| snapshot.clone())
+        let pools: Vec<PoolSnapshot> = self.copies.iter().map(|(_, pool)| pool.clone()).collect();
+        (!pools.is_empty()).then(|| Snapshot { wall_ms: clock::now().wall_ms, pools })
     }
 
     /// Ends probing: the engine is told, sockets are closed, the driver is given back to be dropped without the lock.

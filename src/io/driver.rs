@@ -14,7 +14,7 @@ use super::wake::Wake;
 use super::writer::Writer;
 use crate::control::Answer;
 use crate::engine::notice::{Notice, Reason};
-use crate::engine::{Input, NodeRef, Severity, Time};
+use crate::engine::{Deadlines, Input, NodeRef, Severity, Time};
 use crate::metrics::{DriverFigures, LoopTally};
 use crate::probe::{AddressBook, SessionConfig};
 use std::collections::VecDeque;
@@ -92,6 +92,8 @@ pub(crate) struct Driver {
     ready: Vec<Ready>,
     helper: Option<Helper>,
     control: Option<ControlServer>,
+    /// When each link wants to be looked at.
+    timers: Deadlines,
     /// The last batch of events was full: timers wait until the rest was read.
     more: bool,
 }
@@ -134,6 +136,7 @@ impl Driver {
             ready: Vec::new(),
             helper: None,
             control: None,
+            timers: Deadlines::default(),
             more: false,
         })
     }
@@ -247,10 +250,13 @@ impl Driver {
         if let Some(control) = &mut self.control {
             control.judge_deadlines(&mut self.poller, now);
         }
-        for index in 0..self.links.len() {
-            if self.links.get(index).and_then(Link::deadline).is_some_and(|at| at <= now) {
-                self.with_link(now, index, |link, context| link.timeout(context));
-            }
+        // Once each: a deadline that is set anew for now or earlier must not keep the loop.
+        let mut due = Vec::new();
+        while let Some(index) = self.timers.take_due(now) {
+            due.push(index);
+        }
+        for index in due {
+            self.with_link(now, index, |link, context| link.timeout(context));
         }
         true
     }
@@ -292,7 +298,7 @@ impl Driver {
     pub(crate) fn set_deadline(&mut self, engine: Option<Time>) {
         let at = if self.inputs.is_empty() && !self.more {
             let control = self.control.as_ref().and_then(ControlServer::deadline);
-            let at = self.links.iter().filter_map(Link::deadline).chain(engine).chain(control).min();
+            let at = self.timers.first().into_iter().chain(engine).chain(control).min();
             self.due = at;
             at
         } else {
@@ -376,6 +382,7 @@ impl Driver {
                 now,
             };
             step(link, &mut context);
+            self.timers.set(index, link.deadline());
         }
     }
 

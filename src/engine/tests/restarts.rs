@@ -2,7 +2,7 @@
 
 use super::world::{World, ms, node};
 use crate::engine::time::Duration;
-use crate::engine::{Command, EventKind};
+use crate::engine::{Command, EventKind, Input};
 use crate::pool::{State, Status};
 use crate::probe::Cause;
 use proptest::prelude::*;
@@ -22,7 +22,7 @@ enum Act {
     ActivatePrimary,
     Remove(usize),
     Disk(u64),
-    /// A new life from what the engine last asked to be written.
+    /// A stop, and a new life from what the engine last asked to be written.
     Restart,
     /// A new life from what had reached the disk.
     Crash,
@@ -86,6 +86,9 @@ fn restart(world: &mut World, crash: bool) {
     // A process takes its time to start.
     world.run(ms(1));
     let before = world.pool();
+    if !crash {
+        world.give(Input::Stop);
+    }
     let cache = if crash { world.on_disk.clone() } else { world.asked.clone() };
     let held_on_disk: BTreeSet<String> = cache
         .iter()

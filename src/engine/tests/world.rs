@@ -51,6 +51,7 @@ pub struct World {
     under_way: BTreeMap<(Time, u64), (NodeRef, u64, Time)>,
     writing: BTreeMap<(Time, u64), Cache>,
     turn: u64,
+    stopped: bool,
     config: Config,
     /// Feeds the engine's jitter.
     pub seed: u64,
@@ -107,6 +108,7 @@ impl World {
             under_way: BTreeMap::new(),
             writing: BTreeMap::new(),
             turn: 0,
+            stopped: false,
             config,
             seed: 7,
             starved: None,
@@ -134,6 +136,11 @@ impl World {
 
     /// Gives an input and carries out what follows.
     pub fn give(&mut self, input: Input) {
+        match input {
+            Input::Start => self.stopped = false,
+            Input::Stop => self.stopped = true,
+            _ => {}
+        }
         self.engine.handle(self.now(), input);
         self.drain();
     }
@@ -223,7 +230,7 @@ impl World {
                 Effect::Persist { cache, .. } => {
                     self.asked = Some(cache.clone());
                     self.turn += 1;
-                    // One write at a time; a later one replaces one that has not begun.
+                    assert!(self.writing.is_empty() || self.stopped, "two writes at a time");
                     let ends = self.clock + self.disk;
                     self.writing.insert((ends, self.turn), cache);
                 }
