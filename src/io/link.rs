@@ -14,7 +14,7 @@ use crate::metrics::LinkTally;
 use crate::probe::{
     Action, AddressBook, Cause, Class, Flavour, Observation, PeerSign, ProbeRequest, ServerVersion, Session,
 };
-use crate::wire::Encryption;
+use crate::wire::{Encryption, SharedColumns};
 use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -34,6 +34,7 @@ pub(super) struct Context<'a> {
     pub(super) inputs: &'a mut VecDeque<Input>,
     pub(super) notices: &'a mut VecDeque<Notice>,
     pub(super) buffer: &'a mut [u8],
+    pub(super) columns: &'a mut SharedColumns,
     pub(super) now: Time,
 }
 
@@ -62,6 +63,8 @@ pub(super) struct Link {
     pub(super) unresolved: bool,
     /// The probe at hand.
     running: Option<u64>,
+    /// It makes a connection or logs in.
+    logging_in: bool,
     /// Probes asked for while one was running.
     waiting: VecDeque<(u64, bool)>,
     #[cfg(feature = "testing")]
@@ -99,6 +102,7 @@ impl Link {
             told: None,
             unresolved: false,
             running: None,
+            logging_in: false,
             waiting: VecDeque::new(),
             #[cfg(feature = "testing")]
             planted: false,
@@ -141,6 +145,16 @@ impl Link {
 
     fn token(&self) -> u64 {
         u64::from(self.generation) << 32 | u64::from(self.index)
+    }
+
+    /// Whether a probe begun now would make a connection.
+    pub(super) fn needs_login(&self, fresh: bool) -> bool {
+        fresh || self.socket.is_none()
+    }
+
+    /// Whether a probe is at hand that makes a connection, or found that it has to.
+    pub(super) fn is_logging_in(&self) -> bool {
+        self.running.is_some() && self.logging_in
     }
 
     /// The index of the link that a token names.
@@ -224,7 +238,12 @@ impl Link {
                 }
             }));
             match outcome {
-                Ok(()) => return,
+                Ok(()) => {
+                    if self.running.is_none() {
+                        self.session.rest(context.columns);
+                    }
+                    return;
+                }
                 // Once more, for the probes that wait behind the broken one.
                 Err(panic) => self.broken(context, &panic_text(panic.as_ref())),
             }
@@ -235,6 +254,7 @@ impl Link {
     fn start_next(&mut self, context: &mut Context<'_>) -> bool {
         let Some((probe, fresh)) = self.waiting.pop_front() else { return false };
         self.running = Some(probe);
+        self.logging_in = self.needs_login(fresh);
         #[cfg(feature = "testing")]
         if core::mem::take(&mut self.planted) {
             panic!("planted in a probe session");
