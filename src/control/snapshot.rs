@@ -125,7 +125,11 @@ fn read_facts(node: &Object<'_>) -> Result<Facts> {
         server_uuid: node.optional_word("server_uuid", |text| Some(text.to_owned()))?,
         read_only: node.optional_flag("read_only")?,
         super_read_only: node.optional_flag("super_read_only")?,
-        gtids: node.optional_word("gtids", |text| read_gtids(flavour, text))?,
+        // Without the flavour nobody can tell how to read them.
+        gtids: match flavour {
+            Some(flavour) => node.optional_word("gtids", |text| read_gtids(flavour, text))?,
+            None => None,
+        },
         channels,
         threads_connected: node.optional("threads_connected", Value::as_u64)?,
         max_connections: node.optional("max_connections", Value::as_u64)?,
@@ -134,8 +138,8 @@ fn read_facts(node: &Object<'_>) -> Result<Facts> {
 }
 
 /// MySQL's sets and MariaDB's positions are written in ways of their own.
-fn read_gtids(flavour: Option<Flavour>, text: &str) -> Option<Gtids> {
-    match flavour? {
+fn read_gtids(flavour: Flavour, text: &str) -> Option<Gtids> {
+    match flavour {
         Flavour::MySql => Gtids::parse_mysql(text).ok(),
         Flavour::MariaDb => Gtids::parse_mariadb(text).ok(),
     }
