@@ -19,8 +19,8 @@ instance as text in the [exposition format 0.0.4 of Prometheus](https://promethe
 primacy metrics --require-agent > primacy.prom.new && mv primacy.prom.new primacy.prom
 ```
 
-Durations and times are in seconds. Counters begin at 0 with the instance's life, except that a changed configuration keeps
-them; a series that may exist in advance is there with 0 from the beginning. How many series there are depends on the
+Durations and times are in seconds. Counters begin at 0 with the instance; a series that may exist in
+advance is there with 0 from the beginning. How many series there are depends on the
 configuration alone: about 60 for each node. Names and labels are only ever added. Nothing in the text is secret.
 
 The command without an agent that answers gives what the cache knows, with `primacy_live` 0 and a warning on standard error;

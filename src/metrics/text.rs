@@ -14,6 +14,12 @@ use core::fmt::{self, Display, Write};
 /// The media type of the text, for who serves it by HTTP.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// Whether TLS is built in.
+#[cfg(feature = "tls")]
+const TLS: &str = "yes";
+#[cfg(not(feature = "tls"))]
+const TLS: &str = "no";
+
 /// A duration or time in seconds, printed without floating point.
 #[derive(Clone, Copy)]
 struct Seconds(u64);
@@ -131,8 +137,7 @@ impl Display for Help {
 pub fn text(figures: &Figures) -> String {
     let mut page = Page::default();
     page.head(&t::BUILD);
-    let tls = if cfg!(feature = "tls") { "yes" } else { "no" };
-    page.line(&t::BUILD, &[env!("CARGO_PKG_VERSION"), tls], 1);
+    page.line(&t::BUILD, &[env!("CARGO_PKG_VERSION"), TLS], 1);
     page.single(&t::LIVE, u8::from(figures.life.is_some()));
     if let Some(life) = &figures.life {
         page.single(&t::FAILED, u8::from(life.failed));
