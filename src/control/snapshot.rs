@@ -81,6 +81,7 @@ fn read_pool(value: &Value) -> Result<PoolSnapshot> {
         active,
         paused: pool.flag("paused")?,
         removed: pool.list("removed")?.iter().map(read_name).collect::<Result<_>>()?,
+        frozen: None,
         nodes,
     })
 }
@@ -108,6 +109,7 @@ fn read_node(value: &Value) -> Result<NodeSnapshot> {
         weight: node.number("weight")?,
         site: node.text("site")?.into(),
         facts: read_facts(&node)?,
+        override_: None,
     })
 }
 

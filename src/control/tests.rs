@@ -71,6 +71,7 @@ fn seen() -> Seen {
         weight: 2,
         site: "ams".into(),
         facts,
+        override_: None,
     };
     let unseen = NodeSnapshot {
         count: None,
@@ -90,6 +91,7 @@ fn seen() -> Seen {
         active: Some(1),
         paused: true,
         removed: vec!["c:3306".into(), "d:3306".into()],
+        frozen: None,
         nodes: vec![node("a:3306", facts), unseen],
     };
     Seen { snapshot: Snapshot { wall_ms: 9, pools: vec![pool] }, fingerprint: u64::MAX - 1, pid: 42 }

@@ -6,7 +6,7 @@ use super::snapshot::{NodeSnapshot, PoolSnapshot};
 use crate::gtid::Missing;
 use crate::metrics::{NodeFigures, PoolFigures};
 use crate::policy::mpp;
-use crate::pool::{Judge, Node, Status};
+use crate::pool::{Judge, Node, NodeOverride, Status};
 use crate::store::{StoredNode, StoredPool};
 
 impl PoolMachine {
@@ -16,9 +16,9 @@ impl PoolMachine {
             let judged = n.last.is_some() && self.judge.count(i).is_some();
             NodeSnapshot {
                 name: n.name.clone(),
-                node_type: n.config.node_type,
+                node_type: self.type_of(i),
                 state: self.judge.state(i),
-                status: self.judge.status(i),
+                status: self.status_of(i),
                 label: self.label(i),
                 count: self.judge.count(i),
                 cause: n.last.as_ref().map(|o| o.cause),
@@ -28,9 +28,10 @@ impl PoolMachine {
                 waits_for_recover: self.judge.waits_for_recover(i),
                 observed_ms: n.observed_ms,
                 changed_ms: n.changed_ms,
-                weight: n.config.weight,
+                weight: self.weight_of(i),
                 site: n.config.site.clone(),
                 facts: n.facts.clone(),
+                override_: self.override_of(i),
             }
         };
         let present = |i: &usize| !self.judge.is_removed(*i);
@@ -43,6 +44,7 @@ impl PoolMachine {
             active: self.judge.active().map(|a| (0..a).filter(present).count()),
             paused: self.heir().is_some(),
             removed: self.removed(),
+            frozen: self.orders.frozen.as_ref().map(|s| s.order.clone()),
             nodes: self.nodes.iter().enumerate().filter(|(i, _)| present(i)).map(node).collect(),
         }
     }
@@ -51,7 +53,7 @@ impl PoolMachine {
     fn label(&self, node: usize) -> Status {
         match &self.judge {
             Judge::Mpp { .. } => mpp::label(self.judge.count(node), self.config.levels),
-            Judge::Safe { .. } => self.judge.status(node),
+            Judge::Safe { .. } => self.status_of(node),
         }
     }
 
@@ -71,6 +73,10 @@ impl PoolMachine {
         PoolFigures { tally: self.tally.clone(), nodes: present.map(node).collect() }
     }
 
+    fn override_of(&self, node: usize) -> Option<NodeOverride> {
+        self.orders.nodes.get(node)?.as_ref().map(|s| s.order.clone())
+    }
+
     /// The pool as the cache stores it.
     pub fn stored(&self) -> StoredPool {
         let node = |(i, n): (usize, &Node)| StoredNode {
@@ -85,12 +91,15 @@ impl PoolMachine {
             observed_ms: n.observed_ms,
             changed_ms: n.changed_ms,
             message: n.last.as_ref().map_or_else(|| n.stored_message.clone(), |o| o.message.clone()),
+            override_: self.override_of(i),
         };
         StoredPool {
             name: self.config.name.clone(),
             epoch: self.epoch,
             epoch_reserved: self.epoch_reserved,
             status: self.status,
+            frozen: self.orders.frozen.as_ref().map(|s| s.order.clone()),
+            failback_waits: matches!(&self.judge, Judge::Safe { model, .. } if model.failback_waits),
             removed: self.removed(),
             nodes: self.nodes.iter().enumerate().map(node).collect(),
         }

@@ -62,6 +62,7 @@ fn node(name: &str, facts: Facts) -> NodeSnapshot {
         weight: 2,
         site: NASTY.into(),
         facts,
+        override_: None,
     }
 }
 
@@ -97,6 +98,7 @@ fn figures() -> Figures {
         active: Some(0),
         paused: false,
         removed: vec![],
+        frozen: None,
         nodes: vec![node("a:3306", facts), NodeSnapshot { count: None, ..node("b:3306", Facts::default()) }],
     };
     let mut tally = NodeTally::default();

@@ -20,12 +20,17 @@ pub struct Refusal {
 pub fn rules(policy: PolicyName) -> Box<dyn Iterator<Item = u16>> {
     let steps = |steps: &'static [(u16, &'static str)]| steps.iter().map(|step| step.0);
     match policy {
-        PolicyName::Mpp => Box::new(mpp::RULES.iter().map(|rule| rule.number).chain(steps(&mpp::STEPS))),
+        PolicyName::Mpp => Box::new(
+            (mpp::RULES.iter().map(|rule| rule.number))
+                .chain(steps(&mpp::STEPS))
+                .chain(steps(&mpp::orders::ORDERS)),
+        ),
         PolicyName::Safe => Box::new(
             (safe::table::CHARGE.iter().map(|rule| rule.number))
                 .chain(safe::table::STATE.iter().map(|rule| rule.number))
                 .chain(safe::table::ROLE.iter().map(|rule| rule.number))
-                .chain(steps(&safe::table::COMMANDS)),
+                .chain(steps(&safe::table::COMMANDS))
+                .chain(steps(&safe::table::NOTICES)),
         ),
     }
 }
@@ -38,8 +43,10 @@ pub fn rule_sentence(number: u16) -> Option<&'static str> {
     let state = || safe::table::STATE.iter().find(|r| r.number == number).map(|r| r.sentence);
     let role = || safe::table::ROLE.iter().find(|r| r.number == number).map(|r| r.sentence);
     mpp.or_else(|| in_steps(&mpp::STEPS))
+        .or_else(|| in_steps(&mpp::orders::ORDERS))
         .or_else(charge)
         .or_else(state)
         .or_else(role)
         .or_else(|| in_steps(&safe::table::COMMANDS))
+        .or_else(|| in_steps(&safe::table::NOTICES))
 }
