@@ -71,6 +71,8 @@ pub enum Ask {
         /// The pool's name.
         pool: String,
     },
+    /// Figures for monitoring.
+    Metrics,
     /// The worst case from fault to switch.
     Budget {
         /// The pool's name.
@@ -94,6 +96,19 @@ pub struct Request {
     pub ask: Ask,
 }
 
+impl Ask {
+    /// The command's word.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Ask::Snapshot { .. } => "snapshot",
+            Ask::Explain { .. } => "explain",
+            Ask::Metrics => "metrics",
+            Ask::Budget { .. } => "budget",
+            Ask::Change { change, .. } => change.name(),
+        }
+    }
+}
+
 impl Change {
     fn name(&self) -> &'static str {
         match self {
@@ -112,6 +127,7 @@ impl Request {
         let document = match &self.ask {
             Ask::Snapshot { pool } => json!({"command": "snapshot", "pool": pool}),
             Ask::Explain { pool } => json!({"command": "explain", "pool": pool}),
+            Ask::Metrics => json!({"command": "metrics"}),
             Ask::Budget { pool } => json!({"command": "budget", "pool": pool}),
             Ask::Change { change, wait } => {
                 let (pool, node) = match change {
@@ -172,6 +188,7 @@ fn read(document: &Map<String, Value>, id: Option<Id>) -> Result<Request> {
     let ask = match command {
         "snapshot" => Ask::Snapshot { pool: name(document, "pool")? },
         "explain" => Ask::Explain { pool: required(document, "pool")? },
+        "metrics" => Ask::Metrics,
         "budget" => Ask::Budget { pool: required(document, "pool")? },
         "recover" => {
             change(Change::Recover { pool: required(document, "pool")?, node: required(document, "node")? })?

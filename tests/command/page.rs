@@ -52,7 +52,10 @@ fn the_page_lists_the_keys_of_the_json() {
     let whole: serde_json::Value = serde_json::from_str(&text).unwrap();
     let mut keys = BTreeSet::new();
     collect("", &whole, &mut keys);
-    assert_eq!(table("json"), keys);
+    // The servers are gone: nobody could say what their channels are. A test of the document knows those.
+    let listed: BTreeSet<String> =
+        table("json").into_iter().filter(|key| !key.contains("channels[]")).collect();
+    assert_eq!(listed, keys);
     assert!(text.contains("\"FAILED_OFFLINE\""), "{text}");
     assert_eq!(whole["agent"]["pid"], agent.child.id());
 }

@@ -58,6 +58,7 @@ fn run(args: &Args) -> Outcome {
         Command::Recover { target, pool } => offline::recover(args, target, pool.as_deref()),
         Command::ActivatePrimary { pool } => live::activate_primary(args, pool.as_deref()),
         Command::Remove { node, pool } => live::remove(args, node, pool.as_deref()),
+        Command::Metrics { require_agent } => read::metrics(args, *require_agent),
         Command::Explain { pool } => read::explain(args, pool.as_deref()),
         Command::Budget { pool } => read::budget(args, pool.as_deref()),
     }
