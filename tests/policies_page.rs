@@ -55,7 +55,8 @@ fn role(action: RoleAction) -> &'static str {
         RoleAction::LastResort => "the ACTIVE node is failed, the one that waits becomes ACTIVE",
         RoleAction::KeepLast => "it stays ACTIVE at FAIL, with an alarm",
         RoleAction::KeepDoubted => "it stays ACTIVE at FAIL, with an alarm, while that holds",
-        RoleAction::BeginHandOver => "routing pauses for the hand-over",
+        RoleAction::KeepByOrder => "it stays ACTIVE at FAIL, with an alarm",
+        RoleAction::BeginHandOver | RoleAction::BeginLeave => "routing pauses for the hand-over",
         RoleAction::CompleteHandOver => "the heir becomes ACTIVE, the old one STANDBY",
         RoleAction::AbandonHandOver => "routing goes on as before",
     }
@@ -95,7 +96,15 @@ fn safe_moves() -> Moves {
                     within_takeover_lag: bit(3),
                     ..Evidence::of(class)
                 };
-                let view = StateView { evidence, state, held: bit(4), failed: bit(5), healed: bit(6) };
+                let view = StateView {
+                    evidence,
+                    state,
+                    held: bit(4),
+                    failed: bit(5),
+                    healed: bit(6),
+                    pinned: false,
+                    frozen: false,
+                };
                 // A failed node alone waits for `recover`, and nothing is at the top and the foot at once.
                 if (view.held && !state.is_failed()) || (view.failed && view.healed) {
                     continue;
@@ -156,9 +165,15 @@ fn mpp_moves() -> Moves {
                     status: of.1,
                     count: of.2,
                     removed: false,
+                    fixed: false,
                 };
                 let mut pool = [member(p, NodeType::Primary), member(s, NodeType::Secondary)];
-                let verdicts = mpp::cycle(&mut pool, &seen, Settings { levels: 4, hostile_takeover }, status);
+                let verdicts = mpp::cycle(
+                    &mut pool,
+                    &seen,
+                    Settings { levels: 4, hostile_takeover, frozen: false },
+                    status,
+                );
                 for v in verdicts {
                     let (from, to) = ([p.0, s.0][v.node], pool[v.node].state);
                     if from != to {

@@ -146,6 +146,7 @@ fn read_pool(value: &Value) -> Result<PoolSnapshot> {
         epoch: pool.number("epoch")?,
         active,
         paused: pool.flag("paused")?,
+        frozen: None,
         nodes,
     })
 }
@@ -168,6 +169,7 @@ fn read_node(value: &Value) -> Result<NodeSnapshot> {
         weight: node.number("weight")?,
         site: node.text("site")?.into(),
         facts: read_facts(node.get("facts")?)?,
+        override_: None,
     })
 }
 

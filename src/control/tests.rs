@@ -67,6 +67,7 @@ fn seen() -> Seen {
         weight: 2,
         site: "ams".into(),
         facts,
+        override_: None,
     };
     let unseen = NodeSnapshot { count: None, cause: None, ..node("b:3306", Facts::default()) };
     let pool = PoolSnapshot {
@@ -77,6 +78,7 @@ fn seen() -> Seen {
         epoch: u64::MAX,
         active: Some(1),
         paused: true,
+        frozen: None,
         nodes: vec![node("a:3306", facts), unseen],
     };
     Seen { snapshot: Snapshot { wall_ms: 9, pools: vec![pool] }, fingerprint: u64::MAX - 1, pid: 42 }

@@ -1,12 +1,13 @@
 //! Why a pool is as it is: the facts, the rules that judged them, and what would change the decision.
 
 use super::pool_machine::PoolMachine;
-use super::time::Now;
+use super::time::{Duration, Now};
 use crate::config::LastResort;
-use crate::policy::safe::{Bar, Model, Settings};
+use crate::policy::safe::{Bar, Model, Pin, Settings};
 use crate::policy::{mpp, rule_sentence};
 use crate::pool::{Judge, NodeType, PoolStatus, State};
 use crate::probe::ThreadState;
+use crate::store::utc::format_utc;
 use core::fmt::Write;
 
 /// The pool in words, one fact a line.
@@ -31,6 +32,10 @@ fn write_all(text: &mut String, pool: &PoolMachine, now: Now) -> core::fmt::Resu
         Some(a) => writeln!(text, "ACTIVE is {}", pool.nodes[a].name)?,
         None => writeln!(text, "no node is ACTIVE")?,
     }
+    if let Some(freeze) = &pool.orders.frozen {
+        write!(text, "frozen: no rule changes a state or the role")?;
+        write_order(text, &freeze.order.reason, freeze.order.since_ms, freeze.left(now.mono))?;
+    }
     for i in (0..pool.nodes.len()).filter(|&i| !pool.judge.is_removed(i)) {
         write_node(text, pool, i, now)?;
     }
@@ -43,8 +48,19 @@ fn write_all(text: &mut String, pool: &PoolMachine, now: Now) -> core::fmt::Resu
 
 fn write_node(text: &mut String, pool: &PoolMachine, i: usize, now: Now) -> core::fmt::Result {
     let node = &pool.nodes[i];
-    let (state, status) = (pool.judge.state(i), pool.judge.status(i));
-    writeln!(text, "node {} ({}): {state}, {status}", node.name, node.config.node_type)?;
+    let (state, status) = (pool.judge.state(i), pool.status_of(i));
+    writeln!(text, "node {} ({}): {state}, {status}", node.name, pool.type_of(i))?;
+    if let Some(standing) = pool.orders.nodes.get(i).and_then(Option::as_ref) {
+        write!(text, "  {}", standing.order)?;
+        write_order(text, &standing.order.reason, standing.order.since_ms, standing.left(now.mono))?;
+        if standing.order.set.status.is_some() {
+            writeln!(text, "  the rules have its status at {}", pool.judge.status(i))?;
+        }
+    }
+    if let Some((rule, state)) = pool.orders.would.get(i).copied().flatten() {
+        let sentence = rule_sentence(rule).unwrap_or_default();
+        writeln!(text, "  without an operator's order: {state}, rule {rule}: {sentence}")?;
+    }
     if node.rule != 0 {
         let sentence = rule_sentence(node.rule).unwrap_or_default();
         writeln!(text, "  rule {}: {sentence}", node.rule)?;
@@ -94,6 +110,16 @@ fn write_node(text: &mut String, pool: &PoolMachine, i: usize, now: Now) -> core
     Ok(())
 }
 
+/// The reason of an order, its age in words of the clock, and its end.
+fn write_order(text: &mut String, reason: &str, since_ms: u64, left: Option<Duration>) -> core::fmt::Result {
+    let since = format_utc(since_ms).unwrap_or_default();
+    write!(text, ", since {since}, reason: {reason}; ")?;
+    match left {
+        Some(left) => writeln!(text, "ends in {} s, without a switch", left.as_secs()),
+        None => writeln!(text, "until an operator ends it"),
+    }
+}
+
 fn write_stranded(text: &mut String, pool: &PoolMachine, i: usize) -> core::fmt::Result {
     let Some(active) = pool.judge.active().filter(|&a| a != i) else { return Ok(()) };
     match &pool.nodes[i].stranded {
@@ -111,6 +137,15 @@ fn write_safe(
     settings: &Settings,
     now: Now,
 ) -> core::fmt::Result {
+    if model.frozen {
+        writeln!(text, "  an operator froze the pool: `primacy unfreeze` lets the rules decide again")?;
+    }
+    if model.failback_waits {
+        writeln!(
+            text,
+            "  no hand-back begins by itself: an order's time ran out; `primacy activate-primary` begins one"
+        )?;
+    }
     if pool.cut_off {
         writeln!(text, "  the prober itself may be cut off: a reply from any node of any pool changes that")?;
     }
@@ -118,9 +153,20 @@ fn write_safe(
         let taken = model.members[a].ladder.steps(settings.rise);
         let left = settings.fall.saturating_sub(taken);
         let name = &pool.nodes[a].name;
+        if model.members[a].pin == Pin::Fixed {
+            writeln!(text, "  an operator fixed the role on {name}: `primacy unset {name}` changes that")?;
+        }
+        if model.members[a].pin == Pin::Leave {
+            writeln!(
+                text,
+                "  {name} hands the role over for maintenance, as soon as a node that may take over has proven that it has everything"
+            )?;
+        }
         if left == 0 && pool.held_since.is_some() {
             writeln!(text, "  {name} has failed, but is {}", pool.hearers_in_words(now.mono))?;
             writeln!(text, "  proof that {name} is gone, or replicas that no longer hear it, change that")?;
+        } else if left == 0 && (model.frozen || model.members[a].pin == Pin::Fixed) {
+            writeln!(text, "  {name} has failed, and keeps the role by an operator's order")?;
         } else if left == 0 {
             writeln!(text, "  {name} has failed: it loses the role as soon as another node may take over")?;
         } else {
@@ -169,6 +215,7 @@ fn remedy(bar: Bar, name: &str) -> String {
         Bar::NotApplying => "starting its replication (SQL) thread changes that".into(),
         Bar::Lag => "catching up changes that".into(),
         Bar::ReadOnly => "SET GLOBAL read_only = 0 on it changes that".into(),
+        Bar::Pinned(_) => format!("ending the order with `primacy unset {name}` changes that"),
         Bar::Removed => "a start with an empty cache changes that".into(),
     }
 }
@@ -186,9 +233,16 @@ fn write_mpp(
             pool.config.name
         )?;
     }
+    if settings.frozen {
+        writeln!(text, "  an operator froze the pool: `primacy unfreeze` lets the table decide again")?;
+    }
     for (i, m) in members.iter().enumerate().filter(|(_, m)| !m.removed) {
         let name = &pool.nodes[i].name;
         let left = settings.levels.saturating_sub(m.count.unwrap_or(0));
+        if m.fixed {
+            writeln!(text, "  an operator fixed {name} as {}: `primacy unset {name}` changes that", m.state)?;
+            continue;
+        }
         match m.state {
             State::Active => writeln!(text, "  {left} more cycles without a connection fail {name}")?,
             State::FailedOnline | State::FailedOffline => {

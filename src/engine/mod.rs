@@ -11,6 +11,7 @@ pub mod event;
 mod explain;
 mod hand_over;
 pub mod input;
+mod orders;
 mod outbox;
 mod pool_machine;
 mod recovery;
@@ -25,7 +26,9 @@ mod views;
 pub use deadlines::Deadlines;
 pub use effect::Effect;
 pub use event::{Event, EventKind, Severity};
-pub use input::{Answer, Command, Input, NodeRef, ReportOutcome};
+pub use input::{
+    Answer, Command, Input, LONGEST_LIMIT, LONGEST_REASON, NodeRef, ReportOutcome, SHORTEST_LIMIT,
+};
 pub use schedule::BACK_OFF;
 pub use snapshot::{NodeSnapshot, PoolSnapshot, Snapshot};
 pub use time::{Now, Time};
@@ -69,7 +72,7 @@ impl Engine {
             .enumerate()
             .map(|(i, pool)| {
                 let stored = cache.and_then(|c| c.pools.iter().find(|s| s.name == pool.name));
-                PoolMachine::new(i, pool.clone(), stored, now)
+                PoolMachine::new(i, pool.clone(), stored, cache.map_or(0, |c| c.written_ms), now)
             })
             .collect();
         let mut timers = Deadlines::default();
@@ -198,6 +201,7 @@ impl Engine {
         }
         for &index in &self.touched {
             let Some(pool) = self.pools.get_mut(index) else { continue };
+            pool.run_out(now, &mut self.out);
             if pool.gate.deadline().is_some_and(|d| d <= now.mono) {
                 pool.evaluate(now, Occasion::Expired, &mut self.out);
             }

@@ -5,6 +5,7 @@ use super::commands::Done;
 use super::event::{EventKind, Severity};
 use super::hand_over::{GateView, HandOverGate};
 use super::input::Command;
+use super::orders::Orders;
 use super::outbox::{Draft, Outbox};
 use super::recovery::Bucket;
 use super::time::{Now, Time};
@@ -64,6 +65,8 @@ pub struct PoolMachine {
     pub alarmed: Vec<u16>,
     /// The gate of a planned hand-over.
     pub gate: HandOverGate,
+    /// What operators ordered.
+    pub orders: Orders,
     /// `mpp`: findings of the cycle under way, and when it began.
     pub findings: Vec<Option<mpp::Finding>>,
     /// `mpp`: when the cycle under way, or the last one, began.
@@ -85,13 +88,22 @@ struct Before {
 
 impl PoolMachine {
     /// Makes a pool, as it was stored or from nothing.
-    pub fn new(index: usize, config: PoolConfig, stored: Option<&StoredPool>, now: Now) -> PoolMachine {
+    /// `written_ms` is when the stored state was written.
+    pub fn new(
+        index: usize,
+        config: PoolConfig,
+        stored: Option<&StoredPool>,
+        written_ms: u64,
+        now: Now,
+    ) -> PoolMachine {
         let nodes: Vec<Node> = config.nodes.iter().cloned().map(Node::new).collect();
         let found: Vec<Option<&StoredNode>> = nodes
             .iter()
             .map(|n| stored.and_then(|s| s.nodes.iter().find(|stored| stored.name == n.name)))
             .collect();
-        let judge = Judge::new(&config, &found);
+        let names: Vec<&str> = nodes.iter().map(|n| n.name.as_str()).collect();
+        let orders = Orders::restore(&names, stored, written_ms, now);
+        let judge = Judge::new(&config, &found, stored);
         let epoch = stored.map_or(now.wall_ms, |s| s.epoch);
         let floor = stored.map_or(0, |s| s.epoch_reserved).max(epoch).max(now.wall_ms);
         let mut pool = PoolMachine {
@@ -109,6 +121,7 @@ impl PoolMachine {
             cut_off: false,
             alarmed: Vec::new(),
             gate: HandOverGate::default(),
+            orders,
             findings: vec![None; nodes.len()],
             cycle_started: None,
             cycle_open: false,
@@ -192,19 +205,23 @@ impl PoolMachine {
         let before = self.before();
         let findings = std::mem::take(&mut self.findings);
         self.findings = vec![None; self.nodes.len()];
-        let Judge::Mpp { members, settings } = &mut self.judge else { return };
         // What the host's checkpoints found holds for this cycle alone; a FAIL of the library's own stays.
         let standing = match self.config.probe_mode {
             ProbeMode::External => PoolStatus::Ok,
             ProbeMode::Builtin => self.status,
         };
         let status = pool_status.unwrap_or(standing);
+        let would = self.cycle_without_orders(&findings, status);
+        let Judge::Mpp { members, settings } = &mut self.judge else { return };
         let verdicts = mpp::cycle(members, &findings, *settings, status);
         for verdict in verdicts {
             self.nodes[verdict.node].rule = verdict.rule;
         }
         self.status = status;
         self.tell(now, &before, out);
+        if let Some(would) = would {
+            self.tell_would(now, None, |i| would[i].0, |i| would[i].1, out);
+        }
     }
 
     /// Runs the tables of `safe` on an occasion and carries out what they decide.
@@ -218,9 +235,8 @@ impl PoolMachine {
     /// as lost first.
     pub fn command(&mut self, now: Now, command: &Command, out: &mut Outbox) -> crate::Result<Done> {
         let before = self.before();
-        let done = self.obey(command)?;
-        let draft =
-            self.draft(EventKind::Command, Severity::Info, done.node, done.rule, done.message.clone());
+        let done = self.obey(now, command)?;
+        let draft = self.draft(EventKind::Command, done.severity, done.node, done.rule, done.message.clone());
         out.emit(now, draft);
         out.dirty = true;
         self.decide(now, safe::Occasion::Look, &before, out);
@@ -231,18 +247,20 @@ impl PoolMachine {
     fn decide(&mut self, now: Now, occasion: safe::Occasion, before: &Before, out: &mut Outbox) {
         let dues = safe::Dues {
             hand_back: self.gate.is_due(now.mono)
-                && self.held_down_until().is_none_or(|until| until <= now.mono),
+                && (self.is_leaving() || self.held_down_until().is_none_or(|until| until <= now.mono)),
             heard: self.is_heard(now.mono),
             doubt_over: self.doubt_is_over(now.mono),
             last_resort: self.last_resort_is_due(now.mono),
         };
+        let would = self.without_orders(dues, occasion);
         let Judge::Safe { model, settings, .. } = &mut self.judge else { return };
         let verdict = safe::evaluate(model, &safe::table::IN_FORCE, settings, dues, occasion);
         let in_doubt = model.in_doubt();
         let handing_over = model.hand_over.is_some();
         if let safe::Occasion::Observed(node, _) = occasion {
             let kept = before.nodes[node].0 == self.judge.state(node);
-            self.nodes[node].rule = if kept { verdict.charge } else { verdict.state };
+            let ordered = table_holds(verdict.state);
+            self.nodes[node].rule = if kept && !ordered { verdict.charge } else { verdict.state };
         }
         // A doubt that holds the last resort back does not start its time anew.
         let barred = verdict.roles.last().is_some_and(|&(rule, action)| {
@@ -253,6 +271,13 @@ impl PoolMachine {
         let active = self.judge.active();
         for &(rule, action) in &verdict.roles {
             self.carry_out(now, rule, action, before, out);
+        }
+        if let Some((model, rule)) = would {
+            let seen = match occasion {
+                safe::Occasion::Observed(node, _) => Some(node),
+                _ => None,
+            };
+            self.tell_would(now, seen, |i| model.members[i].state, |_| rule, out);
         }
         if !handing_over {
             self.gate.close();
@@ -265,7 +290,13 @@ impl PoolMachine {
                     "first bad observation of the ACTIVE node: it and the stand-ins are looked at closely";
                 out.emit(
                     now,
-                    self.draft(EventKind::Doubt, Severity::Warning, active, verdict.charge, text.into()),
+                    self.draft(
+                        EventKind::Doubt,
+                        self.urgency(active, Severity::Warning),
+                        active,
+                        verdict.charge,
+                        text.into(),
+                    ),
                 );
             }
             (Some(_), false) => {
@@ -318,11 +349,26 @@ impl PoolMachine {
                 }
                 self.blame(active, rule);
             }
+            safe::RoleAction::KeepByOrder => {
+                if !self.alarmed.contains(&rule) {
+                    self.alarmed.push(rule);
+                    let mut text = rule_sentence(rule).unwrap_or_default().to_string();
+                    if let Some(name) = self.candidate() {
+                        text.push_str(&format!("; {name} could take over"));
+                    }
+                    for (name, bar) in self.bars() {
+                        text.push_str(&format!("; {name}: {}", bar.sentence()));
+                    }
+                    let severity = self.urgency(active, Severity::Alarm);
+                    out.emit(now, self.draft(EventKind::LastNode, severity, active, rule, text));
+                }
+                self.blame(active, rule);
+            }
             safe::RoleAction::KeepDoubted => {
                 self.hold_in_doubt(now, rule, out);
                 self.blame(active, rule);
             }
-            safe::RoleAction::BeginHandOver => {
+            safe::RoleAction::BeginHandOver | safe::RoleAction::BeginLeave => {
                 let deadline = self.config.handback_deadline;
                 self.gate.begin(now.mono, deadline);
                 let heir = self.heir();
@@ -353,6 +399,16 @@ impl PoolMachine {
         if self.gate.is_proven(&view) {
             self.evaluate(now, safe::Occasion::Proven, out);
         }
+    }
+
+    fn is_leaving(&self) -> bool {
+        matches!(&self.judge, Judge::Safe { model, .. } if model.is_leaving())
+    }
+
+    /// Who would take over if the ACTIVE node failed now.
+    fn candidate(&self) -> Option<&str> {
+        let Judge::Safe { model, .. } = &self.judge else { return None };
+        model.candidate().map(|c| self.nodes[c].name.as_str())
     }
 
     /// Who is to get the role in a hand-over under way.
@@ -452,7 +508,7 @@ impl PoolMachine {
     fn before(&self) -> Before {
         let judge = &self.judge;
         Before {
-            nodes: (0..judge.len()).map(|i| (judge.state(i), judge.status(i), judge.count(i))).collect(),
+            nodes: (0..judge.len()).map(|i| (judge.state(i), self.status_of(i), judge.count(i))).collect(),
             active: judge.active(),
             status: self.status,
         }
@@ -479,12 +535,12 @@ impl PoolMachine {
         }
         self.settle_status();
         for (i, &(state, status, count)) in before.nodes.iter().enumerate() {
-            let (new_state, new_status) = (self.judge.state(i), self.judge.status(i));
+            let (new_state, new_status) = (self.judge.state(i), self.status_of(i));
             if new_state != state {
                 self.nodes[i].changed_ms = now.wall_ms;
                 self.nodes[i].standby_since = (new_state == State::Standby).then_some(now.mono);
             }
-            if new_state != state || new_status == Status::Fail {
+            if new_state != state || self.judge.status(i) == Status::Fail {
                 // What led to this is settled by it.
                 self.nodes[i].window = Window::default();
             }
@@ -502,7 +558,7 @@ impl PoolMachine {
                 _ => Severity::Warning,
             };
             let rule = self.nodes[i].rule;
-            let mut draft = self.draft(kind, severity, Some(i), rule, self.words(i));
+            let mut draft = self.draft(kind, self.urgency(Some(i), severity), Some(i), rule, self.words(i));
             draft.state = (state, new_state);
             draft.status = (status, new_status);
             out.emit(now, draft);
@@ -511,6 +567,7 @@ impl PoolMachine {
             out.dirty = true;
             let severity = if self.status == PoolStatus::Fail { Severity::Alarm } else { Severity::Info };
             let text = format!("the pool's status is {}", self.status);
+            let severity = self.urgency(self.judge.active(), severity);
             out.emit(now, self.draft(EventKind::PoolStatus, severity, None, 0, text));
         }
         if active != before.active {
@@ -563,7 +620,7 @@ impl PoolMachine {
         message: String,
     ) -> Draft {
         let state = node.map_or(State::Unknown, |i| self.judge.state(i));
-        let status = node.map_or(Status::Ok, |i| self.judge.status(i));
+        let status = node.map_or(Status::Ok, |i| self.status_of(i));
         Draft {
             kind,
             severity,
@@ -578,6 +635,11 @@ impl PoolMachine {
             count: 0,
         }
     }
+}
+
+/// Whether the row cites an operator's order.
+fn table_holds(rule: u16) -> bool {
+    matches!(rule, safe::table::HELD_FIXED | safe::table::HELD_FROZEN)
 }
 
 pub(super) fn config_nodes(nodes: &[Node]) -> impl Iterator<Item = (usize, String)> + use<> {

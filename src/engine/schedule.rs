@@ -35,8 +35,10 @@ impl PoolMachine {
         };
         let waiting = self.gate.waits_until(now);
         let held_down = self.held_down_until().filter(|&at| at > now);
-        let held =
-            [self.doubt_timer(now), self.last_resort_timer(now), held_down].into_iter().flatten().min();
+        let held = [self.doubt_timer(now), self.last_resort_timer(now), held_down, self.orders_timer()]
+            .into_iter()
+            .flatten()
+            .min();
         [probe, self.gate.deadline(), waiting, held].into_iter().flatten().min()
     }
 

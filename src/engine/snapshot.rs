@@ -1,6 +1,6 @@
 //! The state of all pools at one moment, detached from the engine.
 
-use crate::pool::{NodeType, PolicyName, PoolKind, PoolStatus, State, Status};
+use crate::pool::{Freeze, NodeOverride, NodeType, PolicyName, PoolKind, PoolStatus, State, Status};
 use crate::probe::{Cause, Facts};
 
 /// One node in a snapshot.
@@ -8,11 +8,11 @@ use crate::probe::{Cause, Facts};
 pub struct NodeSnapshot {
     /// Canonical address.
     pub name: String,
-    /// PRIMARY or SECONDARY.
+    /// PRIMARY or SECONDARY, as configured or set by an override.
     pub node_type: NodeType,
     /// Role and health as decided.
     pub state: State,
-    /// The ladder.
+    /// The ladder, or what an override sets.
     pub status: Status,
     /// Bad observations in a row; `None` before the first probe.
     pub count: Option<u32>,
@@ -30,12 +30,14 @@ pub struct NodeSnapshot {
     pub observed_ms: u64,
     /// Wall-clock time of the last change of state; 0 if it never changed.
     pub changed_ms: u64,
-    /// Share of clients.
+    /// Share of clients, as configured or set by an override.
     pub weight: u32,
     /// Site, may be empty.
     pub site: String,
     /// What the last successful probe learnt.
     pub facts: Facts,
+    /// An operator's override or maintenance.
+    pub override_: Option<NodeOverride>,
 }
 
 /// One pool in a snapshot.
@@ -55,6 +57,8 @@ pub struct PoolSnapshot {
     pub active: Option<usize>,
     /// Routing pauses for a hand-over: no new client should be sent to the ACTIVE node.
     pub paused: bool,
+    /// An operator's freeze.
+    pub frozen: Option<Freeze>,
     /// In configuration order.
     pub nodes: Vec<NodeSnapshot>,
 }

@@ -8,7 +8,7 @@ use crate::engine::{Answer, Command, Engine, Input, ReportOutcome, Snapshot};
 use crate::error::{Error, ErrorCode, Result};
 use crate::io::clock;
 use crate::policy::budget::Budget;
-use crate::pool::PoolStatus;
+use crate::pool::{MaintenanceRole, Override, PoolStatus};
 use crate::probe::Observation;
 use std::time::Duration;
 
@@ -59,6 +59,53 @@ impl Handle {
     pub(super) fn remove_node(&self, pool: &str, node: &str, durability: Durability) -> Result<Answer> {
         let node = names::node(&self.open()?.config, pool, node)?;
         self.command(Command::RemoveNode(node), durability)
+    }
+
+    pub(super) fn set_override(
+        &self,
+        pool: &str,
+        node: &str,
+        set: Override,
+        reason: &str,
+        limit: Option<Duration>,
+        durability: Durability,
+    ) -> Result<Answer> {
+        let node = names::node(&self.open()?.config, pool, node)?;
+        self.command(Command::Override { node, set, reason: reason.to_owned(), limit }, durability)
+    }
+
+    pub(super) fn clear_override(&self, pool: &str, node: &str, durability: Durability) -> Result<Answer> {
+        let node = names::node(&self.open()?.config, pool, node)?;
+        self.command(Command::ClearOverride(node), durability)
+    }
+
+    pub(super) fn freeze(
+        &self,
+        pool: &str,
+        reason: &str,
+        limit: Option<Duration>,
+        durability: Durability,
+    ) -> Result<Answer> {
+        let pool = names::pool(&self.open()?.config, pool)?;
+        self.command(Command::Freeze { pool, reason: reason.to_owned(), limit }, durability)
+    }
+
+    pub(super) fn unfreeze(&self, pool: &str, durability: Durability) -> Result<Answer> {
+        let pool = names::pool(&self.open()?.config, pool)?;
+        self.command(Command::Unfreeze(pool), durability)
+    }
+
+    pub(super) fn maintenance(
+        &self,
+        pool: &str,
+        node: &str,
+        role: MaintenanceRole,
+        reason: &str,
+        limit: Option<Duration>,
+        durability: Durability,
+    ) -> Result<Answer> {
+        let node = names::node(&self.open()?.config, pool, node)?;
+        self.command(Command::Maintenance { node, role, reason: reason.to_owned(), limit }, durability)
     }
 
     fn command(&self, command: Command, durability: Durability) -> Result<Answer> {

@@ -35,6 +35,8 @@ fn put(site: &Site, state: State, status: Status) {
         epoch: 7,
         epoch_reserved: 1007,
         status: PoolStatus::Ok,
+        frozen: None,
+        failback_waits: false,
         removed: Vec::new(),
         nodes: vec![node],
     };

@@ -27,6 +27,8 @@ fn document_of(sequence: u64, message_len: usize) -> Cache {
             epoch: sequence,
             epoch_reserved: sequence + 1000,
             status: PoolStatus::Ok,
+            frozen: None,
+            failback_waits: false,
             removed: vec![],
             nodes: vec![StoredNode {
                 name: "10.0.1.11:3306".into(),
@@ -40,6 +42,7 @@ fn document_of(sequence: u64, message_len: usize) -> Cache {
                 observed_ms: 0,
                 changed_ms: 0,
                 message: "m".repeat(message_len),
+                override_: None,
             }],
         }],
     }
