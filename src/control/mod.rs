@@ -18,7 +18,7 @@ mod tests;
 pub use answer::{Answer, Done};
 pub use frame::{FrameReader, LARGEST_ANSWER, LARGEST_REQUEST, frame};
 pub use memory::Memory;
-pub use request::{Ask, Change, Id, Request};
+pub use request::{Ask, Change, Id, Request, Terms};
 pub use snapshot::Seen;
 
 /// The version of the protocol.

@@ -4,7 +4,9 @@
 
 use crate::engine::{NodeSnapshot, PoolSnapshot, Snapshot};
 use crate::error::{Error, ErrorCode, Result};
-use crate::pool::{NodeType, PolicyName, PoolKind, PoolStatus, State, Status};
+use crate::pool::{
+    Freeze, MaintenanceRole, NodeOverride, NodeType, Override, PolicyName, PoolKind, PoolStatus, State, Status,
+};
 use crate::probe::{Cause, Channel, Facts, Flavour, ServerVersion, ThreadState};
 use core::time::Duration;
 use serde_json::{Map, Value, json};
@@ -58,6 +60,7 @@ fn pool(pool: &PoolSnapshot) -> Value {
         "epoch": pool.epoch,
         "active": pool.active,
         "paused": pool.paused,
+        "frozen": pool.frozen.as_ref().map(frozen),
         "nodes": nodes,
     })
 }
@@ -79,6 +82,24 @@ fn node(node: &NodeSnapshot) -> Value {
         "weight": node.weight,
         "site": node.site,
         "facts": facts(&node.facts),
+        "override": node.override_.as_ref().map(over),
+    })
+}
+
+fn frozen(freeze: &Freeze) -> Value {
+    json!({"reason": freeze.reason, "since_ms": freeze.since_ms, "until_ms": freeze.until_ms})
+}
+
+fn over(order: &NodeOverride) -> Value {
+    json!({
+        "state": order.set.state.map(State::name),
+        "status": order.set.status.map(Status::name),
+        "type": order.set.node_type.map(NodeType::name),
+        "weight": order.set.weight,
+        "maintenance": order.maintenance.map(MaintenanceRole::name),
+        "reason": order.reason,
+        "since_ms": order.since_ms,
+        "until_ms": order.until_ms,
     })
 }
 
@@ -146,7 +167,7 @@ fn read_pool(value: &Value) -> Result<PoolSnapshot> {
         epoch: pool.number("epoch")?,
         active,
         paused: pool.flag("paused")?,
-        frozen: None,
+        frozen: pool.object("frozen", read_frozen)?,
         nodes,
     })
 }
@@ -169,7 +190,30 @@ fn read_node(value: &Value) -> Result<NodeSnapshot> {
         weight: node.number("weight")?,
         site: node.text("site")?.into(),
         facts: read_facts(node.get("facts")?)?,
-        override_: None,
+        override_: node.object("override", read_override)?,
+    })
+}
+
+fn read_frozen(freeze: &Object<'_>) -> Result<Freeze> {
+    Ok(Freeze {
+        reason: freeze.text("reason")?.into(),
+        since_ms: freeze.number("since_ms")?,
+        until_ms: freeze.optional("until_ms", Value::as_u64)?,
+    })
+}
+
+fn read_override(order: &Object<'_>) -> Result<NodeOverride> {
+    Ok(NodeOverride {
+        set: Override {
+            state: order.optional_word("state", State::from_name)?,
+            status: order.optional_word("status", Status::from_name)?,
+            node_type: order.optional_word("type", NodeType::from_name)?,
+            weight: order.optional("weight", Value::as_u64)?,
+        },
+        maintenance: order.optional_word("maintenance", MaintenanceRole::from_name)?,
+        reason: order.text("reason")?.into(),
+        since_ms: order.number("since_ms")?,
+        until_ms: order.optional("until_ms", Value::as_u64)?,
     })
 }
 
@@ -271,6 +315,14 @@ impl<'a> Object<'a> {
         match self.0.get(key) {
             None | Some(Value::Null) => Ok(None),
             Some(value) => value.as_str().and_then(read).map(Some).ok_or_else(|| bad(key)),
+        }
+    }
+
+    /// An object that an instance of an earlier release does not tell.
+    fn object<T>(&self, key: &str, read: impl Fn(&Object<'_>) -> Result<T>) -> Result<Option<T>> {
+        match self.0.get(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => read(&Object::of(value, key)?).map(Some),
         }
     }
 
