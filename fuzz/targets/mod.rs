@@ -6,6 +6,7 @@
 mod address;
 mod cache;
 mod config;
+mod control;
 mod engine;
 mod engine_world;
 mod gtid;
@@ -17,7 +18,7 @@ mod wire;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     ("wire", wire::run),
     ("session", session::run),
     ("gtid", gtid::run),
@@ -25,5 +26,6 @@ pub const TARGETS: [Target; 8] = [
     ("pool_string", config::run_pool_string),
     ("address", address::run),
     ("cache", cache::run),
+    ("control", control::run),
     ("engine", engine::run),
 ];

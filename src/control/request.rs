@@ -340,9 +340,7 @@ fn word<T: fmt::Display>(
 ) -> Result<Option<T>> {
     match document.get(key) {
         None | Some(Value::Null) => Ok(None),
-        Some(value) => {
-            value.as_str().and_then(read).map(Some).ok_or_else(|| wrong(key, &one_of(all)))
-        }
+        Some(value) => value.as_str().and_then(read).map(Some).ok_or_else(|| wrong(key, &one_of(all))),
     }
 }
 
@@ -370,7 +368,10 @@ fn read_override(document: &Map<String, Value>) -> Result<Override> {
 fn terms(document: &Map<String, Value>) -> Result<Terms> {
     let reason = document.get("reason").and_then(Value::as_str).ok_or_else(|| wrong("reason", "text"))?;
     if let Some(fault) = reason_fault(reason) {
-        return Err(Error::new(ErrorCode::Invalid, format!("the request's \"reason\" cannot be taken: {fault}")));
+        return Err(Error::new(
+            ErrorCode::Invalid,
+            format!("the request's \"reason\" cannot be taken: {fault}"),
+        ));
     }
     let limit = match document.get("limit_ms") {
         None | Some(Value::Null) => None,

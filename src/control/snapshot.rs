@@ -5,7 +5,8 @@
 use crate::engine::{NodeSnapshot, PoolSnapshot, Snapshot};
 use crate::error::{Error, ErrorCode, Result};
 use crate::pool::{
-    Freeze, MaintenanceRole, NodeOverride, NodeType, Override, PolicyName, PoolKind, PoolStatus, State, Status,
+    Freeze, MaintenanceRole, NodeOverride, NodeType, Override, PolicyName, PoolKind, PoolStatus, State,
+    Status,
 };
 use crate::probe::{Cause, Channel, Facts, Flavour, ServerVersion, ThreadState};
 use core::time::Duration;
