@@ -169,6 +169,13 @@ fn a_snapshot_reads_back_and_each_missing_key_is_named() {
                     Some(value) => object.insert(key.clone(), value),
                 };
                 if let Err(error) = Seen::decode(&broken) {
+                    // An order that is none is told by the first key that it lacks.
+                    let key = if ["frozen", "override"].contains(&&*key) && error.message().contains("reason")
+                    {
+                        "reason"
+                    } else {
+                        &key
+                    };
                     assert!(error.message().contains(&format!("\"{key}\"")), "{path}/{key}: {error}");
                     tried += 1;
                 }

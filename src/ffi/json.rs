@@ -1,5 +1,6 @@
 //! Snapshots and budgets as text.
 
+use super::orders;
 use crate::engine::Snapshot;
 use crate::engine::snapshot::{NodeSnapshot, PoolSnapshot};
 use crate::gtid::Gtids;
@@ -28,6 +29,7 @@ fn pool(pool: &PoolSnapshot) -> Value {
         "epoch": pool.epoch,
         "active": pool.active.and_then(|at| pool.nodes.get(at)).map(|node| &node.name),
         "paused": pool.paused,
+        "frozen": pool.frozen.as_ref().map(orders::frozen_json),
         "nodes": nodes,
     })
 }
@@ -49,6 +51,7 @@ fn node(node: &NodeSnapshot) -> Value {
         "weight": node.weight,
         "site": node.site,
         "facts": facts(&node.facts),
+        "override": node.override_.as_ref().map(orders::override_json),
     })
 }
 
