@@ -19,7 +19,7 @@ pub use answer::{Answer, Done};
 pub use frame::{FrameReader, LARGEST_ANSWER, LARGEST_REQUEST, frame};
 pub use memory::Memory;
 pub use request::{Ask, Change, Id, Request, Terms};
-pub use snapshot::Seen;
+pub use snapshot::{Seen, freeze_json, override_json};
 
 /// The version of the protocol.
 pub const VERSION: u64 = 1;

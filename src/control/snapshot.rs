@@ -61,7 +61,7 @@ fn pool(pool: &PoolSnapshot) -> Value {
         "epoch": pool.epoch,
         "active": pool.active,
         "paused": pool.paused,
-        "frozen": pool.frozen.as_ref().map(frozen),
+        "frozen": pool.frozen.as_ref().map(freeze_json),
         "nodes": nodes,
     })
 }
@@ -83,15 +83,17 @@ fn node(node: &NodeSnapshot) -> Value {
         "weight": node.weight,
         "site": node.site,
         "facts": facts(&node.facts),
-        "override": node.override_.as_ref().map(over),
+        "override": node.override_.as_ref().map(override_json),
     })
 }
 
-fn frozen(freeze: &Freeze) -> Value {
+/// A freeze as every view tells it.
+pub fn freeze_json(freeze: &Freeze) -> Value {
     json!({"reason": freeze.reason, "since_ms": freeze.since_ms, "until_ms": freeze.until_ms})
 }
 
-fn over(order: &NodeOverride) -> Value {
+/// An override or a maintenance as every view tells it.
+pub fn override_json(order: &NodeOverride) -> Value {
     json!({
         "state": order.set.state.map(State::name),
         "status": order.set.status.map(Status::name),

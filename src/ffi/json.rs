@@ -1,6 +1,6 @@
 //! Snapshots and budgets as text.
 
-use super::orders;
+use crate::control::{freeze_json, override_json};
 use crate::engine::Snapshot;
 use crate::engine::snapshot::{NodeSnapshot, PoolSnapshot};
 use crate::gtid::Gtids;
@@ -29,7 +29,7 @@ fn pool(pool: &PoolSnapshot) -> Value {
         "epoch": pool.epoch,
         "active": pool.active.and_then(|at| pool.nodes.get(at)).map(|node| &node.name),
         "paused": pool.paused,
-        "frozen": pool.frozen.as_ref().map(orders::frozen_json),
+        "frozen": pool.frozen.as_ref().map(freeze_json),
         "nodes": nodes,
     })
 }
@@ -51,7 +51,7 @@ fn node(node: &NodeSnapshot) -> Value {
         "weight": node.weight,
         "site": node.site,
         "facts": facts(&node.facts),
-        "override": node.override_.as_ref().map(orders::override_json),
+        "override": node.override_.as_ref().map(override_json),
     })
 }
 

@@ -10,9 +10,8 @@ use super::structs::{
 };
 use crate::engine::ReportOutcome;
 use crate::error::{Error, ErrorCode, Result};
-use crate::pool::{Freeze, MaintenanceRole, NodeOverride, NodeType, Override, State, Status};
+use crate::pool::{MaintenanceRole, NodeOverride, NodeType, Override, State, Status};
 use core::ffi::c_char;
-use serde_json::{Value, json};
 use std::time::Duration;
 
 /// What can be set.
@@ -41,23 +40,6 @@ pub(super) fn fill(out: &mut primacy_node, order: &NodeOverride) {
     out.override_set = mask;
     out.override_since_ms = *since_ms;
     out.override_until_ms = until_ms.unwrap_or(0);
-}
-
-pub(super) fn frozen_json(freeze: &Freeze) -> Value {
-    json!({"reason": freeze.reason, "since_ms": freeze.since_ms, "until_ms": freeze.until_ms})
-}
-
-pub(super) fn override_json(order: &NodeOverride) -> Value {
-    json!({
-        "state": order.set.state.map(State::name),
-        "status": order.set.status.map(Status::name),
-        "type": order.set.node_type.map(NodeType::name),
-        "weight": order.set.weight,
-        "maintenance": order.maintenance.map(MaintenanceRole::name),
-        "reason": order.reason,
-        "since_ms": order.since_ms,
-        "until_ms": order.until_ms,
-    })
 }
 
 fn invalid<T>(text: String) -> Result<T> {

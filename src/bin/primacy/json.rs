@@ -2,6 +2,7 @@
 
 use crate::view::{CacheNote, Source, View};
 use primacy::config::Config;
+use primacy::control::{freeze_json, override_json};
 use primacy::engine::{NodeSnapshot, PoolSnapshot};
 use primacy::policy::{mpp, rule_sentence, serving};
 use primacy::pool::PolicyName;
@@ -57,6 +58,7 @@ fn pool(config: &Config, view: &View, index: usize) -> Value {
         "epoch": pool.epoch,
         "active": active,
         "removed": view.removed.get(index),
+        "frozen": pool.frozen.as_ref().map(freeze_json),
         "nodes": nodes,
     })
 }
@@ -88,6 +90,7 @@ fn node(pool: &PoolSnapshot, index: usize, levels: u32, source: &Source) -> Valu
         "observed_ms": moment(node.observed_ms),
         "weight": node.weight,
         "site": node.site,
+        "override": node.override_.as_ref().map(override_json),
         "up": serving::is_up(pool.policy, *state, *status),
         "serves": serving::is_active(pool.policy, pool.active == Some(index), *state, *status),
         "lag_ms": lag.map(|lag| u64::try_from(lag.as_millis()).unwrap_or(u64::MAX)),

@@ -155,7 +155,10 @@ fn snapshot(config: &Config, cache: &Cache) -> Snapshot {
             // Two can be ACTIVE for one cycle under `mpp`; selection gives the PRIMARY.
             active: active(NodeType::Primary).or_else(|| active(NodeType::Secondary)),
             paused: false,
-            frozen: stored.and_then(|pool| pool.frozen.clone()),
+            // As with an override below.
+            frozen: stored
+                .and_then(|pool| pool.frozen.clone())
+                .filter(|freeze| freeze.until_ms.is_none_or(|until| until > terminal::wall_ms())),
             nodes,
         }
     });
