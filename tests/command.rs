@@ -11,6 +11,8 @@ mod bad_input;
 mod control;
 #[path = "command/life.rs"]
 mod life;
+#[path = "command/orders.rs"]
+mod orders;
 #[path = "command/page.rs"]
 mod page;
 #[path = "command/site.rs"]
