@@ -76,8 +76,9 @@ fn every_command_is_in_the_c_abi() {
     // A move is a function that takes flags and answers in words.
     let header = include_str!("../../include/primacy.h");
     let takes_flags = |name: &&&str| {
-        let declared =
-            header.split_once(&format!(" primacy_{name}(")).and_then(|(_, rest)| rest.split_once(");"));
+        let declared = header
+            .split_once(&format!("\nint32_t primacy_{name}("))
+            .and_then(|(_, rest)| rest.split_once(");"));
         declared.is_some_and(|(arguments, _)| arguments.contains("uint32_t flags"))
     };
     let moves: Vec<&&str> = symbols.iter().filter(takes_flags).collect();

@@ -2,6 +2,7 @@
 
 mod causes;
 mod control;
+mod control_orders;
 mod durability;
 mod events;
 mod fork;

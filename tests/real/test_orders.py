@@ -48,6 +48,19 @@ class Writer:
         self.thread.join()
 
 
+def test_a_report_makes_the_next_look_come_early(ring, watch):
+    """A proxy that cannot connect says so long before the next look is due; what is found then is what counts."""
+    a, b = ring.nodes
+    w = watch(ring.nodes, probe={"interval": "30s"}).settled(a, timeout=60)
+    looked = w.node(a).observed_ms
+    for outcome in ("connected", "session_failed"):
+        w.pool.report(a.address, outcome)
+    w.holds(lambda: w.node(a).observed_ms == looked, 0.5, "what says nothing about reaching the node brings no look")
+    w.pool.report(a.address, "connect_failed")
+    w.until(lambda: w.node(a).observed_ms > looked, 5, "an early look")
+    assert w.node(a).status == "OK" and not w.switches(), w.story()
+
+
 def test_maintenance_freeze_and_override(ring, watch, figure):
     a, b = ring.nodes
     make_table(ring)

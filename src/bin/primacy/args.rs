@@ -1,6 +1,7 @@
 //! The command line.
 
 use clap::{Parser, Subcommand};
+use primacy::engine::{LONGEST_LIMIT, SHORTEST_LIMIT};
 use primacy::pool::overrides::reason_fault;
 use primacy::pool::{NodeType, State, Status};
 use std::ffi::OsString;
@@ -52,7 +53,7 @@ pub struct TermsArgs {
     #[arg(long, value_parser = reason, value_name = "TEXT")]
     pub reason: String,
     /// How long, such as 10m; a second to 366 days [default: until it is ended]
-    #[arg(long = "for", value_parser = duration, value_name = "TIME")]
+    #[arg(long = "for", value_parser = limit, value_name = "TIME")]
     pub limit: Option<Duration>,
 }
 
@@ -218,6 +219,15 @@ pub fn canonical(given: impl Iterator<Item = OsString>) -> Vec<OsString> {
 
 fn duration(text: &str) -> Result<Duration, String> {
     primacy::config::parse_duration(text)
+}
+
+/// A time limit of an order.
+fn limit(text: &str) -> Result<Duration, String> {
+    let limit = duration(text)?;
+    match (SHORTEST_LIMIT..=LONGEST_LIMIT).contains(&limit) {
+        true => Ok(limit),
+        false => Err("give one second to 366 days, or leave it out".to_string()),
+    }
 }
 
 fn reason(text: &str) -> Result<String, String> {
