@@ -1,5 +1,5 @@
 #!/bin/sh
-# `make bench`: fail-over times and the cost of a probe on real servers, as tables on the terminal and in target/bench/*.txt.
+# `make bench`: fail-over times and the cost of a probe on real servers, and of watching thousands of nodes, as tables on the terminal and in target/bench/*.txt.
 #
 #   PRIMACY_BENCH_SERVER="mariadb mysql"   flavours for the fail-over times (default: mariadb)
 #   PRIMACY_BENCH_RUNS=20                  faults of each kind
@@ -27,7 +27,10 @@ build() { # PROGRAM SOURCE FLAGS...
 build watcher benches/failover/watcher.c
 build probe_cost benches/probe_cost/probe_cost.c $(pkg-config --cflags --libs libmariadb)
 
-for bench in ${PRIMACY_BENCH:-failover probe_cost}; do
+build fleet benches/fleet/fleet.c
+build stand_in benches/fleet/stand_in.c
+
+for bench in ${PRIMACY_BENCH:-failover probe_cost fleet}; do
     echo
     if [ "$bench" = probe_cost ]; then
         # Its numbers are of one flavour: the first.

@@ -11,7 +11,6 @@ use super::recovery::Bucket;
 use super::time::{Now, Time};
 use super::vantage::Vantage;
 use crate::config::{LastResort, PoolConfig, ProbeMode};
-use crate::gtid::Missing;
 use crate::policy::{mpp, rule_sentence, safe};
 use crate::pool::evidence::Surroundings;
 use crate::pool::node::Window;
@@ -417,54 +416,6 @@ impl PoolMachine {
             Judge::Safe { model, .. } => model.hand_over.map(|h| h.to),
             Judge::Mpp { .. } => None,
         }
-    }
-
-    /// Looks at every node that waits for `recover` in the light of a new observation.
-    fn look_at_the_waiting(&mut self, now: Now, out: &mut Outbox) {
-        for node in 0..self.nodes.len() {
-            if self.judge.waits_for_recover(node) {
-                self.report_stranded(now, node, out);
-                self.try_auto_recover(now, node, out);
-            } else {
-                self.nodes[node].stranded = None;
-            }
-        }
-    }
-
-    /// Once a failed ACTIVE answers again: how much does it hold that the present ACTIVE lacks?
-    ///
-    /// A node that replicates again holds what the ACTIVE wrote a moment ago, so only an observation of the ACTIVE that
-    /// began after the node's own had ended can say what it lacks.
-    fn report_stranded(&mut self, now: Now, node: usize, out: &mut Outbox) {
-        let Some(missing) = self.stranded(node) else { return };
-        if self.nodes[node].stranded.replace(missing.clone()).is_some() {
-            return;
-        }
-        let name = self.judge.active().map_or("", |active| self.nodes[active].name.as_str());
-        let (severity, text) = if missing.count() == 0 {
-            (Severity::Info, format!("the failed node answers; everything it holds is on {name} too"))
-        } else {
-            let count = missing.count();
-            (
-                Severity::Warning,
-                format!(
-                    "the failed node answers and holds {count} transactions that {name} lacks: {missing}"
-                ),
-            )
-        };
-        let mut draft = self.draft(EventKind::Stranded, severity, Some(node), self.nodes[node].rule, text);
-        draft.count = missing.count();
-        out.emit(now, draft);
-    }
-
-    /// What a node holds that the ACTIVE node lacks, if the last observations of both can tell.
-    pub(super) fn stranded(&self, node: usize) -> Option<Missing> {
-        let active = self.judge.active().filter(|&active| active != node)?;
-        let (mine, theirs) = (&self.nodes[node], &self.nodes[active]);
-        if theirs.last.as_ref()?.started < mine.last.as_ref()?.ended {
-            return None;
-        }
-        mine.last_facts()?.gtids.as_ref()?.missing_from(theirs.last_facts()?.gtids.as_ref()?)
     }
 
     fn surroundings(&self) -> Surroundings<'_> {

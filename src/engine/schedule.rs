@@ -66,15 +66,21 @@ impl PoolMachine {
 
     fn ask(&mut self, now: Time, node: usize, fresh: bool, out: &mut Outbox) {
         let interval = u64::try_from(self.nodes[node].config.probe.interval.as_nanos()).unwrap_or(u64::MAX);
-        let jitter = Duration::from_nanos(out.random(interval / 10));
+        // After its first look a node falls out of step with all others that were looked at in the same moment.
+        let first = self.nodes[node].schedule.last_started.is_none();
+        let jitter = Duration::from_nanos(out.random(if first { interval } else { interval / 10 }));
         // A kept connection hides what a new client would meet: a changed password, no connection free.
         let login_interval = self.nodes[node].config.probe.login_interval;
-        let stale = self.nodes[node].schedule.last_login.is_none_or(|at| now.since(at) >= login_interval);
-        let fresh = fresh || stale;
+        let last = self.nodes[node].schedule.last_login;
+        let early = self.nodes[node].schedule.login_jitter;
+        let fresh = fresh || last.is_none_or(|at| now.since(at) + early >= login_interval);
+        let range = u64::try_from(login_interval.as_nanos()).unwrap_or(u64::MAX);
+        let login_jitter = out.random(if last.is_none() { range } else { range / 10 });
         let probe = out.probe(NodeRef { pool: self.index, node }, fresh);
         let schedule = &mut self.nodes[node].schedule;
         if fresh {
             schedule.last_login = Some(now);
+            schedule.login_jitter = Duration::from_nanos(login_jitter);
         }
         schedule.in_flight = Some(probe);
         schedule.last_started = Some(now);

@@ -15,6 +15,7 @@ use super::writer::Writer;
 use crate::control::Answer;
 use crate::engine::{Deadlines, Input, NodeRef, Time};
 use crate::probe::{AddressBook, SessionConfig};
+use crate::wire::SharedColumns;
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::RawFd;
@@ -27,6 +28,9 @@ mod tests;
 
 /// One buffer serves all sockets: what a read brought is handed in before the next.
 const BUFFER: usize = 16 * 1024;
+
+/// Connections made at a time. Thousands at once would all be late together; one after the other each is in time.
+const LOGINS: usize = 1024;
 
 /// Who waits for the descriptors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +75,10 @@ pub(crate) struct Driver {
     places: Vec<Vec<Option<usize>>>,
     inputs: VecDeque<Input>,
     buffer: Box<[u8]>,
+    columns: SharedColumns,
+    /// Probes that make a connection, and those that have to wait until one of them has ended.
+    logins: usize,
+    queue: VecDeque<(usize, u64, bool)>,
     ready: Vec<Ready>,
     helper: Option<Helper>,
     control: Option<ControlServer>,
@@ -109,6 +117,9 @@ impl Driver {
             places,
             inputs: VecDeque::new(),
             buffer: vec![0; BUFFER].into_boxed_slice(),
+            columns: SharedColumns::default(),
+            logins: 0,
+            queue: VecDeque::new(),
             ready: Vec::new(),
             helper: None,
             control: None,
@@ -163,14 +174,32 @@ impl Driver {
     /// Starts a probe. A node without a link, which the engine never asks for, is not answered.
     pub(crate) fn probe(&mut self, now: Time, node: NodeRef, probe: u64, fresh: bool) {
         let Some(index) = self.place(node) else { return };
+        if self.logins >= LOGINS && self.links.get(index).is_some_and(|link| link.needs_login(fresh)) {
+            self.queue.push_back((index, probe, fresh));
+        } else {
+            self.begin(now, index, probe, fresh);
+        }
+    }
+
+    fn begin(&mut self, now: Time, index: usize, probe: u64, fresh: bool) {
         self.resolve_if_due(now, index);
         self.with_link(now, index, |link, context| link.begin(context, probe, fresh));
+    }
+
+    /// Begins probes that had to wait.
+    fn admit(&mut self, now: Time) {
+        while self.logins < LOGINS {
+            let Some((index, probe, fresh)) = self.queue.pop_front() else { return };
+            self.begin(now, index, probe, fresh);
+        }
     }
 
     /// Closes what is kept for a node that left its pool.
     pub(crate) fn forget(&mut self, now: Time, node: NodeRef) {
         if let Some(index) = self.place(node) {
+            self.queue.retain(|waiting| waiting.0 != index);
             self.with_link(now, index, |link, context| link.shut(context));
+            self.admit(now);
         }
     }
 
@@ -200,6 +229,7 @@ impl Driver {
             self.handle(now, event);
         }
         self.take_results(now);
+        self.admit(now);
     }
 
     /// Looks what is ready, without waiting.
@@ -212,6 +242,7 @@ impl Driver {
         self.ready = events;
         self.more = outcome?;
         self.take_results(now);
+        self.admit(now);
         Ok(())
     }
 
@@ -232,6 +263,7 @@ impl Driver {
         for index in due {
             self.with_link(now, index, |link, context| link.timeout(context));
         }
+        self.admit(now);
         true
     }
 
@@ -257,6 +289,7 @@ impl Driver {
 
     /// Ends all sessions and closes all sockets. The helper ends after the job at hand.
     pub(crate) fn shut(&mut self, now: Time) {
+        self.queue.clear();
         for index in 0..self.links.len() {
             self.with_link(now, index, |link, context| link.shut(context));
         }
@@ -320,9 +353,12 @@ impl Driver {
                 registry: &self.registry,
                 inputs: &mut self.inputs,
                 buffer: &mut self.buffer,
+                columns: &mut self.columns,
                 now,
             };
+            let before = link.is_logging_in();
             step(link, &mut context);
+            self.logins = self.logins - usize::from(before) + usize::from(link.is_logging_in());
             self.timers.set(index, link.deadline());
         }
     }

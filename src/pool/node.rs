@@ -89,6 +89,8 @@ pub struct Schedule {
     pub last_started: Option<Time>,
     /// When a probe with a fresh login was last asked for.
     pub last_login: Option<Time>,
+    /// Taken off the time until the next fresh login, as with `jitter`.
+    pub login_jitter: Duration,
     /// The kept connection was lost: look soon.
     pub hint: bool,
     /// Probes in a row that a lost connection brought about.

@@ -16,6 +16,7 @@ pub mod text_result;
 
 pub use auth::{Encryption, RsaPolicy, Transport};
 pub use classic::{Answer, Client, ClientConfig, Phase};
+pub use definitions::SharedColumns;
 pub use handshake::Greeting;
 pub use secret::Secret;
 pub use server_error::{ServerError, WireError, WireErrorKind};

@@ -30,6 +30,7 @@ fn put(site: &Site, state: State, status: Status) {
         observed_ms: 1_763_724_297_123,
         changed_ms: 1_763_724_297_123,
         message: "a \"server\"\x1b[2J speaks of many things at great length".into(),
+        override_: None,
     };
     let pool = StoredPool {
         name: "orders".into(),

@@ -3,8 +3,8 @@
 use super::oracle;
 use super::properties;
 use super::world::{LETTERS, Move, Packer, Pool, Transition, step, words};
-use primacy::policy::safe::{Tables, table};
-use primacy::pool::State;
+use primacy::policy::safe::{Pin, Tables, table};
+use primacy::pool::{MaintenanceRole, State};
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
@@ -113,7 +113,7 @@ pub fn explore(pool: &Pool, tables: &Tables<'_>, checks: Checks) -> Found {
                 found.states = found.all.len();
                 return found;
             }
-            let same_role = before.active() == after.active();
+            let same_role = before.active() == after.active() && !counted_anew(&before, action, &command);
             let packed = found.packer.pack(&after, if same_role { fails } else { 0 });
             if known.insert(packed) {
                 found.all.push(packed);
@@ -127,6 +127,21 @@ pub fn explore(pool: &Pool, tables: &Tables<'_>, checks: Checks) -> Found {
         every_end(pool, tables, &mut found);
     }
     found
+}
+
+/// The counts of the ACTIVE node began anew.
+fn counted_anew(
+    before: &primacy::policy::safe::Model,
+    action: Move,
+    command: &Option<Result<u16, primacy::policy::Refusal>>,
+) -> bool {
+    let fixed = |node: usize| before.active() == Some(node) && before.members[node].pin == Pin::Fixed;
+    let ended = match action {
+        Move::End(node) | Move::RunOut(node) | Move::Maintain(node, MaintenanceRole::Move) => fixed(node),
+        Move::Unfreeze | Move::Thaw => before.frozen,
+        _ => false,
+    };
+    ended && matches!(command, Some(Ok(_)))
 }
 
 fn fails_so_far(before: &primacy::policy::safe::Model, action: Move, counted: u8) -> u8 {
