@@ -25,7 +25,6 @@ fn put(site: &Site, state: State, status: Status) {
         count: Some(2),
         waits_for_recover: false,
         owed: false,
-        override_: None,
         rule: 203,
         observed_ms: 1_763_724_297_123,
         changed_ms: 1_763_724_297_123,
