@@ -185,7 +185,7 @@ static void reports_are_taken(void)
     CHECK_CALL(PRIMACY_E_INVALID, primacy_report_node(p, "orders", A, -1));
     CHECK_CALL(PRIMACY_E_INVALID, primacy_report_node(p, NULL, A, 0));
     CHECK_CALL(PRIMACY_E_INVALID, primacy_report_node(p, "orders", NULL, 0));
-    CHECK_CALL(PRIMACY_E_INVALID, primacy_report_node(NULL, "orders", A, 0));
+    CHECK_CALL(PRIMACY_E_HANDLE, primacy_report_node(NULL, "orders", A, 0));
     CHECK_CALL(PRIMACY_E_NOT_FOUND, primacy_report_node(p, "nothing", A, 0));
     CHECK_CALL(PRIMACY_E_NOT_FOUND, primacy_report_node(p, "orders", "10.9.9.9", 0));
     CHECK(strcmp(primacy_report_outcome_name(PRIMACY_REPORT_CONNECT_TIMED_OUT), "connect_timed_out") == 0);
@@ -214,23 +214,23 @@ static void bad_input_is_answered(void)
     longer[1001] = '\0';
 
     /* NULL where something is needed. */
-    CHECK_CALL(PRIMACY_E_INVALID, primacy_override(NULL, "orders", B, &good, 0, NULL, 0));
+    CHECK_CALL(PRIMACY_E_HANDLE, primacy_override(NULL, "orders", B, &good, 0, NULL, 0));
     CHECK_CALL(PRIMACY_E_INVALID, primacy_override(p, NULL, B, &good, 0, NULL, 0));
     CHECK_CALL(PRIMACY_E_INVALID, primacy_override(p, "orders", NULL, &good, 0, NULL, 0));
     CHECK_CALL(PRIMACY_E_INVALID, primacy_override(p, "orders", B, NULL, 0, NULL, 0));
     CHECK_CALL(PRIMACY_E_INVALID, primacy_override(p, "orders", B, &good, 0, NULL, 7));
     CHECK_CALL(PRIMACY_E_INVALID, primacy_clear_override(p, NULL, B, 0, NULL, 0));
     CHECK_CALL(PRIMACY_E_INVALID, primacy_clear_override(p, "orders", NULL, 0, NULL, 0));
-    CHECK_CALL(PRIMACY_E_INVALID, primacy_clear_override(NULL, "orders", B, 0, NULL, 0));
+    CHECK_CALL(PRIMACY_E_HANDLE, primacy_clear_override(NULL, "orders", B, 0, NULL, 0));
     CHECK_CALL(PRIMACY_E_INVALID, primacy_freeze(p, NULL, "r", 0, 0, NULL, 0));
     CHECK_CALL(PRIMACY_E_INVALID, primacy_freeze(p, "orders", NULL, 0, 0, NULL, 0));
-    CHECK_CALL(PRIMACY_E_INVALID, primacy_freeze(NULL, "orders", "r", 0, 0, NULL, 0));
+    CHECK_CALL(PRIMACY_E_HANDLE, primacy_freeze(NULL, "orders", "r", 0, 0, NULL, 0));
     CHECK_CALL(PRIMACY_E_INVALID, primacy_unfreeze(p, NULL, 0, NULL, 0));
-    CHECK_CALL(PRIMACY_E_INVALID, primacy_unfreeze(NULL, "orders", 0, NULL, 0));
+    CHECK_CALL(PRIMACY_E_HANDLE, primacy_unfreeze(NULL, "orders", 0, NULL, 0));
     CHECK_CALL(PRIMACY_E_INVALID, primacy_maintenance(p, NULL, B, 0, "r", 0, 0, NULL, 0));
     CHECK_CALL(PRIMACY_E_INVALID, primacy_maintenance(p, "orders", NULL, 0, "r", 0, 0, NULL, 0));
     CHECK_CALL(PRIMACY_E_INVALID, primacy_maintenance(p, "orders", B, 0, NULL, 0, 0, NULL, 0));
-    CHECK_CALL(PRIMACY_E_INVALID, primacy_maintenance(NULL, "orders", B, 0, "r", 0, 0, NULL, 0));
+    CHECK_CALL(PRIMACY_E_HANDLE, primacy_maintenance(NULL, "orders", B, 0, "r", 0, 0, NULL, 0));
     CHECK_CALL(PRIMACY_E_HANDLE, primacy_unfreeze((primacy_instance *)(void *)&room, "orders", 0, NULL, 0));
 
     /* Names and flags that nobody knows. */
