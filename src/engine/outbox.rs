@@ -6,15 +6,18 @@ use super::input::NodeRef;
 use super::time::Now;
 use crate::pool::{State, Status};
 use crate::probe::Cause;
+use crate::store::StoredPool;
 use std::collections::VecDeque;
 
 /// Collects what the pools ask of the outside.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Outbox {
     effects: VecDeque<Effect>,
     events: u64,
     probes: u64,
     random: u64,
+    /// Pools, by index, as they are to be stored ahead of everything else: with a mark that no document holds yet.
+    pub intents: Vec<(usize, StoredPool)>,
     /// The stored state differs from the last one written.
     pub dirty: bool,
 }
@@ -80,6 +83,11 @@ impl Outbox {
     /// Queues an effect.
     pub fn push(&mut self, effect: Effect) {
         self.effects.push_back(effect);
+    }
+
+    /// Queues an effect ahead of all others.
+    pub fn push_first(&mut self, effect: Effect) {
+        self.effects.push_front(effect);
     }
 
     /// Queues an event.

@@ -28,7 +28,7 @@ fn overrun(observation: &Observation, probe: &ProbeConfig, now: Now) -> Option<D
 }
 
 /// What the nodes of all pools together say about the observer's own network.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Vantage {
     /// Different addresses that are reached over a network.
     remotes: usize,

@@ -57,6 +57,7 @@ impl PoolMachine {
             count: self.judge.count(i),
             waits_for_recover: self.judge.waits_for_recover(i),
             owed: self.judge.is_owed(i),
+            intent: n.intent,
             rule: n.rule,
             observed_ms: n.observed_ms,
             changed_ms: n.changed_ms,

@@ -116,7 +116,7 @@ impl Handle {
         let hub = Arc::new(Hub::default());
         let core = Core {
             fingerprint: config.fingerprint(),
-            control: control::setup(&config)?,
+            control: control::setup(&config, folder.as_ref())?,
             desk: Desk::default(),
             config,
             nodes,
@@ -395,7 +395,8 @@ impl Core {
     /// Ends probing: the engine is told, sockets are closed, the driver is given back to be dropped without the lock.
     pub(super) fn end_probing(&mut self) -> Option<Driver> {
         let now = clock::now();
-        if self.poisoned.is_none() && self.driver.is_some() {
+        // In a forked child the cache is the parent's.
+        if self.poisoned.is_none() && (self.driver.is_some() || self.is_open()) {
             // Only a panic can fail here, and that has raised its alarm already.
             let _ = self.give(now, Input::Stop);
         }

@@ -18,6 +18,7 @@ pub(crate) mod link;
 pub mod lock;
 #[cfg(not(feature = "tls"))]
 pub(crate) mod no_tls;
+pub(crate) mod place;
 pub(crate) mod poller;
 mod socket;
 pub(crate) mod thread;

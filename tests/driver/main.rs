@@ -1,11 +1,13 @@
 //! The driver through the Rust API, against real sockets: causes, life, descriptors, signals, forks, panics.
 
 mod causes;
+mod chroot;
 mod control;
 mod control_orders;
 mod durability;
 mod events;
 mod fork;
+mod killed;
 mod life;
 mod open;
 #[cfg(feature = "testing")]
