@@ -243,7 +243,7 @@ class Orders(unittest.TestCase):
     def test_freeze(self):
         with primacy.Instance(external("safe")) as p:
             pool = self.settled(p)
-            self.assertIsNone(p.snapshot().pool("orders").frozen)
+            self.assertIsNone(pool.frozen)
             self.assertIn("network work", pool.freeze("network work", limit=60))
             for _ in range(8):
                 cycle(pool, a="refused")
@@ -252,6 +252,7 @@ class Orders(unittest.TestCase):
             self.assertEqual((frozen.reason, frozen.until_ms - frozen.since_ms), ("network work", 60_000))
             self.assertEqual(p.snapshot().as_dict()["pools"][0]["frozen"]["reason"], "network work")
             pool.unfreeze()
+            self.assertIsNone(pool.frozen)
             self.refused(Code.REFUSED, pool.unfreeze)
             self.assertEqual(pool.active.name, A)
             for _ in range(8):

@@ -10,7 +10,7 @@ from ._errors import Code, PrimacyError, Word
 from ._events import Events
 from ._library import encode, library
 from ._observation import observation
-from ._snapshot import Node, PoolState, Snapshot
+from ._snapshot import Freeze, Node, PoolState, Snapshot
 
 
 class Config:
@@ -135,6 +135,11 @@ class Pool:
     def paused(self) -> bool:
         """Whether routing pauses for a hand-over."""
         return self._state().paused
+
+    @property
+    def frozen(self) -> Optional[Freeze]:
+        """An operator's freeze; None without one."""
+        return self._state().frozen
 
     @property
     def epoch(self) -> int:
