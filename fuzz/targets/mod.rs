@@ -5,6 +5,7 @@
 
 mod address;
 mod cache;
+mod checkpoint;
 mod config;
 mod control;
 mod engine;
@@ -18,7 +19,7 @@ mod wire;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     ("wire", wire::run),
     ("session", session::run),
     ("gtid", gtid::run),
@@ -27,5 +28,6 @@ pub const TARGETS: [Target; 9] = [
     ("address", address::run),
     ("cache", cache::run),
     ("control", control::run),
+    ("checkpoint", checkpoint::run),
     ("engine", engine::run),
 ];

@@ -2,13 +2,15 @@
 //!
 //! Sets of transactions are left out: they can be longer than everything else together, and no view shows them.
 
-use crate::engine::{NodeSnapshot, PoolSnapshot, Snapshot};
+use crate::engine::{CheckpointSnapshot, NodeSnapshot, PoolSnapshot, Snapshot};
 use crate::error::{Error, ErrorCode, Result};
 use crate::pool::{
     Freeze, MaintenanceRole, NodeOverride, NodeType, Override, PolicyName, PoolKind, PoolStatus, State,
     Status,
 };
-use crate::probe::{Cause, Channel, Facts, Flavour, ServerVersion, ThreadState};
+use crate::probe::{
+    Cause, Channel, CheckpointKind, Facts, Flavour, Group, GroupKind, GroupMember, ServerVersion, ThreadState,
+};
 use core::time::Duration;
 use serde_json::{Map, Value, json};
 
@@ -83,6 +85,7 @@ fn node(node: &NodeSnapshot) -> Value {
         "weight": node.weight,
         "site": node.site,
         "facts": facts(&node.facts),
+        "checkpoints": node.checkpoints.iter().map(checkpoint).collect::<Vec<_>>(),
         "override": node.override_.as_ref().map(override_json),
     })
 }
@@ -106,6 +109,17 @@ pub fn override_json(order: &NodeOverride) -> Value {
     })
 }
 
+fn checkpoint(seen: &CheckpointSnapshot) -> Value {
+    json!({
+        "kind": seen.kind.name(),
+        "target": seen.target,
+        "answers": seen.answers,
+        "cause": seen.cause.map(|cause| cause.name()),
+        "message": seen.message,
+        "observed_ms": seen.observed_ms,
+    })
+}
+
 fn facts(facts: &Facts) -> Value {
     let channels = facts.channels.as_ref().map(|list| list.iter().map(channel).collect::<Vec<_>>());
     let mut map = Map::new();
@@ -117,6 +131,7 @@ fn facts(facts: &Facts) -> Value {
         ("read_only", json!(facts.read_only)),
         ("super_read_only", json!(facts.super_read_only)),
         ("channels", json!(channels)),
+        ("group", json!(facts.group.as_ref().map(group))),
         ("threads_connected", json!(facts.threads_connected)),
         ("max_connections", json!(facts.max_connections)),
         ("round_trip_us", json!(facts.round_trip.map(micros))),
@@ -125,6 +140,21 @@ fn facts(facts: &Facts) -> Value {
         known.into_iter().filter(|(_, value)| !value.is_null()).map(|(key, value)| (key.into(), value)),
     );
     Value::Object(map)
+}
+
+fn group(group: &Group) -> Value {
+    let member =
+        |m: &GroupMember| json!({ "id": m.id, "address": m.address, "state": m.state, "primary": m.primary });
+    json!({
+        "kind": group.kind.name(),
+        "id": group.id,
+        "view": group.view,
+        "state": group.state,
+        "majority": group.majority,
+        "size": group.size,
+        "ready": group.ready,
+        "members": group.members.iter().map(member).collect::<Vec<_>>(),
+    })
 }
 
 fn channel(channel: &Channel) -> Value {
@@ -193,6 +223,7 @@ fn read_node(value: &Value) -> Result<NodeSnapshot> {
         weight: node.number("weight")?,
         site: node.text("site")?.into(),
         facts: read_facts(node.get("facts")?)?,
+        checkpoints: node.list("checkpoints")?.iter().map(read_checkpoint).collect::<Result<_>>()?,
         override_: node.object("override", read_override)?,
     })
 }
@@ -220,6 +251,18 @@ fn read_override(order: &Object<'_>) -> Result<NodeOverride> {
     })
 }
 
+fn read_checkpoint(value: &Value) -> Result<CheckpointSnapshot> {
+    let seen = Object::of(value, "checkpoint")?;
+    Ok(CheckpointSnapshot {
+        kind: seen.word("kind", CheckpointKind::from_name)?,
+        target: seen.text("target")?.into(),
+        answers: seen.optional_flag("answers")?,
+        cause: seen.optional_word("cause", Cause::from_name)?,
+        message: seen.text("message")?.into(),
+        observed_ms: seen.number("observed_ms")?,
+    })
+}
+
 fn read_facts(value: &Value) -> Result<Facts> {
     let facts = Object::of(value, "facts")?;
     let channels = match facts.0.get("channels") {
@@ -236,9 +279,36 @@ fn read_facts(value: &Value) -> Result<Facts> {
         super_read_only: facts.optional_flag("super_read_only")?,
         gtids: None,
         channels,
+        group: match facts.0.get("group") {
+            None | Some(Value::Null) => None,
+            Some(group) => Some(read_group(group)?),
+        },
         threads_connected: facts.optional("threads_connected", Value::as_u64)?,
         max_connections: facts.optional("max_connections", Value::as_u64)?,
         round_trip: facts.span("round_trip_us")?,
+    })
+}
+
+fn read_group(value: &Value) -> Result<Group> {
+    let group = Object::of(value, "group")?;
+    let member = |value: &Value| {
+        let member = Object::of(value, "members")?;
+        Ok(GroupMember {
+            id: member.text("id")?.into(),
+            address: member.text("address")?.into(),
+            state: member.text("state")?.into(),
+            primary: member.flag("primary")?,
+        })
+    };
+    Ok(Group {
+        kind: group.word("kind", GroupKind::from_name)?,
+        id: group.text("id")?.into(),
+        view: group.number("view")?,
+        state: group.text("state")?.into(),
+        majority: group.flag("majority")?,
+        size: group.number("size")?,
+        ready: group.flag("ready")?,
+        members: group.list("members")?.iter().map(member).collect::<Result<_>>()?,
     })
 }
 

@@ -40,6 +40,9 @@ impl Engine {
         self.touched.clear();
         self.touched.push(index);
         if let Command::RemoveNode(node) = command {
+            // The driver lets go of what it does for the node: no answer comes that a cycle could wait for.
+            pool.nodes[node.node].schedule.in_flight = None;
+            pool.close_if_complete(now, &mut self.out);
             self.vantage.forget(node, &self.pools);
         }
         self.settle(now);
@@ -85,6 +88,9 @@ fn refused(pool: &str, rule: u16, reason: &str) -> Error {
 
 impl PoolMachine {
     pub(super) fn obey(&mut self, now: Now, command: &Command) -> Result<Done> {
+        if let Some(no) = self.cannot_move(command) {
+            return Err(refused(&self.config.name, no.rule, &no.reason));
+        }
         match command {
             Command::RecoverNode(_)
             | Command::RecoverPool(_)
@@ -100,8 +106,9 @@ impl PoolMachine {
     fn move_by_command(&mut self, command: &Command) -> Result<Done> {
         let active = self.judge.active();
         let name = self.config.name.clone();
-        let answer = match &mut self.judge {
-            Judge::Safe { model, settings, .. } => match command {
+        let answer = match (self.obey_following(command), &mut self.judge) {
+            (Some(answer), _) => answer,
+            (None, Judge::Safe { model, settings, .. }) => match command {
                 Command::RecoverNode(r) => {
                     command::recover(model, settings, r.node).map(|rule| (rule, Some(r.node)))
                 }
@@ -112,7 +119,7 @@ impl PoolMachine {
                 Command::RemoveNode(r) => command::remove(model, r.node).map(|rule| (rule, Some(r.node))),
                 _ => Ok((0, None)),
             },
-            Judge::Mpp { members, settings } => match command {
+            (None, Judge::Mpp { members, settings }) => match command {
                 Command::RecoverNode(r) => {
                     mpp::recover(&mut members[r.node]).map(|rule| (rule, Some(r.node)))
                 }

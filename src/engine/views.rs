@@ -26,6 +26,7 @@ impl PoolMachine {
                 weight: self.weight_of(i),
                 site: n.config.site.clone(),
                 facts: n.facts.clone(),
+                checkpoints: self.checkpoint_views(i),
                 override_: self.override_of(i),
             }
         };

@@ -17,6 +17,8 @@ impl PoolMachine {
     /// What would change the decision, most telling first.
     pub(super) fn would_change(&self, now: Now) -> Vec<Change> {
         match &self.judge {
+            // Others decide; what they would have to say, `explain` says in its own words.
+            Judge::Safe { .. } if self.following.is_some() => Vec::new(),
             Judge::Safe { model, settings, .. } => safe_changes(self, model, settings, now),
             Judge::Mpp { members, settings } => mpp_changes(self, members, *settings),
         }
@@ -241,7 +243,9 @@ fn mpp_changes(pool: &PoolMachine, members: &[mpp::Member], settings: mpp::Setti
                 mpp::recover(&mut after[node]).ok().map(|rule| (Step::Recover(node), rule))
             }
             State::Standby if member.node_type == NodeType::Primary => {
-                mpp::activate_primary(&mut after, settings.frozen).ok().map(|(rule, _)| (Step::ActivatePrimary, rule))
+                mpp::activate_primary(&mut after, settings.frozen)
+                    .ok()
+                    .map(|(rule, _)| (Step::ActivatePrimary, rule))
             }
             State::Standby => {
                 let above =

@@ -2,10 +2,10 @@
 
 use crate::control::{freeze_json, override_json};
 use crate::engine::Snapshot;
-use crate::engine::snapshot::{NodeSnapshot, PoolSnapshot};
+use crate::engine::snapshot::{CheckpointSnapshot, NodeSnapshot, PoolSnapshot};
 use crate::gtid::Gtids;
 use crate::policy::budget::{Budget, Worst};
-use crate::probe::{Channel, Facts};
+use crate::probe::{Channel, Facts, Group, GroupMember};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -52,6 +52,18 @@ fn node(node: &NodeSnapshot) -> Value {
         "site": node.site,
         "facts": facts(&node.facts),
         "override": node.override_.as_ref().map(override_json),
+        "checkpoints": node.checkpoints.iter().map(checkpoint).collect::<Vec<_>>(),
+    })
+}
+
+fn checkpoint(seen: &CheckpointSnapshot) -> Value {
+    json!({
+        "kind": seen.kind.name(),
+        "target": seen.target,
+        "answers": seen.answers,
+        "cause": seen.cause.map(|cause| cause.name()),
+        "message": seen.message,
+        "observed_ms": seen.observed_ms,
     })
 }
 
@@ -65,9 +77,25 @@ fn facts(facts: &Facts) -> Value {
         "super_read_only": facts.super_read_only,
         "gtids": facts.gtids.as_ref().map(Gtids::to_string),
         "channels": facts.channels.as_ref().map(|channels| channels.iter().map(channel).collect::<Vec<_>>()),
+        "group": facts.group.as_ref().map(group),
         "threads_connected": facts.threads_connected,
         "max_connections": facts.max_connections,
         "round_trip_ms": facts.round_trip.map(millis),
+    })
+}
+
+fn group(group: &Group) -> Value {
+    let member =
+        |m: &GroupMember| json!({ "id": m.id, "address": m.address, "state": m.state, "primary": m.primary });
+    json!({
+        "kind": group.kind.name(),
+        "id": group.id,
+        "view": group.view,
+        "state": group.state,
+        "majority": group.majority,
+        "size": group.size,
+        "ready": group.ready,
+        "members": group.members.iter().map(member).collect::<Vec<_>>(),
     })
 }
 
@@ -108,6 +136,8 @@ pub(super) fn budget(budget: &Budget) -> String {
     json!({
         "pool": budget.pool,
         "connections_per_node": budget.connections_per_node,
+        "checkpoints": budget.checkpoints,
+        "check_time_ms": millis(budget.check_time),
         "lines": lines,
     })
     .to_string()

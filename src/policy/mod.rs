@@ -1,6 +1,7 @@
 //! The rule tables.
 
 pub mod budget;
+pub mod follow;
 pub mod mpp;
 pub mod safe;
 pub mod serving;
@@ -22,6 +23,7 @@ pub fn rule_sentence(number: u16) -> Option<&'static str> {
     let state = || safe::table::STATE.iter().find(|r| r.number == number).map(|r| r.sentence);
     let role = || safe::table::ROLE.iter().find(|r| r.number == number).map(|r| r.sentence);
     let restart = || safe::restart::RESTART.iter().find(|r| r.number == number).map(|r| r.sentence);
+    let follow = || follow::FOLLOW.iter().find(|r| r.number == number).map(|r| r.sentence);
     mpp.or_else(|| in_steps(&mpp::STEPS))
         .or_else(|| in_steps(&mpp::orders::ORDERS))
         .or_else(charge)
@@ -30,4 +32,6 @@ pub fn rule_sentence(number: u16) -> Option<&'static str> {
         .or_else(restart)
         .or_else(|| in_steps(&safe::table::COMMANDS))
         .or_else(|| in_steps(&safe::table::NOTICES))
+        .or_else(follow)
+        .or_else(|| in_steps(&follow::table::COMMANDS))
 }

@@ -55,6 +55,7 @@ struct Probe {
 #[derive(Debug)]
 pub struct Session {
     transport: Transport,
+    group: bool,
     client: Client,
     link: Link,
     probe: Option<Probe>,
@@ -90,6 +91,7 @@ impl Session {
         };
         Session {
             transport,
+            group: config.group,
             client: Client::new(client, [0; 20]),
             link: Link::Down,
             probe: None,
@@ -350,7 +352,7 @@ impl Session {
         let Some(greeting) = self.client.greeting() else { return };
         let (flavour, version) = identify(&greeting.version);
         let several = greeting.multi_statements;
-        self.reader = Some(Reader::new(Statements::new(flavour, version)));
+        self.reader = Some(Reader::new(Statements::new(flavour, version, self.group)));
         self.asked_first = true;
         self.used = false;
         self.waiting_since = None;
@@ -373,8 +375,13 @@ impl Session {
             if verdict::ends_session(error.code) && self.retry_fresh(now, Some(&error)) {
                 return;
             }
-            let (cause, message) = verdict::of_server_error(&error, reading.facts.flavour);
-            if verdict::ends_session(error.code) || cause != Cause::QueryFailed {
+            let (mut cause, mut message) = verdict::of_server_error(&error, reading.facts.flavour);
+            if let Some((its, why)) = verdict::of_unready_member(&error, &reading.facts) {
+                (cause, message) = (its, format!("{why}; {message}"));
+            }
+            if verdict::ends_session(error.code)
+                || !matches!(cause, Cause::QueryFailed | Cause::ReplicationStopped | Cause::ReplicationLag)
+            {
                 self.drop_link();
             }
             return self.finish(now, cause, u32::from(error.code), message, reading.facts);

@@ -1,6 +1,7 @@
 //! The driver through the Rust API, against real sockets: causes, life, descriptors, signals, forks, panics.
 
 mod causes;
+mod checkpoints;
 mod chroot;
 mod control;
 mod control_orders;

@@ -23,6 +23,7 @@ fn driver(addresses: &[SocketAddr]) -> Driver {
         name: Some(("several.invalid".into(), 3306)),
         book,
         session: SessionConfig {
+            group: false,
             user: "probe".into(),
             password: None,
             transport: Transport::Plain,
