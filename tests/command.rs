@@ -13,6 +13,8 @@ mod control;
 mod documents;
 #[path = "command/life.rs"]
 mod life;
+#[path = "command/orders.rs"]
+mod orders;
 #[path = "command/page.rs"]
 mod page;
 #[path = "command/site.rs"]

@@ -20,7 +20,7 @@ pub use answer::{Answer, Done};
 pub use document::{DOCUMENT, LONGEST_GTIDS, document};
 pub use frame::{FrameReader, LARGEST_ANSWER, LARGEST_REQUEST, frame};
 pub use memory::Memory;
-pub use request::{Ask, Change, Id, Request};
+pub use request::{Ask, Change, Id, Request, Terms};
 pub use snapshot::{Seen, read};
 
 /// The version of the protocol.

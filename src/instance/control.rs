@@ -3,8 +3,8 @@
 use super::names;
 use super::shared::Core;
 use crate::config::{Config, ControlSocket};
-use crate::control::{Answer, Ask, Change, Done, Id, Memory, Request, Seen};
-use crate::engine::{self, Command, Input, Now, Severity};
+use crate::control::{Answer, Ask, Change, Done, Id, Memory, Request, Seen, Terms};
+use crate::engine::{self, Command, Input, Now, ReportOutcome, Severity};
 use crate::error::{Error, ErrorCode, Result};
 use crate::io::control::{Asked, ClientId, ControlSetup};
 use crate::io::file::CacheFolder;
@@ -128,6 +128,7 @@ impl Core {
                 },
                 other => other.map(done),
             },
+            Ask::Report { pool, node, outcome } => self.reported(now, &pool, &node, outcome),
             look => self.look_for(now, look),
         };
         self.count_request(command, &outcome);
@@ -150,7 +151,37 @@ impl Core {
             Change::RecoverPool { pool } => Command::RecoverPool(names::pool(&self.config, pool)?),
             Change::ActivatePrimary { pool } => Command::ActivatePrimary(names::pool(&self.config, pool)?),
             Change::Remove { pool, node } => Command::RemoveNode(names::node(&self.config, pool, node)?),
+            Change::Override { pool, node, set, terms: Terms { reason, limit } } => Command::Override {
+                node: names::node(&self.config, pool, node)?,
+                set: *set,
+                reason: reason.clone(),
+                limit: *limit,
+            },
+            Change::ClearOverride { pool, node } => {
+                Command::ClearOverride(names::node(&self.config, pool, node)?)
+            }
+            Change::Freeze { pool, terms: Terms { reason, limit } } => Command::Freeze {
+                pool: names::pool(&self.config, pool)?,
+                reason: reason.clone(),
+                limit: *limit,
+            },
+            Change::Unfreeze { pool } => Command::Unfreeze(names::pool(&self.config, pool)?),
+            Change::Maintenance { pool, node, role, terms: Terms { reason, limit } } => {
+                Command::Maintenance {
+                    node: names::node(&self.config, pool, node)?,
+                    role: *role,
+                    reason: reason.clone(),
+                    limit: *limit,
+                }
+            }
         })
+    }
+
+    /// A host's report. It says nothing about the node's health, so there is nothing to answer.
+    fn reported(&mut self, now: Now, pool: &str, node: &str, outcome: ReportOutcome) -> Result<Done> {
+        let node = names::node(&self.config, pool, node)?;
+        self.give(now, Input::Report { node, outcome })?;
+        Ok(Done::default())
     }
 
     fn look_for(&mut self, now: Now, ask: Ask) -> Result<Done> {
@@ -178,7 +209,9 @@ impl Core {
                 let budget = self.config.pools.get(index).map(crate::policy::budget::budget);
                 Ok(Done { message: budget.map(|b| b.to_string()).unwrap_or_default(), ..Done::default() })
             }
-            Ask::Change { .. } => Err(Error::new(ErrorCode::State, "a change is no look")),
+            Ask::Change { .. } | Ask::Report { .. } => {
+                Err(Error::new(ErrorCode::State, "a change is no look"))
+            }
         }
     }
 

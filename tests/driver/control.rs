@@ -18,21 +18,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 const SECOND: Duration = Duration::from_secs(1);
-const LONG: Duration = Duration::from_secs(8);
+pub const LONG: Duration = Duration::from_secs(8);
 const NODE: &str = "10.9.8.7:3306";
-const OTHER: &str = "10.9.8.8:3306";
+pub const OTHER: &str = "10.9.8.8:3306";
 
 /// A folder with a cache of an externally observed pool of two nodes.
-struct Place {
+pub struct Place {
     folder: tempfile::TempDir,
 }
 
 impl Place {
-    fn new() -> Place {
+    pub fn new() -> Place {
         Place { folder: tempfile::tempdir().expect("a folder") }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -45,11 +45,11 @@ impl Place {
         config(&[NODE.into(), OTHER.into()], &top, "probe = \"external\"\npolicy = \"mpp\"")
     }
 
-    fn instance(&self, more: &str) -> Instance {
+    pub fn instance(&self, more: &str) -> Instance {
         Instance::new(self.config(more)).expect("an instance")
     }
 
-    fn client(&self) -> Client {
+    pub fn client(&self) -> Client {
         Client::connect(&self.socket(), SECOND).expect("no trouble").expect("somebody listens")
     }
 
@@ -61,14 +61,14 @@ impl Place {
 }
 
 /// Who turns the instance.
-struct Running {
-    instance: Instance,
+pub struct Running {
+    pub instance: Instance,
     stop: std::sync::Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Running {
-    fn start(instance: Instance, host_loop: bool) -> Running {
+    pub fn start(instance: Instance, host_loop: bool) -> Running {
         let stop = std::sync::Arc::new(AtomicBool::new(false));
         let thread = if host_loop {
             let fd = instance.fd().expect("fd");
@@ -90,7 +90,7 @@ impl Running {
     }
 
     /// The first node fails: three bad cycles and one more.
-    fn fail_first(&self) {
+    pub fn fail_first(&self) {
         for _ in 0..5 {
             for (node, cause) in [(NODE, Cause::Refused), (OTHER, Cause::Ok)] {
                 let observation =
@@ -116,7 +116,7 @@ impl Drop for Running {
     }
 }
 
-fn recover() -> Ask {
+pub fn recover() -> Ask {
     let change = Change::Recover { pool: "p".into(), node: NODE.into() };
     Ask::Change { change, wait: true }
 }

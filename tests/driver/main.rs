@@ -4,6 +4,7 @@ mod causes;
 mod checkpoints;
 mod chroot;
 mod control;
+mod control_orders;
 mod durability;
 mod events;
 mod fork;

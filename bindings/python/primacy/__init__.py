@@ -21,11 +21,11 @@ from ._errors import Code, PrimacyError, Word
 from ._events import Event, Events
 from ._instance import Budget, BudgetLine, Config, Instance, Pool, open
 from ._library import library
-from ._snapshot import Channel, Node, PoolState, Snapshot, rule_text
+from ._snapshot import Channel, Freeze, Node, Override, PoolState, Snapshot, rule_text
 
 __all__ = [
-    "Budget", "BudgetLine", "Channel", "Code", "Config", "Event", "Events", "Instance", "Node", "Pool", "PoolState",
-    "PrimacyError", "Snapshot", "Word", "open", "rule_text", "version",
+    "Budget", "BudgetLine", "Channel", "Code", "Config", "Event", "Events", "Freeze", "Instance", "Node", "Override",
+    "Pool", "PoolState", "PrimacyError", "Snapshot", "Word", "open", "rule_text", "version",
 ]
 
 

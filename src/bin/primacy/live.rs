@@ -167,7 +167,7 @@ pub fn remove(args: &Args, node: &str, in_pool: Option<&str>) -> Outcome {
 
 /// A move that rules judge by what the servers say now: look, move, and see it through. A pool that its host observes
 /// has nobody to look; there the stored state must do.
-fn act(
+pub fn act(
     args: &Args,
     config: &Config,
     pool: usize,

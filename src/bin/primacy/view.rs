@@ -143,7 +143,10 @@ fn snapshot(config: &Config, cache: &Cache) -> Snapshot {
             active: active(NodeType::Primary).or_else(|| active(NodeType::Secondary)),
             paused: false,
             removed: stored.map_or_else(Vec::new, |stored| stored.removed.clone()),
-            frozen: stored.and_then(|pool| pool.frozen.clone()),
+            // As with an override below.
+            frozen: stored
+                .and_then(|pool| pool.frozen.clone())
+                .filter(|freeze| freeze.until_ms.is_none_or(|until| until > terminal::wall_ms())),
             nodes,
         }
     });
