@@ -4,7 +4,7 @@
 use primacy::policy::mpp::{self, Finding, Member, Settings};
 use primacy::policy::safe::ladder::Step;
 use primacy::policy::safe::table::{self, CHARGE, COMMANDS, ROLE, STATE, StateView};
-use primacy::policy::safe::{Evidence, RoleAction};
+use primacy::policy::safe::{Evidence, RoleAction, restart::RESTART};
 use primacy::pool::{NodeType, PoolStatus, State, Status};
 use primacy::probe::Class;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +24,11 @@ const SAFE: &str = "## Policy `safe`
 The default. An observation passes three tables: what it counts on the ladder of the observed node, what that node
 becomes, and who is ACTIVE. Times (`silence`, `doubt_deadline`, `last_resort`) are measured by the engine and reach the
 tables as plain facts.
+
+Rule 213 asks whether anybody answers at all: since the node fell silent, has any node of any pool that is not on this
+machine, or any checkpoint, brought a reply of any kind? It takes two such places to say so: two nodes, or one node and
+its checkpoints. Checkpoints are looked at while a node is silent and nothing has proven the path yet, and never count
+against a node; one that could not be looked at says nothing.
 
 ";
 
@@ -69,7 +74,14 @@ The original's decisions, exactly. One cycle judges the PRIMARY first, then the 
 decision in force at once. `n` is the count before the cycle, `M` is `levels`, `H` is `hostile_takeover`, `P` the
 PRIMARY and `S` a SECONDARY.
 
+The checkpoints of a node that cannot be reached are looked at within the same cycle, which ends with the last of them.
+If all of them fail, the pool's status is FAIL (141) in this cycle and until the pool is recovered. A checkpoint that
+could not be looked at has not failed.
+
 ";
+
+/// The last resort of a pool that has no ACTIVE node.
+const NO_ACTIVE_LAST_RESORT: u16 = 294;
 
 type Moves = BTreeMap<(State, State), BTreeSet<u16>>;
 
@@ -157,7 +169,10 @@ fn safe_moves() -> Moves {
         match rule.then {
             RoleAction::Elect => add(State::Standby, State::Active, rule.number),
             RoleAction::TakeOver | RoleAction::LastResort => {
-                failed.into_iter().for_each(|to| add(State::Active, to, rule.number));
+                // The last row before an ACTIVE node is there has none to fail.
+                if rule.number != NO_ACTIVE_LAST_RESORT {
+                    failed.into_iter().for_each(|to| add(State::Active, to, rule.number));
+                }
                 let from = if rule.then == RoleAction::TakeOver { &[State::Standby][..] } else { &failed };
                 from.iter().for_each(|&from| add(from, State::Active, rule.number));
             }
@@ -167,6 +182,9 @@ fn safe_moves() -> Moves {
             }
             _ => {}
         }
+    }
+    for rule in RESTART {
+        rule.then.into_iter().for_each(|to| add(State::Active, to, rule.number));
     }
     for from in failed {
         for rule in [table::RECOVER, table::RECOVER_POOL, table::AUTO_RECOVER] {
@@ -240,6 +258,14 @@ fn page() -> String {
         &mut out,
         ROLE.iter().map(|r| (r.number, r.condition.into(), role(r.then).into(), r.sentence.into())),
     );
+    out.push_str(
+        "### When a new life begins\n\nBefore a decision may fail the ACTIVE node, the cache notes that intent. Policy `mpp` \
+         knows none: the original begins where its cache says.\n\n",
+    );
+    rows(
+        &mut out,
+        RESTART.iter().map(|r| (r.number, r.condition.into(), becomes(r.then), r.sentence.into())),
+    );
     out.push_str("### Commands, and what is done in their stead\n\n| rule | what it says |\n|---|---|\n");
     for (number, sentence) in COMMANDS.into_iter().chain(table::NOTICES) {
         let _ = writeln!(out, "| {number} | {sentence} |");
@@ -282,7 +308,7 @@ fn the_diagrams_show_no_forbidden_move() {
     let safe = safe_moves();
     for ((from, to), rules) in &safe {
         if *to == State::Active && *from != State::Standby {
-            assert_eq!(rules.iter().copied().collect::<Vec<_>>(), [254], "{from} to ACTIVE");
+            assert_eq!(rules.iter().copied().collect::<Vec<_>>(), [254, 294], "{from} to ACTIVE");
         }
     }
     assert!(!safe.contains_key(&(State::Unknown, State::Active)));

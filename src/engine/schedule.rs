@@ -20,7 +20,7 @@ struct Due {
 }
 
 impl PoolMachine {
-    fn probes(&self) -> bool {
+    pub(super) fn probes(&self) -> bool {
         self.running != Running::No && self.config.probe_mode == ProbeMode::Builtin
     }
 
@@ -50,8 +50,11 @@ impl PoolMachine {
         if matches!(self.judge, Judge::Mpp { .. }) {
             if self.next_cycle(now).is_some_and(|at| at <= now) {
                 self.cycle_started = Some(now);
-                self.cycle_open = true;
-                for node in (0..self.nodes.len()).filter(|&i| !self.judge.is_removed(i)).collect::<Vec<_>>() {
+                let nodes: Vec<usize> =
+                    (0..self.nodes.len()).filter(|&i| !self.judge.is_removed(i)).collect();
+                // A cycle closes with its last probe.
+                self.cycle_open = !nodes.is_empty();
+                for node in nodes {
                     self.ask(now, node, false, out);
                 }
             }
@@ -66,15 +69,21 @@ impl PoolMachine {
 
     fn ask(&mut self, now: Time, node: usize, fresh: bool, out: &mut Outbox) {
         let interval = u64::try_from(self.nodes[node].config.probe.interval.as_nanos()).unwrap_or(u64::MAX);
-        let jitter = Duration::from_nanos(out.random(interval / 10));
+        // After its first look a node falls out of step with all others that were looked at in the same moment.
+        let first = self.nodes[node].schedule.last_started.is_none();
+        let jitter = Duration::from_nanos(out.random(if first { interval } else { interval / 10 }));
         // A kept connection hides what a new client would meet: a changed password, no connection free.
         let login_interval = self.nodes[node].config.probe.login_interval;
-        let stale = self.nodes[node].schedule.last_login.is_none_or(|at| now.since(at) >= login_interval);
-        let fresh = fresh || stale;
+        let last = self.nodes[node].schedule.last_login;
+        let early = self.nodes[node].schedule.login_jitter;
+        let fresh = fresh || last.is_none_or(|at| now.since(at) + early >= login_interval);
+        let range = u64::try_from(login_interval.as_nanos()).unwrap_or(u64::MAX);
+        let login_jitter = out.random(if last.is_none() { range } else { range / 10 });
         let probe = out.probe(NodeRef { pool: self.index, node }, fresh);
         let schedule = &mut self.nodes[node].schedule;
         if fresh {
             schedule.last_login = Some(now);
+            schedule.login_jitter = Duration::from_nanos(login_jitter);
         }
         schedule.in_flight = Some(probe);
         schedule.last_started = Some(now);
@@ -197,7 +206,8 @@ impl PoolMachine {
     /// Whether a stand-in still has to be looked at before it is certain that nobody may take over.
     pub(super) fn awaits_stand_in(&self) -> bool {
         let stand_in = |i: &usize| Some(*i) != self.judge.active() && !self.judge.is_removed(*i);
-        self.probes() && (0..self.nodes.len()).filter(stand_in).any(|i| self.in_question(i))
+        let unseen = |i: usize| self.judge.active().is_none() && self.nodes[i].last.is_none();
+        self.probes() && (0..self.nodes.len()).filter(stand_in).any(|i| self.in_question(i) || unseen(i))
     }
 
     /// Whether a hand-over waits for this node's proof.

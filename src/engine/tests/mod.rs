@@ -1,4 +1,6 @@
+mod explained;
 mod failures;
+mod intents;
 mod operators;
 mod orders;
 mod restarts;
