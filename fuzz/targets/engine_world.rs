@@ -6,7 +6,7 @@ use primacy::engine::{
     Command, Effect, Engine, EventKind, Input, NodeRef, Now, PoolSnapshot, ReportOutcome, Snapshot, Time,
 };
 use primacy::gtid::Gtids;
-use primacy::pool::{PolicyName, PoolStatus, State};
+use primacy::pool::{MaintenanceRole, NodeType, Override, PolicyName, PoolStatus, State, Status};
 use primacy::probe::{Cause, Channel, Class, Facts, Flavour, Observation, ThreadState};
 use primacy::store::{Cache, StoredPool, decode, encode};
 use std::collections::{BTreeMap, VecDeque};
@@ -69,6 +69,8 @@ pub struct World {
     switched: Vec<u64>,
     /// The number of this life's last event.
     events: Option<u64>,
+    /// An operator gave an order: its end leaves to the next look what it made possible, whatever is seen then.
+    ordered: bool,
     before: Snapshot,
 }
 
@@ -89,6 +91,7 @@ impl World {
             writing: VecDeque::new(),
             disk: cache,
             events: None,
+            ordered: false,
         };
         world.give(Input::Start);
         world.check(None);
@@ -142,15 +145,36 @@ impl World {
                 self.give(Input::Cycle { pool: node.pool, pool_status });
             }
             11 => {
-                let order = match b % 4 {
+                let reason = || "a reason".to_string();
+                let limit =
+                    [None, Some(1), Some(30), Some(120)][usize::from(c >> 6)].map(Duration::from_secs);
+                let order = match b % 12 {
                     0 => Command::RecoverNode(node),
                     1 => Command::RecoverPool(node.pool),
                     2 => Command::ActivatePrimary(node.pool),
-                    _ => Command::RemoveNode(node),
+                    3 => Command::RemoveNode(node),
+                    4 | 5 => {
+                        let some = |bit: u8| (c >> bit & 1 == 1).then_some(usize::from(b >> 4));
+                        let set = Override {
+                            state: some(0).map(|n| State::ALL[n % State::ALL.len()]),
+                            status: some(1).map(|n| Status::ALL[n % Status::ALL.len()]),
+                            node_type: some(2).map(|n| NodeType::ALL[n % NodeType::ALL.len()]),
+                            weight: some(3).map(|n| n as u32),
+                        };
+                        Command::Override { node, set, reason: reason(), limit }
+                    }
+                    6 | 7 => Command::ClearOverride(node),
+                    8 => Command::Freeze { pool: node.pool, reason: reason(), limit },
+                    9 => Command::Unfreeze(node.pool),
+                    _ => {
+                        let role = MaintenanceRole::ALL[usize::from(c & 1)];
+                        Command::Maintenance { node, role, reason: reason(), limit }
+                    }
                 };
                 let answer = self.engine.command(self.now(), order.clone());
                 self.drain();
                 if let Ok(answer) = answer {
+                    self.ordered |= b % 12 > 3;
                     // During a write it is the next one.
                     let next = u64::from(!self.writing.is_empty());
                     let asked = self.asked.as_ref().map_or(0, |c| c.sequence) + next;
@@ -204,8 +228,12 @@ impl World {
         let pool = &self.config.pools[node.pool];
         let by_time = pool.on_doubt == OnDoubt::Fail || pool.last_resort != LastResort::Alarm;
         // A first ACTIVE may be found among the others once a node could not be looked at.
-        let quiet =
-            blind && was.policy == PolicyName::Safe && was.active.is_some() && !was.paused && !by_time;
+        let quiet = blind
+            && !self.ordered
+            && was.policy == PolicyName::Safe
+            && was.active.is_some()
+            && !was.paused
+            && !by_time;
         assert!(!quiet || was.active == is.active, "what nobody saw moved the role: {was:?} {is:?}");
     }
 
@@ -338,7 +366,7 @@ impl World {
         for (was, is) in before.pools.iter().zip(&after.pools).filter(|_| clean) {
             assert_eq!((was.active, was.epoch), (is.active, is.epoch), "over a restart");
             let states = |p: &PoolSnapshot| -> Vec<_> {
-                p.nodes.iter().map(|n| (n.name.clone(), n.state, n.waits_for_recover)).collect()
+                p.nodes.iter().map(|n| (n.name.clone(), n.state, n.waits_for_recover, n.node_type)).collect()
             };
             assert_eq!(states(was), states(is), "over a restart");
         }
@@ -407,7 +435,26 @@ fn safe(was: &PoolSnapshot, is: &PoolSnapshot, pool: usize, command: &Option<Com
         "the pool lost its ACTIVE node: {}",
         words()
     );
+    let primaries = is.nodes.iter().filter(|n| n.node_type == NodeType::Primary).count();
+    assert!(primaries <= 1, "{primaries} nodes are PRIMARY: {}", words());
     for n in &is.nodes {
+        // Rules change nothing that an operator fixed.
+        let fixed = n.override_.as_ref().and_then(|o| o.set.state);
+        assert!(
+            fixed.is_none_or(|state| state == n.state),
+            "{} is not what it was fixed to: {}",
+            n.name,
+            words()
+        );
+        let frozen = was.frozen.is_some() && is.frozen.is_some() && command.is_none();
+        let leaves = was.nodes.iter().any(|o| o.state == State::Active && o.override_.is_some());
+        let state = was.nodes.iter().find(|o| o.name == n.name).map(|o| o.state);
+        assert!(
+            !frozen || leaves || state.is_none_or(|state| state == n.state),
+            "{} changed in a frozen pool: {}",
+            n.name,
+            words()
+        );
         assert!(
             !(n.waits_for_recover && n.state == State::Active),
             "a node that waits is ACTIVE: {}",
@@ -416,7 +463,8 @@ fn safe(was: &PoolSnapshot, is: &PoolSnapshot, pool: usize, command: &Option<Com
         let Some(old) = was.nodes.iter().find(|o| o.name == n.name) else { continue };
         let recovered = by_itself
             || matches!(command, Some(Command::RecoverNode(r)) if r.pool == pool)
-            || matches!(command, Some(Command::RecoverPool(p)) if *p == pool);
+            || matches!(command, Some(Command::RecoverPool(p)) if *p == pool)
+            || matches!(command, Some(Command::Override { node, .. }) if node.pool == pool);
         assert!(
             !old.waits_for_recover || n.waits_for_recover || recovered,
             "{} no longer waits: {}",

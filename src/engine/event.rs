@@ -21,7 +21,7 @@ words! {
         Relief = 5 => "relief",
         /// The ACTIVE node is at FAIL and nobody may take over; the text says why, node by node.
         LastNode = 6 => "last_node",
-        /// An operator's command was carried out.
+        /// An operator's command was carried out; or the time of an operator's order is about to run out, or has.
         Command = 7 => "command",
         /// A planned hand-over began, ended or was given up.
         HandOver = 8 => "hand_over",

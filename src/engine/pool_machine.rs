@@ -283,12 +283,15 @@ impl PoolMachine {
         for &(rule, action) in &verdict.roles {
             self.carry_out(now, rule, action, before, out);
         }
-        if let Some((model, rule)) = would {
+        if let Some((model, free)) = would {
             let seen = match occasion {
                 safe::Occasion::Observed(node, _) => Some(node),
                 _ => None,
             };
-            self.tell_would(now, seen, |i| model.members[i].state, |_| rule, out);
+            let role = free.roles.last().map_or(0, |r| r.0);
+            let rule =
+                |i: usize| if model.active() == Some(i) || active == Some(i) { role } else { free.state };
+            self.tell_would(now, seen, |i| model.members[i].state, rule, out);
         }
         if !handing_over {
             self.gate.close();

@@ -6,6 +6,7 @@ mod isolation;
 mod last_resort;
 mod late;
 mod no_harm;
+mod operators;
 mod recovery;
 mod reports;
 mod window;

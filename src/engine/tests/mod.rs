@@ -2,5 +2,6 @@ mod explained;
 mod failures;
 mod intents;
 mod operators;
+mod orders;
 mod restarts;
 mod world;
