@@ -3,9 +3,9 @@
 use super::pool_machine::PoolMachine;
 use super::time::{Duration, Now};
 use crate::config::LastResort;
-use crate::policy::{mpp, rule_sentence};
 use crate::policy::safe::restart::BARRED_BY_INTENT;
 use crate::policy::safe::{Bar, Model, Pin};
+use crate::policy::{mpp, rule_sentence};
 use crate::pool::{Judge, Status};
 use crate::probe::ThreadState;
 use crate::store::utc::format_utc;
@@ -160,7 +160,10 @@ fn write_facts(text: &mut String, pool: &PoolMachine, model: &Model, now: Now) -
         let name = &pool.nodes[a].name;
         match model.members[a].pin {
             Pin::Fixed => {
-                writeln!(text, "  an operator fixed the role on {name}: `primacy unset {name}` changes that")?;
+                writeln!(
+                    text,
+                    "  an operator fixed the role on {name}: `primacy unset {name}` changes that"
+                )?;
             }
             Pin::Leave => writeln!(
                 text,

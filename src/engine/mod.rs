@@ -76,7 +76,8 @@ impl Engine {
             .enumerate()
             .map(|(i, pool)| {
                 let stored = cache.and_then(|c| c.pools.iter().find(|s| s.name == pool.name));
-                let mut pool = PoolMachine::new(i, pool.clone(), stored, cache.map_or(0, |c| c.written_ms), now);
+                let mut pool =
+                    PoolMachine::new(i, pool.clone(), stored, cache.map_or(0, |c| c.written_ms), now);
                 if let Some(stored) = stored {
                     pool.resume(now, stored, &mut out);
                 }

@@ -241,7 +241,9 @@ fn mpp_changes(pool: &PoolMachine, members: &[mpp::Member], settings: mpp::Setti
                 mpp::recover(&mut after[node]).ok().map(|rule| (Step::Recover(node), rule))
             }
             State::Standby if member.node_type == NodeType::Primary => {
-                mpp::activate_primary(&mut after, settings.frozen).ok().map(|(rule, _)| (Step::ActivatePrimary, rule))
+                mpp::activate_primary(&mut after, settings.frozen)
+                    .ok()
+                    .map(|(rule, _)| (Step::ActivatePrimary, rule))
             }
             State::Standby => {
                 let above =
