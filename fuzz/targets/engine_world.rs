@@ -3,7 +3,8 @@
 use primacy::config::{Config, ConfigBuilder, LastResort, OnDoubt};
 use primacy::engine::time::Duration;
 use primacy::engine::{
-    Command, Effect, Engine, EventKind, Input, NodeRef, Now, PoolSnapshot, ReportOutcome, Snapshot, Time,
+    CheckRef, Command, Effect, Engine, EventKind, Input, NodeRef, Now, PoolSnapshot, ReportOutcome, Snapshot,
+    Time,
 };
 use primacy::gtid::Gtids;
 use primacy::pool::{MaintenanceRole, NodeType, Override, PolicyName, PoolStatus, State, Status};
@@ -48,6 +49,11 @@ pub fn configuration(choices: &[u8; 4]) -> Config {
             }
         }
         set("probe", if who & 2 == 0 { "builtin" } else { "external" });
+        if who & 2 == 0 && who & 32 != 0 {
+            let node = format!("10.0.{index}.{}", 1 + settings % (1 + nodes % 4));
+            let set_of = "internal = \"simple:10.9.0.1\", external = \"http:h\"";
+            set("checkpoints", &format!("[ {{ node = \"{node}\", {set_of} }} ]"));
+        }
     }
     builder.build().expect("a configuration")
 }
@@ -61,6 +67,7 @@ pub struct World {
     /// The latest that the wall clock ever showed.
     latest_ms: u64,
     in_flight: BTreeMap<NodeRef, (u64, Time)>,
+    looks: BTreeMap<CheckRef, (u64, Time)>,
     /// The last state that the engine asked to be written, those not confirmed yet, and the one on disk.
     asked: Option<Cache>,
     writing: VecDeque<(u64, Cache)>,
@@ -87,6 +94,7 @@ impl World {
             wall_ms: now.wall_ms,
             latest_ms: now.wall_ms,
             in_flight: BTreeMap::new(),
+            looks: BTreeMap::new(),
             asked: None,
             writing: VecDeque::new(),
             disk: cache,
@@ -182,6 +190,7 @@ impl World {
                     command = Some(order);
                 }
             }
+            12 if b & 2 != 0 && self.looks.keys().any(|place| place.node == node) => self.checked(node, b, c),
             12 => {
                 if let Some((sequence, cache)) = self.writing.pop_front() {
                     let outcome = if b & 1 == 0 { Ok(()) } else { Err("no space left".to_string()) };
@@ -196,6 +205,7 @@ impl World {
                 1 => {
                     self.give(Input::Stop);
                     self.in_flight.clear();
+                    self.looks.clear();
                 }
                 _ => self.give(Input::RunOnce { pool: node.pool }),
             },
@@ -235,6 +245,29 @@ impl World {
             && !was.paused
             && !by_time;
         assert!(!quiet || was.active == is.active, "what nobody saw moved the role: {was:?} {is:?}");
+    }
+
+    /// A look at a checkpoint ends; now and then with an answer that nobody waits for first.
+    fn checked(&mut self, node: NodeRef, b: u8, c: u8) {
+        let Some(place) = self.looks.keys().copied().find(|place| place.node == node) else { return };
+        let Some((check, started)) = self.looks.remove(&place) else { return };
+        let mut observation =
+            Observation::new(Cause::ALL[usize::from(c) % Cause::ALL.len()], "why", self.mono);
+        observation.started = started;
+        if b & 4 != 0 {
+            self.give(Input::Checked { place, check: check + 1, observation: observation.clone() });
+            let there = CheckRef { index: 7, ..place };
+            self.give(Input::Checked { place: there, check, observation: observation.clone() });
+        }
+        let states = |s: &Snapshot| -> Vec<_> {
+            s.pools.iter().flat_map(|p| p.nodes.iter().map(|n| (n.state, n.status))).collect()
+        };
+        let was = self.engine.snapshot(self.now());
+        self.give(Input::Checked { place, check, observation });
+        let is = self.engine.snapshot(self.now());
+        if self.config.pools[place.node.pool].policy == PolicyName::Safe {
+            assert_eq!(states(&was), states(&is), "a checkpoint moved something under safe");
+        }
     }
 
     fn observation(&self, node: NodeRef, b: u8, c: u8, started: Time) -> Observation {
@@ -322,6 +355,13 @@ impl World {
                     let other = self.in_flight.insert(node, (probe, self.mono));
                     assert!(other.is_none(), "{node:?} is probed twice at a time");
                 }
+                Effect::Check { place, check } => {
+                    let pool = self.config.pools.get(place.node.pool).expect("a pool of the configuration");
+                    let node = pool.nodes.get(place.node.node).expect("a node of the pool");
+                    assert!(place.index < node.checkpoints.len(), "{place:?} is to be looked at");
+                    let other = self.looks.insert(place, (check, self.mono));
+                    assert!(other.is_none(), "{place:?} is looked at twice at a time");
+                }
                 Effect::Persist { sequence, cache } => {
                     assert!(
                         self.asked.as_ref().is_none_or(|a| a.sequence < sequence),
@@ -370,7 +410,7 @@ impl World {
             };
             assert_eq!(states(was), states(is), "over a restart");
         }
-        (self.in_flight, self.writing) = Default::default();
+        (self.in_flight, self.writing, self.looks) = Default::default();
         (self.asked, self.disk) = (cache.clone(), cache);
         self.events = None;
         self.before = after;

@@ -5,7 +5,9 @@
 
 mod address;
 mod cache;
+mod checkpoint;
 mod config;
+mod control;
 mod engine;
 mod engine_world;
 mod gtid;
@@ -17,7 +19,7 @@ mod wire;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 10] = [
     ("wire", wire::run),
     ("session", session::run),
     ("gtid", gtid::run),
@@ -25,5 +27,7 @@ pub const TARGETS: [Target; 8] = [
     ("pool_string", config::run_pool_string),
     ("address", address::run),
     ("cache", cache::run),
+    ("control", control::run),
+    ("checkpoint", checkpoint::run),
     ("engine", engine::run),
 ];

@@ -1,6 +1,7 @@
 //! From the draft to the checked configuration: defaults, and what keys say about each other.
 
 use super::builder::ConfigBuilder;
+use super::checkpoints;
 use super::draft::{NodeDraft, Place, PoolDraft, Section, Setting};
 use super::keys::{self, Scope, Value};
 use super::model::{
@@ -127,17 +128,23 @@ fn build_pool(draft: &ConfigBuilder, pool: &PoolDraft) -> Result<PoolConfig> {
     };
     let keys = Layers { scope: Scope::Pool, sections: &[&pool.settings] };
     let policy = PolicyName::from_name(keys.word("policy")).unwrap_or(PolicyName::Safe);
+    let kind = PoolKind::from_name(keys.word("kind")).unwrap_or(PoolKind::Ring);
     check_policy(pool, policy)?;
+    check_kind(pool, &keys, kind, policy)?;
     check_flapping(pool, &keys)?;
     let probe = Layers { scope: Scope::Probe, sections: &[&pool.probe, &draft.probe] };
+    let probe_mode = match probe.word("mode") {
+        "external" => ProbeMode::External,
+        _ => ProbeMode::Builtin,
+    };
+    let mut nodes: Vec<NodeConfig> =
+        nodes.iter().map(|node| build_node(draft, pool, node)).collect::<Result<_>>()?;
+    checkpoints::assign(&pool.checkpoints, policy, probe_mode, &mut nodes)?;
     Ok(PoolConfig {
         name: pool.name.clone(),
-        kind: PoolKind::from_name(keys.word("kind")).unwrap_or(PoolKind::Ring),
+        kind,
         policy,
-        probe_mode: match probe.word("mode") {
-            "external" => ProbeMode::External,
-            _ => ProbeMode::Builtin,
-        },
+        probe_mode,
         levels: keys.count("levels"),
         hostile_takeover: keys.flag("hostile_takeover"),
         fall: keys.count("fall"),
@@ -165,7 +172,7 @@ fn build_pool(draft: &ConfigBuilder, pool: &PoolDraft) -> Result<PoolConfig> {
             _ => OnDoubt::Hold,
         },
         doubt_deadline: keys.span("doubt_deadline"),
-        nodes: nodes.iter().map(|node| build_node(draft, pool, node)).collect::<Result<_>>()?,
+        nodes,
     })
 }
 
@@ -180,6 +187,40 @@ fn check_policy(pool: &PoolDraft, policy: PolicyName) -> Result<()> {
                  set the policy or leave the key out",
                 pool.name
             )));
+        }
+    }
+    Ok(())
+}
+
+/// What only a pool that chooses its ACTIVE node itself reads.
+const CHOOSERS: [&str; 6] =
+    ["failback", "handback_deadline", "hold_down", "last_resort", "on_doubt", "doubt_deadline"];
+/// And what a group looks after itself.
+const NOT_IN_GROUPS: [&str; 3] = ["auto_recover", "max_lag", "max_takeover_lag"];
+
+/// A key that the pool's kind would ignore is an error, unless it says what holds anyway.
+fn check_kind(pool: &PoolDraft, keys: &Layers<'_>, kind: PoolKind, policy: PolicyName) -> Result<()> {
+    let follows = matches!(kind, PoolKind::Replicated | PoolKind::Group);
+    if follows && policy == PolicyName::Mpp {
+        let place = keys.blame(["policy", "kind"], &pool.place);
+        return Err(place.error(format!(
+            "policy mpp chooses the ACTIVE node itself, and a pool of kind {kind} follows its members: leave policy out"
+        )));
+    }
+    for (name, setting) in pool.settings.iter() {
+        let why = match name {
+            "promotion" if kind != PoolKind::Replicated => "only kind replicated reads this key",
+            _ if follows && CHOOSERS.contains(&name) => {
+                "only a pool that chooses its ACTIVE node itself reads this key, and this one follows"
+            }
+            _ if kind == PoolKind::Group && NOT_IN_GROUPS.contains(&name) => {
+                "the members of a group look after this themselves"
+            }
+            _ => continue,
+        };
+        let default = keys::default_value(Scope::Pool, name);
+        if name == "promotion" || Some(&setting.value) != default.as_ref() {
+            return Err(setting.place.error(format!("{why}: pool {} has kind {kind}", pool.name)));
         }
     }
     Ok(())
@@ -207,6 +248,7 @@ fn build_node(draft: &ConfigBuilder, pool: &PoolDraft, node: &NodeDraft) -> Resu
         weight: keys.count("weight"),
         site: keys.text("site").unwrap_or_default(),
         probe: build_probe(&probe, &node.place, matches!(node.address.host, Host::Unix(_)))?,
+        checkpoints: Vec::new(),
     })
 }
 

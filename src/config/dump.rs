@@ -1,10 +1,12 @@
 //! The canonical text of a configuration, and its fingerprint.
 
+use super::checkpoints;
 use super::model::{
     Config, ControlSocket, Failback, LastResort, NodeConfig, OnDoubt, OnLocked, PoolConfig, ProbeConfig,
     ProbeMode, RsaPublicKey,
 };
 use super::value::print_duration;
+use crate::pool::PoolKind;
 use core::fmt::Write;
 
 /// Initial value and prime of FNV-1a, 64 bits (draft-eastlake-fnv, section 5).
@@ -79,10 +81,13 @@ fn dump_pool(out: &mut String, pool: &PoolConfig) {
         ProbeMode::External => "external",
     };
     out.push_str(&format!("\n[{header}]\n"));
+    lines(out, &[("kind", string(pool.kind.name()))]);
+    if pool.kind == PoolKind::Replicated {
+        lines(out, &[("promotion", string("none"))]);
+    }
     lines(
         out,
         &[
-            ("kind", string(pool.kind.name())),
             ("policy", string(pool.policy.name())),
             ("max_lag", string(&print_duration(pool.max_lag))),
             ("fall", pool.fall.to_string()),
@@ -115,6 +120,9 @@ fn dump_pool(out: &mut String, pool: &PoolConfig) {
         out.push_str(&format!("  {{ {} }},\n", node_entries(node, &own).join(", ")));
     }
     out.push_str("]\n");
+    if let Some(sets) = checkpoints::print(&pool.nodes, string) {
+        lines(out, &[("checkpoints", sets)]);
+    }
     out.push_str(&format!("\n[{header}.probe]\n"));
     lines(out, &[("mode", string(mode))]);
     lines(out, &shared);

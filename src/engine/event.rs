@@ -39,6 +39,10 @@ words! {
         Late = 14 => "late",
         /// No node answers at all: the prober itself may be cut off, and silence is not counted; or a node answers again.
         Isolated = 15 => "isolated",
+        /// A checkpoint no longer answers or answers again, or could not be looked at.
+        Checkpoint = 16 => "checkpoint",
+        /// In a pool that follows: several nodes take writes that do not belong together, or none does; the text names them.
+        Writers = 17 => "writers",
     }
 }
 

@@ -42,6 +42,7 @@ fn write_all(text: &mut String, pool: &PoolMachine, now: Now) -> core::fmt::Resu
     }
     writeln!(text, "what would change it:")?;
     match &pool.judge {
+        Judge::Safe { .. } if pool.following.is_some() => pool.explain_following(text)?,
         Judge::Safe { model, .. } => write_facts(text, pool, model, now)?,
         Judge::Mpp { members, settings } => write_orders(text, pool, members, settings)?,
     }
@@ -86,6 +87,9 @@ fn write_node(text: &mut String, pool: &PoolMachine, i: usize, now: Now) -> core
             writeln!(text)?;
         }
     }
+    for line in pool.checkpoint_lines(i, now.mono) {
+        writeln!(text, "  {line}")?;
+    }
     let facts = &node.facts;
     if let (Some(flavour), Some(version)) = (facts.flavour, facts.version) {
         writeln!(text, "  server {flavour} {version}")?;
@@ -93,6 +97,7 @@ fn write_node(text: &mut String, pool: &PoolMachine, i: usize, now: Now) -> core
     if let Some(read_only) = facts.read_only {
         writeln!(text, "  read_only = {}", u8::from(read_only))?;
     }
+    pool.explain_member(text, i)?;
     for c in facts.channels.iter().flatten() {
         let word = |t: ThreadState| t.name();
         write!(text, "  replicates from {}: IO {}, SQL {}", c.source, word(c.io), word(c.sql))?;
@@ -177,7 +182,10 @@ fn write_facts(text: &mut String, pool: &PoolMachine, model: &Model, now: Now) -
         }
     }
     if pool.cut_off {
-        writeln!(text, "  the prober itself may be cut off: a reply from any node of any pool changes that")?;
+        writeln!(
+            text,
+            "  the prober itself may be cut off: a reply from any node or checkpoint of any pool changes that"
+        )?;
     }
     if let Some(a) = model.active().filter(|_| pool.held_since.is_some()) {
         let name = &pool.nodes[a].name;

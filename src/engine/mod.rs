@@ -4,15 +4,18 @@
 //! then sleep until `poll_timeout` at most. Time comes in with every call.
 
 pub mod change;
+mod checkpoints;
 pub mod commands;
 pub mod deadlines;
 mod doubt;
 pub mod effect;
 pub mod event;
 mod explain;
+mod follow;
 mod hand_over;
 pub mod input;
 mod intent;
+pub mod notice;
 mod orders;
 mod outbox;
 mod pool_machine;
@@ -30,13 +33,14 @@ pub use deadlines::Deadlines;
 pub use effect::Effect;
 pub use event::{Event, EventKind, Severity};
 pub use input::{
-    Answer, Command, Input, LONGEST_LIMIT, LONGEST_REASON, NodeRef, ReportOutcome, SHORTEST_LIMIT,
+    Answer, CheckRef, Command, Input, LONGEST_LIMIT, LONGEST_REASON, NodeRef, ReportOutcome, SHORTEST_LIMIT,
 };
 pub use schedule::BACK_OFF;
-pub use snapshot::{NodeSnapshot, PoolSnapshot, Snapshot};
+pub use snapshot::{CheckpointSnapshot, NodeSnapshot, PoolSnapshot, Snapshot};
 pub use time::{Now, Time};
 
 use crate::config::{Config, ProbeMode};
+use crate::metrics::PoolFigures;
 use crate::policy::safe::Occasion;
 use crate::pool::Judge;
 use crate::store::Cache;
@@ -117,6 +121,7 @@ impl Engine {
                 self.pools.iter_mut().for_each(|p| {
                     p.running = Running::No;
                     p.nodes.iter_mut().for_each(|n| n.schedule.in_flight = None);
+                    p.checks.forget();
                     p.cycle_open = false;
                     p.withdraw_intent(&mut self.out);
                 });
@@ -133,6 +138,14 @@ impl Engine {
             Input::Probed { node, probe, observation } => {
                 self.touched.push(node.pool);
                 self.probed(now, node, probe, observation);
+            }
+            Input::Checked { place, check, observation } => {
+                self.touched.push(place.node.pool);
+                if let Some(p) = self.pools.get_mut(place.node.pool)
+                    && p.checked(now, place, check, observation, &mut self.vantage, &mut self.out)
+                {
+                    p.close_if_complete(now, &mut self.out);
+                }
             }
             Input::Observed { node, observation } => {
                 self.touched.push(node.pool);
@@ -172,10 +185,7 @@ impl Engine {
         }
         n.schedule.in_flight = None;
         p.observed(now, node.node, observation, &mut self.vantage, &mut self.out);
-        let in_flight = p.nodes.iter().any(|n| n.schedule.in_flight.is_some());
-        if p.cycle_open && !in_flight {
-            p.close_cycle(now, None, &mut self.out);
-        }
+        p.close_if_complete(now, &mut self.out);
     }
 
     fn persisted(&mut self, now: Now, sequence: u64, outcome: Result<(), String>) {
@@ -285,6 +295,11 @@ impl Engine {
     /// The state of all pools.
     pub fn snapshot(&self, now: Now) -> Snapshot {
         Snapshot { wall_ms: now.wall_ms, pools: self.pools.iter().map(PoolMachine::snapshot).collect() }
+    }
+
+    /// What was counted, by pool and node of [`Engine::snapshot`].
+    pub fn figures(&self) -> Vec<PoolFigures> {
+        self.pools.iter().map(PoolMachine::figures).collect()
     }
 
     /// The state of one pool.

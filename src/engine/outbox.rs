@@ -113,11 +113,17 @@ impl Outbox {
         }));
     }
 
+    /// The next number for a probe or a look at a checkpoint.
+    pub fn number(&mut self) -> u64 {
+        self.probes += 1;
+        self.probes
+    }
+
     /// Asks for a probe and returns its number.
     pub fn probe(&mut self, node: NodeRef, fresh: bool) -> u64 {
-        self.probes += 1;
-        self.effects.push_back(Effect::Probe { node, probe: self.probes, fresh });
-        self.probes
+        let probe = self.number();
+        self.effects.push_back(Effect::Probe { node, probe, fresh });
+        probe
     }
 
     /// The next number below `bound` of a fixed sequence (splitmix64, Steele et al. 2014); 0 if `bound` is 0.

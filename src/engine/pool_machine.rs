@@ -1,8 +1,10 @@
 //! One pool in motion: observations and commands pass the policy, and what it decides becomes events,
 //! epochs and stored state.
 
+use super::checkpoints::Checks;
 use super::commands::Done;
 use super::event::{EventKind, Severity};
+use super::follow::Following;
 use super::hand_over::{GateView, HandOverGate};
 use super::input::Command;
 use super::orders::Orders;
@@ -11,6 +13,7 @@ use super::recovery::Bucket;
 use super::time::{Now, Time};
 use super::vantage::Vantage;
 use crate::config::{LastResort, PoolConfig, ProbeMode};
+use crate::metrics::PoolTally;
 use crate::policy::safe::restart::BARRED_BY_INTENT;
 use crate::policy::{mpp, rule_sentence, safe};
 use crate::pool::evidence::Surroundings;
@@ -63,8 +66,14 @@ pub struct PoolMachine {
     pub cut_off: bool,
     /// The rules by which the alarm about a last node has been given.
     pub alarmed: Vec<u16>,
+    /// What is known of its checkpoints.
+    pub checks: Checks,
+    /// What the nodes say about who takes writes, where the pool follows.
+    pub following: Option<Following>,
     /// The gate of a planned hand-over.
     pub gate: HandOverGate,
+    /// What is counted of its rules.
+    pub tally: PoolTally,
     /// What operators ordered.
     pub orders: Orders,
     /// `mpp`: findings of the cycle under way, and when it began.
@@ -121,7 +130,10 @@ impl PoolMachine {
             bucket: Bucket::default(),
             cut_off: false,
             alarmed: Vec::new(),
+            checks: Checks::new(config.nodes.iter().map(|n| n.checkpoints.len())),
+            following: Following::new(config.kind, nodes.len()),
             gate: HandOverGate::default(),
+            tally: PoolTally::default(),
             orders,
             findings: vec![None; nodes.len()],
             cycle_started: None,
@@ -162,11 +174,13 @@ impl PoolMachine {
             return;
         }
         self.discard_if_late(now, node, &mut observation, out);
+        self.nodes[node].tally.observe(&observation);
         let around = self.surroundings();
         let (class, note) = around.class(node, &observation);
         if let Some(note) = note {
             observation.message = note;
         }
+        let class = self.forgive_left_over(node, class, &mut observation);
         let (seen, started) = (observation.class(), observation.started);
         self.nodes[node].remember(observation, now.wall_ms);
         let isolated = self.is_isolated(now, node, seen, started, vantage, out);
@@ -181,9 +195,13 @@ impl PoolMachine {
                         Some(mpp::Finding::ConnectFailed)
                     }
                 };
+                if self.cycle_open && self.findings[node] == Some(mpp::Finding::ConnectFailed) {
+                    self.look_at_checkpoints(now, node, out);
+                }
             }
             Judge::Safe { .. } => {
                 self.listen(node, started);
+                self.hear(node, class, started);
                 let around = Surroundings { isolated, ..self.surroundings() };
                 let mut evidence = around.evidence(node, class, now.mono);
                 if !evidence.is_idle() {
@@ -200,19 +218,38 @@ impl PoolMachine {
         }
     }
 
+    /// Closes the library's own cycle once every node and every checkpoint that was asked for has been looked at.
+    pub fn close_if_complete(&mut self, now: Now, out: &mut Outbox) {
+        let present = |i: &usize| !self.judge.is_removed(*i);
+        let probing =
+            (0..self.nodes.len()).filter(present).any(|i| self.nodes[i].schedule.in_flight.is_some());
+        if self.cycle_open && !probing && !self.is_checking() {
+            self.close_cycle(now, None, out);
+        }
+    }
+
     /// Closes a cycle of policy `mpp`; nodes without a finding stay as they are.
     pub fn close_cycle(&mut self, now: Now, pool_status: Option<PoolStatus>, out: &mut Outbox) {
         self.cycle_open = false;
         let before = self.before();
         let findings = std::mem::take(&mut self.findings);
         self.findings = vec![None; self.nodes.len()];
+        if !matches!(self.judge, Judge::Mpp { .. }) {
+            return;
+        }
+        let cut_off = self.cut_off_node(&findings);
+        // What the host's checkpoints found holds for this cycle alone; a FAIL of the library's own stays.
         let standing = self.standing_status();
-        let status = pool_status.unwrap_or(standing);
+        let status = match pool_status {
+            Some(status) => status,
+            None => self.status_of_cycle(standing, cut_off),
+        };
         let would = self.cycle_without_orders(&findings, status);
         let Judge::Mpp { members, settings } = &mut self.judge else { return };
         let verdicts = mpp::cycle(members, &findings, *settings, status);
         for verdict in verdicts {
             self.nodes[verdict.node].rule = verdict.rule;
+            self.tally.fired(verdict.rule);
         }
         self.status = status;
         self.tell(now, &before, out);
@@ -233,6 +270,7 @@ impl PoolMachine {
     pub fn command(&mut self, now: Now, command: &Command, out: &mut Outbox) -> crate::Result<Done> {
         let before = self.before();
         let done = self.obey(now, command)?;
+        self.tally.fired(done.rule);
         let draft = self.draft(EventKind::Command, done.severity, done.node, done.rule, done.message.clone());
         out.emit(now, draft);
         out.dirty = true;
@@ -262,12 +300,17 @@ impl PoolMachine {
     }
 
     fn decide(&mut self, now: Now, occasion: safe::Occasion, before: &Before, out: &mut Outbox) {
+        if self.following.is_some() {
+            return self.decide_by_following(now, occasion, before, out);
+        }
         let dues = self.dues(now.mono);
         let would = self.without_orders(dues, occasion);
         let Judge::Safe { model, settings, .. } = &mut self.judge else { return };
         let verdict = safe::evaluate(model, &safe::table::IN_FORCE, settings, dues, occasion);
         let in_doubt = model.in_doubt();
         let handing_over = model.hand_over.is_some();
+        let decided = [verdict.charge, verdict.state].into_iter();
+        decided.chain(verdict.roles.iter().map(|role| role.0)).for_each(|rule| self.tally.fired(rule));
         if let safe::Occasion::Observed(node, _) = occasion {
             let kept = before.nodes[node].0 == self.judge.state(node);
             let ordered = table_holds(verdict.state);
@@ -296,6 +339,19 @@ impl PoolMachine {
         if !handing_over {
             self.gate.close();
         }
+        self.tell_doubt(now, in_doubt, verdict.charge, before, out);
+    }
+
+    /// A doubt about the ACTIVE node begins or ends: by the row of `CHARGE` given.
+    pub(super) fn tell_doubt(
+        &mut self,
+        now: Now,
+        in_doubt: bool,
+        charge: u16,
+        before: &Before,
+        out: &mut Outbox,
+    ) {
+        let active = self.judge.active();
         match (self.doubt_since, in_doubt) {
             (None, true) => {
                 self.doubt_since = Some(now.mono);
@@ -308,7 +364,7 @@ impl PoolMachine {
                         EventKind::Doubt,
                         self.urgency(active, Severity::Warning),
                         active,
-                        verdict.charge,
+                        charge,
                         text.into(),
                     ),
                 );
@@ -318,10 +374,7 @@ impl PoolMachine {
                 self.forget_hearing();
                 if before.active == active {
                     let text = "the ACTIVE node answers again".to_string();
-                    out.emit(
-                        now,
-                        self.draft(EventKind::Relief, Severity::Info, active, verdict.charge, text),
-                    );
+                    out.emit(now, self.draft(EventKind::Relief, Severity::Info, active, charge, text));
                 }
             }
             _ => {}
@@ -462,11 +515,11 @@ impl PoolMachine {
         others.filter_map(|i| model.bar(i).map(|bar| (self.nodes[i].name.as_str(), bar))).collect()
     }
 
-    fn active_failed(&self) -> bool {
+    pub(super) fn active_failed(&self) -> bool {
         self.judge.active().is_some_and(|a| self.judge.status(a) == Status::Fail)
     }
 
-    fn blame(&mut self, node: Option<usize>, rule: u16) {
+    pub(super) fn blame(&mut self, node: Option<usize>, rule: u16) {
         if let Some(node) = node {
             self.nodes[node].rule = rule;
         }
@@ -495,6 +548,7 @@ impl PoolMachine {
         self.note_intent(now, before, out);
         let active = self.judge.active();
         if active != before.active {
+            self.tally.switches += 1;
             self.epoch = self.epoch.max(self.epoch_floor).saturating_add(1);
             out.dirty = true;
         }
@@ -535,9 +589,9 @@ impl PoolMachine {
         if self.status != before.status {
             out.dirty = true;
             let severity = if self.status == PoolStatus::Fail { Severity::Alarm } else { Severity::Info };
-            let text = format!("the pool's status is {}", self.status);
+            let (rule, text) = self.status_in_words();
             let severity = self.urgency(self.judge.active(), severity);
-            out.emit(now, self.draft(EventKind::PoolStatus, severity, None, 0, text));
+            out.emit(now, self.draft(EventKind::PoolStatus, severity, None, rule, text));
         }
         if active != before.active {
             self.tell_switch(now, before.active, active, out);

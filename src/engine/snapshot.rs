@@ -1,7 +1,7 @@
 //! The state of all pools at one moment, detached from the engine.
 
 use crate::pool::{Freeze, NodeOverride, NodeType, PolicyName, PoolKind, PoolStatus, State, Status};
-use crate::probe::{Cause, Facts};
+use crate::probe::{Cause, CheckpointKind, Facts};
 
 /// One node in a snapshot.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +14,8 @@ pub struct NodeSnapshot {
     pub state: State,
     /// The ladder, or what an override sets.
     pub status: Status,
+    /// What `report` prints first: under `mpp` the label of the count, else the status.
+    pub label: Status,
     /// Bad observations in a row; `None` before the first probe.
     pub count: Option<u32>,
     /// Cause of the last observation; `None` before the first.
@@ -36,8 +38,28 @@ pub struct NodeSnapshot {
     pub site: String,
     /// What the last successful probe learnt.
     pub facts: Facts,
+    /// Its checkpoints, in the order of their kinds.
+    pub checkpoints: Vec<CheckpointSnapshot>,
     /// An operator's override or maintenance.
     pub override_: Option<NodeOverride>,
+}
+
+/// One checkpoint in a snapshot.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckpointSnapshot {
+    /// Where it lies.
+    pub kind: CheckpointKind,
+    /// Method and target as the configuration spells them.
+    pub target: String,
+    /// Whether it was found in order when it was last looked at; `None` before the first time. Nobody looks while all
+    /// is well.
+    pub answers: Option<bool>,
+    /// How that ended.
+    pub cause: Option<Cause>,
+    /// The same in words, may be empty.
+    pub message: String,
+    /// Wall-clock time of that, milliseconds since the Unix epoch; 0 before the first time.
+    pub observed_ms: u64,
 }
 
 /// One pool in a snapshot.
@@ -57,9 +79,11 @@ pub struct PoolSnapshot {
     pub active: Option<usize>,
     /// Routing pauses for a hand-over: no new client should be sent to the ACTIVE node.
     pub paused: bool,
+    /// Names of nodes that an operator took out.
+    pub removed: Vec<String>,
     /// An operator's freeze.
     pub frozen: Option<Freeze>,
-    /// In configuration order.
+    /// In configuration order, without the removed ones.
     pub nodes: Vec<NodeSnapshot>,
 }
 

@@ -3,6 +3,7 @@
 //! It decides nothing. One lock, the instance's, guards it together with the engine; only the wait of the thread of
 //! our own happens outside that lock.
 
+use super::checkpoint::{CheckSetup, Checker};
 use super::clock;
 use super::control::{Asked, ClientId, ControlContext, ControlServer, ControlSetup};
 use super::descriptor::Registry;
@@ -13,11 +14,14 @@ use super::tls::TlsSetup;
 use super::wake::Wake;
 use super::writer::Writer;
 use crate::control::Answer;
-use crate::engine::{Deadlines, Input, NodeRef, Time};
+use crate::engine::notice::{Notice, Reason};
+use crate::engine::{CheckRef, Deadlines, Input, NodeRef, Severity, Time};
+use crate::metrics::{DriverFigures, LoopTally};
 use crate::probe::{AddressBook, SessionConfig};
 use crate::wire::SharedColumns;
 use std::collections::VecDeque;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,6 +32,12 @@ mod tests;
 
 /// One buffer serves all sockets: what a read brought is handed in before the next.
 const BUFFER: usize = 16 * 1024;
+
+/// After this time something that blocks is told to be slow.
+const SLOW: Duration = Duration::from_secs(2);
+
+/// For an instance that probes nobody itself, in place of the shortest `timeout` of its nodes.
+const TIMEOUT: Duration = Duration::from_millis(250);
 
 /// Connections made at a time. Thousands at once would all be late together; one after the other each is in time.
 const LOGINS: usize = 1024;
@@ -73,7 +83,18 @@ pub(crate) struct Driver {
     links: Vec<Link>,
     /// Index of the link by pool and node; none for a node that the host observes.
     places: Vec<Vec<Option<usize>>>,
+    /// In the order of their places.
+    checkers: Vec<Checker>,
     inputs: VecDeque<Input>,
+    /// Words for the log.
+    notices: VecDeque<Notice>,
+    tally: LoopTally,
+    /// A loop that is later than this may have missed answers.
+    late: Duration,
+    /// The deadline that the poller knows.
+    due: Option<Time>,
+    /// The helper was told to be slow, since then.
+    slow_since: Option<Time>,
     buffer: Box<[u8]>,
     columns: SharedColumns,
     /// Probes that make a connection, and those that have to wait until one of them has ended.
@@ -82,7 +103,7 @@ pub(crate) struct Driver {
     ready: Vec<Ready>,
     helper: Option<Helper>,
     control: Option<ControlServer>,
-    /// When each link wants to be looked at.
+    /// When each link wants to be looked at, and after all links each checker.
     timers: Deadlines,
     /// The last batch of events was full: timers wait until the rest was read.
     more: bool,
@@ -98,6 +119,7 @@ impl Driver {
         };
         let mut places: Vec<Vec<Option<usize>>> = Vec::new();
         let mut links = Vec::with_capacity(nodes.len());
+        let late = nodes.iter().map(|setup| setup.timeout).min().unwrap_or(TIMEOUT);
         for (index, setup) in nodes.into_iter().enumerate() {
             let NodeRef { pool, node } = setup.node;
             places.resize(places.len().max(pool + 1), Vec::new());
@@ -115,7 +137,13 @@ impl Driver {
             registry: Arc::clone(registry),
             links,
             places,
+            checkers: Vec::new(),
             inputs: VecDeque::new(),
+            notices: VecDeque::new(),
+            tally: LoopTally::default(),
+            late,
+            due: None,
+            slow_since: None,
             buffer: vec![0; BUFFER].into_boxed_slice(),
             columns: SharedColumns::default(),
             logins: 0,
@@ -126,6 +154,13 @@ impl Driver {
             timers: Deadlines::default(),
             more: false,
         })
+    }
+
+    /// Takes in the checkpoints; before the first effect.
+    pub(crate) fn add_checkpoints(&mut self, mut setups: Vec<CheckSetup>) {
+        setups.sort_by_key(|setup| setup.place);
+        let indexed = setups.into_iter().enumerate();
+        self.checkers = indexed.map(|(index, setup)| Checker::new(index as u32, setup)).collect();
     }
 
     /// Begins to take operators' commands.
@@ -183,7 +218,27 @@ impl Driver {
 
     fn begin(&mut self, now: Time, index: usize, probe: u64, fresh: bool) {
         self.resolve_if_due(now, index);
+        // Names of checkpoints are kept fresh too: once one is looked at it may be too late to ask.
+        for checker in
+            self.links.get(index).map(Link::node).map(|node| self.checkers_of(node)).unwrap_or_default()
+        {
+            self.resolve_if_due(now, self.links.len() + checker);
+        }
         self.with_link(now, index, |link, context| link.begin(context, probe, fresh));
+    }
+
+    /// Looks at a checkpoint. One that was not configured, which the engine never asks for, is not answered.
+    pub(crate) fn check(&mut self, now: Time, place: CheckRef, check: u64) {
+        if let Ok(index) = self.checkers.binary_search_by_key(&place, Checker::place) {
+            self.resolve_if_due(now, self.links.len() + index);
+            self.with_checker(now, index, |checker, context| checker.begin(context, check));
+        }
+    }
+
+    /// The indices of a node's checkers.
+    fn checkers_of(&self, node: NodeRef) -> core::ops::Range<usize> {
+        let first = self.checkers.partition_point(|checker| checker.place().node < node);
+        first..self.checkers.partition_point(|checker| checker.place().node <= node)
     }
 
     /// Begins probes that had to wait.
@@ -200,6 +255,9 @@ impl Driver {
             self.queue.retain(|waiting| waiting.0 != index);
             self.with_link(now, index, |link, context| link.shut(context));
             self.admit(now);
+        }
+        for index in self.checkers_of(node) {
+            self.with_checker(now, index, |checker, context| checker.shut(context));
         }
     }
 
@@ -224,6 +282,7 @@ impl Driver {
     /// Takes over what the thread's wait brought.
     pub(crate) fn take_ready(&mut self, now: Time, events: &mut Vec<Ready>, full: bool) {
         self.poller.wake_up();
+        self.measure(now);
         self.more = full;
         for event in events.drain(..) {
             self.handle(now, event);
@@ -234,6 +293,7 @@ impl Driver {
 
     /// Looks what is ready, without waiting.
     pub(crate) fn poll(&mut self, now: Time) -> io::Result<()> {
+        self.measure(now);
         let mut events = core::mem::take(&mut self.ready);
         let outcome = self.poller.poll(&mut events);
         for event in events.drain(..) {
@@ -261,10 +321,40 @@ impl Driver {
             due.push(index);
         }
         for index in due {
-            self.with_link(now, index, |link, context| link.timeout(context));
+            match index.checked_sub(self.links.len()) {
+                None => self.with_link(now, index, |link, context| link.timeout(context)),
+                Some(index) => self.with_checker(now, index, |checker, context| checker.timeout(context)),
+            }
         }
         self.admit(now);
         true
+    }
+
+    /// How late this turn comes, if it comes for a deadline.
+    fn measure(&mut self, now: Time) {
+        if let Some(due) = self.due.take_if(|due| *due <= now) {
+            let lateness = now.since(due);
+            self.tally.lateness.record(lateness);
+            self.tally.late += u64::from(lateness > self.late);
+        }
+    }
+
+    /// The next words for the log.
+    pub(crate) fn next_notice(&mut self) -> Option<Notice> {
+        self.notices.pop_front().or_else(|| self.control.as_mut()?.next_notice())
+    }
+
+    /// What was counted so far.
+    pub(crate) fn figures(&self) -> DriverFigures {
+        let mut tally = self.tally;
+        if let Some(control) = &self.control {
+            (tally.strangers, tally.crowded) = control.turned_away();
+        }
+        DriverFigures {
+            tally,
+            connections: self.links.iter().filter(|link| link.is_connected()).count() as u64,
+            links: self.links.iter().map(|link| (link.node(), link.tally())).collect(),
+        }
     }
 
     /// The next thing to tell the engine.
@@ -277,8 +367,12 @@ impl Driver {
     pub(crate) fn set_deadline(&mut self, engine: Option<Time>) {
         let at = if self.inputs.is_empty() && !self.more {
             let control = self.control.as_ref().and_then(ControlServer::deadline);
-            self.timers.first().into_iter().chain(engine).chain(control).min()
+            let at = self.timers.first().into_iter().chain(engine).chain(control).min();
+            self.due = at;
+            at
         } else {
+            // Work is left over from this turn; the next one is not late.
+            self.due = None;
             Some(clock::mono())
         };
         if self.poller.set_deadline(at).is_err() {
@@ -293,7 +387,11 @@ impl Driver {
         for index in 0..self.links.len() {
             self.with_link(now, index, |link, context| link.shut(context));
         }
+        for index in 0..self.checkers.len() {
+            self.with_checker(now, index, |checker, context| checker.shut(context));
+        }
         if let Some(mut control) = self.control.take() {
+            (self.tally.strangers, self.tally.crowded) = control.turned_away();
             control.shut(&mut self.poller);
         }
         self.inputs.clear();
@@ -309,6 +407,11 @@ impl Driver {
     /// The address books as they are now, by node.
     pub(crate) fn books(&mut self) -> Vec<(NodeRef, AddressBook)> {
         self.links.iter_mut().map(|link| (link.node(), link.book().clone())).collect()
+    }
+
+    /// The address books of the checkpoints as they are now.
+    pub(crate) fn check_books(&mut self) -> Vec<(CheckRef, AddressBook)> {
+        self.checkers.iter_mut().map(|checker| (checker.place(), checker.book().clone())).collect()
     }
 
     /// In a child after fork: drops memory and descriptors, and touches neither epoll nor the threads that the child
@@ -340,6 +443,12 @@ impl Driver {
             }
             return;
         }
+        if let Some(index) = Checker::index_of(event.token) {
+            if self.checkers.get(index).is_some_and(|checker| checker.owns(event.token)) {
+                self.with_checker(now, index, |checker, context| checker.ready(context, event));
+            }
+            return;
+        }
         let index = Link::index_of(event.token);
         if self.links.get(index).is_some_and(|link| link.owns(event.token)) {
             self.with_link(now, index, |link, context| link.ready(context, event));
@@ -352,6 +461,7 @@ impl Driver {
                 poller: &mut self.poller,
                 registry: &self.registry,
                 inputs: &mut self.inputs,
+                notices: &mut self.notices,
                 buffer: &mut self.buffer,
                 columns: &mut self.columns,
                 now,
@@ -363,42 +473,145 @@ impl Driver {
         }
     }
 
-    fn helper(&mut self) -> io::Result<&Helper> {
+    fn with_checker(&mut self, now: Time, index: usize, step: impl FnOnce(&mut Checker, &mut Context<'_>)) {
+        if let Some(checker) = self.checkers.get_mut(index) {
+            let mut context = Context {
+                poller: &mut self.poller,
+                registry: &self.registry,
+                inputs: &mut self.inputs,
+                notices: &mut self.notices,
+                buffer: &mut self.buffer,
+                columns: &mut self.columns,
+                now,
+            };
+            step(checker, &mut context);
+            self.timers.set(self.links.len() + index, checker.deadline());
+        }
+    }
+
+    fn helper(&mut self) -> io::Result<&mut Helper> {
         match &mut self.helper {
             Some(helper) => Ok(helper),
             empty => Ok(empty.insert(Helper::start(Arc::clone(&self.wake))?)),
         }
     }
 
+    /// What is known of the addresses of a link, or after all links of a checkpoint.
+    fn book(&mut self, index: usize) -> Option<&mut AddressBook> {
+        match index.checked_sub(self.links.len()) {
+            None => self.links.get_mut(index).map(Link::book),
+            Some(index) => self.checkers.get_mut(index).map(Checker::book),
+        }
+    }
+
     fn resolve_if_due(&mut self, now: Time, index: usize) {
-        let Some(link) = self.links.get_mut(index) else { return };
-        if !link.book().ask(now) {
+        if !self.book(index).is_some_and(|book| book.ask(now)) {
             return;
         }
-        let Some((host, port)) = link.name().map(|(host, port)| (host.to_owned(), port)) else { return };
+        let name = match index.checked_sub(self.links.len()) {
+            None => self.links.get(index).and_then(Link::name),
+            Some(index) => self.checkers.get(index).and_then(Checker::name),
+        };
+        let Some((host, port)) = name.map(|(host, port)| (host.to_owned(), port)) else { return };
         match self.helper() {
             Ok(helper) => helper.resolve(index, host, port),
             Err(error) => {
                 let words = format!("{host} cannot be resolved, no helper thread: {error}");
-                if let Some(link) = self.links.get_mut(index) {
-                    link.book().resolved(now, Err(words));
+                if let Some(book) = self.book(index) {
+                    book.resolved(now, Err(words));
                 }
             }
         }
     }
 
     fn take_results(&mut self, now: Time) {
-        while let Some(result) = self.helper.as_ref().and_then(Helper::result) {
+        while let Some(result) = self.helper.as_mut().and_then(Helper::result) {
             match result {
-                JobResult::Resolved { link, answer } => {
-                    if let Some(link) = self.links.get_mut(link) {
-                        link.book().resolved(now, answer);
-                    }
-                }
-                JobResult::Written((sequence, outcome)) => {
+                JobResult::Resolved { link, answer } => self.resolved(now, link, answer),
+                JobResult::Written(Some((sequence, outcome))) => {
                     self.inputs.push_back(Input::Persisted { sequence, outcome });
                 }
+                JobResult::Written(None) => {}
             }
         }
+        self.watch_helper(now);
     }
+
+    /// The resolver has answered. What changes is told.
+    fn resolved(&mut self, now: Time, index: usize, answer: Result<Vec<SocketAddr>, String>) {
+        let Some(link) = self.links.get_mut(index) else {
+            // What comes of a checkpoint's name shows in its looks.
+            if let Some(book) = self.book(index) {
+                book.resolved(now, answer);
+            }
+            return;
+        };
+        let node = link.node();
+        let name = link.name().map(|(host, _)| host.to_owned()).unwrap_or_default();
+        let before = link.book().sorted();
+        link.book().resolved(now, answer);
+        let (after, error) = (link.book().sorted(), link.book().error().to_owned());
+        let was_told = core::mem::replace(&mut link.unresolved, !error.is_empty());
+        let mut tell = |reason, severity, message| {
+            self.notices.push_back(Notice { node: Some(node), reason, severity, message });
+        };
+        if error.is_empty() {
+            self.tally.resolved += 1;
+        } else {
+            self.tally.unresolved += 1;
+        }
+        match (was_told, error.is_empty()) {
+            (false, false) if after.is_empty() => {
+                tell(Reason::Unresolved, Severity::Warning, error.clone());
+            }
+            (false, false) => {
+                let text = format!("{error}; {} goes on with {}", name, list(&after));
+                tell(Reason::Unresolved, Severity::Warning, text);
+            }
+            (true, true) => {
+                tell(Reason::Resolved, Severity::Info, format!("{name} resolves again, to {}", list(&after)))
+            }
+            _ => {}
+        }
+        if error.is_empty() && !before.is_empty() && before != after {
+            let text = format!("{name} resolves to {} now; it was {}", list(&after), list(&before));
+            tell(Reason::Address, Severity::Warning, text);
+        }
+    }
+
+    /// Tells of a helper that does not get on, and of its end.
+    fn watch_helper(&mut self, now: Time) {
+        let waiting = self.helper.as_ref().and_then(Helper::waiting_since);
+        let mut tell = |severity, message| {
+            self.notices.push_back(Notice { node: None, reason: Reason::Slow, severity, message });
+        };
+        match (waiting, self.slow_since) {
+            (Some(since), None) if now.since(since) > SLOW => {
+                self.slow_since = Some(since);
+                let text = "the resolver or the disk has not answered for 2 s: names keep their addresses and the cache its \
+                            old state until it does; decisions go on";
+                tell(Severity::Warning, text.to_string());
+            }
+            (waiting, Some(since)) if waiting.is_none_or(|oldest| oldest > since) => {
+                self.slow_since = None;
+                let text = format!(
+                    "the resolver or the disk has answered after {} ms",
+                    now.since(since).as_millis()
+                );
+                tell(Severity::Info, text);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Addresses for people, without what can be very long.
+fn list(addresses: &[SocketAddr]) -> String {
+    const SHOWN: usize = 8;
+    let mut shown: Vec<String> =
+        addresses.iter().take(SHOWN).map(|address| address.ip().to_string()).collect();
+    if addresses.len() > SHOWN {
+        shown.push(format!("{} more", addresses.len() - SHOWN));
+    }
+    shown.join(", ")
 }

@@ -2,6 +2,7 @@
 //!
 //! The driver carries out what the engine asks for; a thread of its own or the host's loop turns it.
 
+pub(crate) mod checkpoint;
 pub(crate) mod clock;
 #[cfg(feature = "cli")]
 pub mod console;
@@ -10,6 +11,7 @@ pub(crate) mod control_client;
 mod control_listener;
 pub(crate) mod descriptor;
 pub(crate) mod driver;
+mod echo;
 pub(crate) mod entropy;
 pub mod file;
 mod folder;

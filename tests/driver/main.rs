@@ -1,13 +1,17 @@
 //! The driver through the Rust API, against real sockets: causes, life, descriptors, signals, forks, panics.
 
 mod causes;
+mod checkpoints;
 mod chroot;
 mod control;
+mod control_orders;
 mod durability;
 mod events;
 mod fork;
 mod killed;
 mod life;
+mod log;
+mod metrics;
 mod open;
 #[cfg(feature = "testing")]
 mod panics;

@@ -241,6 +241,7 @@ impl World {
                     let ends = self.clock + self.time_of(node.node);
                     self.under_way.insert((ends, self.turn), (node, probe, self.clock));
                 }
+                Effect::Check { .. } => panic!("no checkpoint is configured"),
                 Effect::Persist { cache, .. } => {
                     self.asked = Some(cache.clone());
                     self.trace.push(Trace::Asked(cache.clone()));
