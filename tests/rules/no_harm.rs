@@ -71,8 +71,10 @@ fn logins_are_fresh_every_login_interval_and_in_every_burst() {
     w.run(ms(60_000));
     for n in 0..2 {
         let logins: Vec<_> = w.asked.iter().filter(|a| a.node == node(n) && a.fresh).map(|a| a.at).collect();
-        assert!((11..=12).contains(&logins.len()), "{logins:?}");
-        assert!(logins.windows(2).all(|l| (5_000..5_500).contains(&l[1].since(l[0]).as_millis())));
+        assert!((12..=14).contains(&logins.len()), "{logins:?}");
+        let pauses: Vec<u128> = logins.windows(2).map(|l| l[1].since(l[0]).as_millis()).collect();
+        // The first pause is any, so that many nodes are not logged in to at once; then a tenth off at most.
+        assert!(pauses[0] < 5_500 && pauses[1..].iter().all(|p| (4_500..5_500).contains(p)), "{pauses:?}");
     }
     w.set(&[0], Cause::NoReply);
     w.run_until(ms(5_000), |w| w.state(1) == State::Active);

@@ -255,7 +255,8 @@ fn a_frozen_pool_changes_nothing_and_says_what_it_would() {
     assert_eq!(world.active(), Some(1));
     refused(world.command(Command::Unfreeze(0)), 280);
     world.run(ms(20_000));
-    assert!(world.node(1).state.is_failed() && world.probes[1] - probes >= 4);
+    let looks = world.probes[1] - probes;
+    assert!(world.node(1).state.is_failed() && looks >= 4, "{} after {looks} looks", world.node(1).state);
 }
 
 #[test]
