@@ -1986,7 +1986,8 @@ int32_t primacy_snapshot_channel(const struct primacy_snapshot *snapshot,
                                  struct primacy_channel *out);
 
 /**
- * Writes a snapshot as JSON: one object with everything that the structures tell, names instead of numbers.
+ * Writes a snapshot as JSON, names instead of numbers: the document of `primacy status --json`, whose keys docs/command.md
+ * lists, without `source`, `cache` and `agent`.
  *
  * @param snapshot  the snapshot
  * @param buf       where to write the text; may be NULL if `len` is 0
@@ -2037,6 +2038,24 @@ int32_t primacy_explain(struct primacy_instance *p,
                         const char *pool,
                         char *buf,
                         size_t len);
+
+/**
+ * Gives figures for monitoring as text in the exposition format 0.0.4 of Prometheus; docs/metrics.md names each metric.
+ *
+ * Counters begin with the instance. The text grows with the number of nodes, by about 5 KiB for each.
+ *
+ * @param p    the instance
+ * @param buf  where to write the text; may be NULL if `len` is 0
+ * @param len  size of `buf` in bytes
+ * @return     the length of the whole text, which may be another one at the next call; PRIMACY_E_LOCKED; PRIMACY_E_CACHE;
+ *             PRIMACY_E_IO; PRIMACY_E_FORKED; PRIMACY_E_INVALID; PRIMACY_E_HANDLE
+ *
+ * Ownership: the text is copied.
+ * Thread: any thread. Time: short lock. Since: 0.1.
+ */
+int32_t primacy_metrics_text(struct primacy_instance *p,
+                             char *buf,
+                             size_t len);
 
 /**
  * Gives the worst case from fault to switch, one line for each kind of fault, computed from the configuration.

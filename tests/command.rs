@@ -9,6 +9,8 @@ mod answers;
 mod bad_input;
 #[path = "command/control.rs"]
 mod control;
+#[path = "command/documents.rs"]
+mod documents;
 #[path = "command/life.rs"]
 mod life;
 #[path = "command/orders.rs"]

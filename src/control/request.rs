@@ -125,6 +125,8 @@ pub enum Ask {
         /// The pool's name.
         pool: String,
     },
+    /// Figures for monitoring.
+    Metrics,
     /// The worst case from fault to switch.
     Budget {
         /// The pool's name.
@@ -156,6 +158,20 @@ pub struct Request {
     pub id: Id,
     /// What is asked.
     pub ask: Ask,
+}
+
+impl Ask {
+    /// The command's word.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Ask::Snapshot { .. } => "snapshot",
+            Ask::Explain { .. } => "explain",
+            Ask::Metrics => "metrics",
+            Ask::Budget { .. } => "budget",
+            Ask::Report { .. } => "report",
+            Ask::Change { change, .. } => change.name(),
+        }
+    }
 }
 
 impl Change {
@@ -208,6 +224,7 @@ impl Request {
         let document = match &self.ask {
             Ask::Snapshot { pool } => json!({"command": "snapshot", "pool": pool}),
             Ask::Explain { pool } => json!({"command": "explain", "pool": pool}),
+            Ask::Metrics => json!({"command": "metrics"}),
             Ask::Budget { pool } => json!({"command": "budget", "pool": pool}),
             Ask::Report { pool, node, outcome } => {
                 json!({"command": "report", "pool": pool, "node": node, "outcome": outcome.name()})
@@ -273,6 +290,7 @@ fn read(document: &Map<String, Value>, id: Option<Id>) -> Result<Request> {
     let ask = match command {
         "snapshot" => Ask::Snapshot { pool: name(document, "pool")? },
         "explain" => Ask::Explain { pool: pool()? },
+        "metrics" => Ask::Metrics,
         "budget" => Ask::Budget { pool: pool()? },
         "report" => Ask::Report {
             pool: pool()?,

@@ -3,6 +3,7 @@
 use super::*;
 use crate::engine::{CheckpointSnapshot, NodeSnapshot, PoolSnapshot, ReportOutcome, Snapshot};
 use crate::error::{Error, ErrorCode};
+use crate::gtid::Gtids;
 use crate::pool::{
     Freeze, MaintenanceRole, NodeOverride, NodeType, Override, PolicyName, PoolKind, PoolStatus, State,
     Status,
@@ -13,6 +14,7 @@ use crate::probe::{
 use core::time::Duration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// One of a word list, or none.
 fn maybe<T: Copy + core::fmt::Debug + 'static>(all: &'static [T]) -> impl Strategy<Value = Option<T>> {
@@ -53,6 +55,7 @@ fn ask() -> impl Strategy<Value = Ask> {
     prop_oneof![
         prop::option::of(name()).prop_map(|pool| Ask::Snapshot { pool }),
         name().prop_map(|pool| Ask::Explain { pool }),
+        Just(Ask::Metrics),
         name().prop_map(|pool| Ask::Budget { pool }),
         (name(), name(), prop::sample::select(ReportOutcome::ALL))
             .prop_map(|(pool, node, outcome)| Ask::Report { pool, node, outcome }),
@@ -95,7 +98,7 @@ fn seen() -> Seen {
         server_uuid: Some("a-b".into()),
         read_only: Some(true),
         super_read_only: Some(false),
-        gtids: None,
+        gtids: Gtids::parse_mariadb("0-1-42,7-2-9").ok(),
         channels: Some(vec![channel]),
         group: Some(group),
         threads_connected: Some(7),
@@ -107,6 +110,7 @@ fn seen() -> Seen {
         node_type: NodeType::Primary,
         state: State::Active,
         status: Status::OkWarn,
+        label: Status::OkCritical,
         count: Some(3),
         cause: Some(Cause::Reset),
         errno: 104,
@@ -161,9 +165,13 @@ fn seen() -> Seen {
         cause: None,
         override_: Some(repaired),
         checkpoints: vec![],
+        errno: 0,
+        rule: 0,
+        observed_ms: 0,
+        changed_ms: 0,
         ..node("b:3306", Facts::default())
     };
-    let plain = NodeSnapshot { override_: None, ..node("c:3306", Facts::default()) };
+    let plain = NodeSnapshot { override_: None, ..node("e:3306", Facts::default()) };
     let pool = PoolSnapshot {
         name: "orders".into(),
         kind: PoolKind::Ring,
@@ -172,6 +180,7 @@ fn seen() -> Seen {
         epoch: u64::MAX,
         active: Some(1),
         paused: true,
+        removed: vec!["c:3306".into(), "d:3306".into()],
         frozen: Some(Freeze { reason: "move".into(), since_ms: 7, until_ms: Some(8) }),
         nodes: vec![node("a:3306", facts), unseen, plain],
     };
@@ -192,10 +201,10 @@ fn a_snapshot_reads_back_and_each_missing_key_is_named() {
         "/pools/0/nodes/0",
         "/pools/0/nodes/0/override",
         "/pools/0/nodes/1/override",
-        "/pools/0/nodes/0/facts",
-        "/pools/0/nodes/0/facts/channels/0",
-        "/pools/0/nodes/0/facts/group",
-        "/pools/0/nodes/0/facts/group/members/0",
+        "/pools/0/nodes/0/channels/0",
+        "/pools/0/nodes/0/checkpoints/0",
+        "/pools/0/nodes/0/group",
+        "/pools/0/nodes/0/group/members/0",
     ] {
         let keys: Vec<String> =
             body.pointer(path).and_then(Value::as_object).expect(path).keys().cloned().collect();
@@ -224,8 +233,58 @@ fn a_snapshot_reads_back_and_each_missing_key_is_named() {
     }
     assert!(tried > 100, "{tried}");
     let mut broken = body;
-    broken["pools"][0]["active"] = json!(3);
-    assert!(Seen::decode(&broken).is_err(), "an index that is no node's");
+    broken["pools"][0]["active"] = json!("c:3306");
+    assert!(Seen::decode(&broken).is_err(), "a name that is no node's");
+    broken["pools"][0]["active"] = json!(null);
+    assert_eq!(Seen::decode(&broken).map(|s| s.snapshot.pools[0].active), Ok(None));
+    broken["version"] = json!(2);
+    assert!(Seen::decode(&broken).is_err(), "another version");
+}
+
+/// Keys with their paths, as docs/command.md writes them.
+fn keys(path: &str, value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                keys(&path, value, found);
+                found.insert(path);
+            }
+        }
+        Value::Array(list) => list.iter().for_each(|value| keys(&format!("{path}[]"), value, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_page_lists_the_keys_of_the_document_and_no_other() {
+    let part = include_str!("../../docs/command.md").split("<!-- json -->").nth(1).expect("the table");
+    let listed = part.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    // Where the state comes from is told by `status` alone; a test of the command holds these.
+    let own = |key: &&str| ["source", "cache", "agent"].iter().any(|o| key.split('.').next() == Some(o));
+    let listed: BTreeSet<String> = listed.filter(|key| !own(key)).map(str::to_owned).collect();
+    let mut found = BTreeSet::new();
+    keys("", &Value::Object(document(&seen().snapshot)), &mut found);
+    assert_eq!(found, listed);
+    // A node of which nothing is known has the same keys.
+    let mut unseen = seen();
+    unseen.snapshot.pools[0].nodes.remove(0);
+    unseen.snapshot.pools[0].active = None;
+    let mut of_unseen = BTreeSet::new();
+    keys("", &Value::Object(document(&unseen.snapshot)), &mut of_unseen);
+    let of_lists = ["channels[]", "checkpoints[]", "group."];
+    found.retain(|key| !of_lists.iter().any(|list| key.contains(list)));
+    assert_eq!(of_unseen, found);
+}
+
+#[test]
+fn what_could_be_longer_than_all_else_is_left_out() {
+    let text: Vec<String> = (1..1000).map(|n| format!("{n}-1-1")).collect();
+    let mut seen = seen();
+    seen.snapshot.pools[0].nodes[0].facts.gtids = Gtids::parse_mariadb(&text.join(",")).ok();
+    assert!(seen.snapshot.pools[0].nodes[0].facts.gtids.is_some());
+    let read = Seen::decode(&seen.encode()).expect("a body");
+    assert_eq!(read.snapshot.pools[0].nodes[0].facts.gtids, None);
 }
 
 #[test]

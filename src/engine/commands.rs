@@ -98,7 +98,10 @@ impl PoolMachine {
             | Command::RemoveNode(_) => self.move_by_command(command),
             _ => {
                 let name = self.config.name.clone();
-                self.order(now, command).map_err(|no| refused(&name, no.rule, &no.reason))
+                self.order(now, command).map_err(|no| {
+                    self.tally.fired(no.rule);
+                    refused(&name, no.rule, &no.reason)
+                })
             }
         }
     }
@@ -129,7 +132,10 @@ impl PoolMachine {
                 _ => Ok((0, None)),
             },
         };
-        let (rule, node) = answer.map_err(|no| refused(&name, no.rule, &no.reason))?;
+        let (rule, node) = answer.map_err(|no| {
+            self.tally.fired(no.rule);
+            refused(&name, no.rule, &no.reason)
+        })?;
         match command {
             Command::ActivatePrimary(_) => self.gate.forget_waiting(),
             Command::RecoverPool(_) => self.status = PoolStatus::Ok,

@@ -4,14 +4,15 @@ use super::facts::FactsOut;
 use super::guard::{call, count};
 use super::handle::{Handle, free_idle, give, shell};
 use super::instance::{Use, enter, primacy_instance};
-use super::json;
 use super::orders;
 use super::slice::{StructOut, TextOut, c_string, handle_out, text};
 use super::structs::{primacy_channel, primacy_node, primacy_pool, primacy_snapshot_info};
+use crate::control::document;
 use crate::engine::{NodeSnapshot, PoolSnapshot, Snapshot};
 use crate::error::{Error, ErrorCode, Result};
 use crate::pool::Address;
 use core::ffi::c_char;
+use serde_json::Value;
 use std::ffi::CString;
 use std::sync::Arc;
 
@@ -435,7 +436,8 @@ pub unsafe extern "C" fn primacy_snapshot_channel(
     })
 }
 
-/// Writes a snapshot as JSON: one object with everything that the structures tell, names instead of numbers.
+/// Writes a snapshot as JSON, names instead of numbers: the document of `primacy status --json`, whose keys docs/command.md
+/// lists, without `source`, `cache` and `agent`.
 ///
 /// @param snapshot  the snapshot
 /// @param buf       where to write the text; may be NULL if `len` is 0
@@ -456,7 +458,7 @@ pub unsafe extern "C" fn primacy_snapshot_json(
         unsafe {
             read(snapshot, |this| {
                 let out = TextOut::new(buf, len)?;
-                out.put(this.json.get_or_insert_with(|| json::snapshot(&this.snapshot)))
+                out.put(this.json.get_or_insert_with(|| Value::Object(document(&this.snapshot)).to_string()))
             })
         }
     })

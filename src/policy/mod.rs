@@ -6,6 +6,8 @@ pub mod mpp;
 pub mod safe;
 pub mod serving;
 
+use crate::pool::{PolicyName, PoolKind};
+
 /// A command's refusal: the rule, and what stands in the way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
@@ -13,6 +15,31 @@ pub struct Refusal {
     pub rule: u16,
     /// What stands in the way, in words.
     pub reason: String,
+}
+
+/// The numbers of the rules that judge such a pool, refusals and steps outside the tables too.
+pub fn rules(policy: PolicyName, kind: PoolKind) -> Box<dyn Iterator<Item = u16>> {
+    let steps = |steps: &'static [(u16, &'static str)]| steps.iter().map(|step| step.0);
+    match policy {
+        PolicyName::Mpp => Box::new(
+            (mpp::RULES.iter().map(|rule| rule.number))
+                .chain(steps(&mpp::STEPS))
+                .chain(steps(&mpp::orders::ORDERS)),
+        ),
+        PolicyName::Safe => {
+            let health = (safe::table::CHARGE.iter().map(|rule| rule.number))
+                .chain(safe::table::STATE.iter().map(|rule| rule.number))
+                .chain(steps(&safe::table::COMMANDS))
+                .chain(steps(&safe::table::NOTICES));
+            if matches!(kind, PoolKind::Group | PoolKind::Replicated) {
+                let role = follow::FOLLOW.iter().map(|rule| rule.number);
+                Box::new(health.chain(role).chain(steps(&follow::table::COMMANDS)))
+            } else {
+                let role = safe::table::ROLE.iter().map(|rule| rule.number);
+                Box::new(health.chain(role).chain(safe::restart::RESTART.iter().map(|rule| rule.number)))
+            }
+        }
+    }
 }
 
 /// The sentence of a rule of either policy.

@@ -10,6 +10,8 @@ mod events;
 mod fork;
 mod killed;
 mod life;
+mod log;
+mod metrics;
 mod open;
 #[cfg(feature = "testing")]
 mod panics;

@@ -6,6 +6,13 @@
         p.start()
         node = p.pool("orders").active
 
+In asyncio:
+
+    async with primacy.Instance(cfg) as p:
+        p.start()
+        async for event in p.events(kinds=["switch"]):
+            print(event.node, event.message)
+
 Everything goes through the C contract of libprimacy.so.0 (docs/c-contract.md). In a forked child of a running instance every method of the
 inherited objects raises PrimacyError with code FORKED.
 """

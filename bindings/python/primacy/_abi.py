@@ -531,6 +531,7 @@ FUNCTIONS: Dict[str, Tuple[bool, str, str, str, Any, List[Any]]] = {
     "primacy_snapshot_json": (True, "one call at a time", "never blocks", "0.1", c_int32, [POINTER(primacy_snapshot), POINTER(c_char), c_size_t]),
     "primacy_active": (False, "any thread", "short lock", "0.1", c_int32, [POINTER(primacy_instance), c_char_p, POINTER(c_char), c_size_t]),
     "primacy_explain": (False, "any thread", "short lock", "0.1", c_int32, [POINTER(primacy_instance), c_char_p, POINTER(c_char), c_size_t]),
+    "primacy_metrics_text": (False, "any thread", "short lock", "0.1", c_int32, [POINTER(primacy_instance), POINTER(c_char), c_size_t]),
     "primacy_budget": (False, "any thread", "short lock", "0.1", c_int32, [POINTER(primacy_instance), c_char_p, POINTER(c_char), c_size_t]),
     "primacy_budget_json": (False, "any thread", "short lock", "0.1", c_int32, [POINTER(primacy_instance), c_char_p, POINTER(c_char), c_size_t]),
     "primacy_events_new": (False, "any thread", "short lock", "0.1", c_int32, [POINTER(primacy_instance), POINTER(primacy_event_filter), c_uint32, POINTER(POINTER(primacy_events))]),

@@ -1,7 +1,9 @@
 """Configuration, instance, pools."""
 
+import asyncio
 import ctypes
 import json
+import weakref
 from dataclasses import dataclass
 from typing import Any, Dict, Iterable, List, Optional, Tuple, Union
 
@@ -288,6 +290,7 @@ class Instance:
 
     def __init__(self, config: Config) -> None:
         self._handle: Any = None
+        self._queues: "weakref.WeakSet[Events]" = weakref.WeakSet()
         handle = ctypes.POINTER(_abi.primacy_instance)()
         library().call("primacy_instance_new", config._handle, ctypes.byref(handle))
         self._handle = handle
@@ -296,6 +299,7 @@ class Instance:
     def _open(cls, config: Config) -> "Instance":
         self = cls.__new__(cls)
         self._handle = None
+        self._queues = weakref.WeakSet()
         handle = ctypes.POINTER(_abi.primacy_instance)()
         library().call("primacy_open", config._handle, ctypes.byref(handle))
         self._handle = handle
@@ -313,6 +317,7 @@ class Instance:
     def stop(self) -> None:
         """Ends probing within a second; snapshots and events still work."""
         library().call("primacy_stop", self._own())
+        self._end_queues()
 
     def fileno(self) -> int:
         """For the host's loop: the descriptor to watch for input; then call `dispatch`."""
@@ -341,6 +346,10 @@ class Instance:
         """The state of all pools at one moment."""
         return Snapshot(self._own())
 
+    def metrics(self) -> str:
+        """Figures for monitoring, as text in the exposition format 0.0.4 of Prometheus; docs/metrics.md names each metric."""
+        return library().text("primacy_metrics_text", self._own())
+
     def events(
         self,
         kinds: Optional[Iterable[str]] = None,
@@ -348,20 +357,34 @@ class Instance:
         pool: Optional[str] = None,
         capacity: int = 1024,
     ) -> Events:
-        """A queue of events from now on."""
-        return Events(self._own(), kinds, severity, pool, capacity)
+        """A queue of events from now on, for `for` and `async for`."""
+        queue = Events(self._own(), kinds, severity, pool, capacity)
+        self._queues.add(queue)
+        return queue
+
+    def _end_queues(self) -> None:
+        for queue in list(self._queues):
+            queue._finish()
 
     def close(self) -> None:
         """Gives up this reference; the last one stops and frees the instance. In a forked child of a running instance it frees memory and nothing else."""
         handle, self._handle = self._handle, None
         if handle is not None:
             library().primacy_instance_free(handle)
+            self._end_queues()
 
     def __enter__(self) -> "Instance":
         return self
 
     def __exit__(self, *_: Any) -> None:
         self.close()
+
+    async def __aenter__(self) -> "Instance":
+        return self
+
+    async def __aexit__(self, *_: Any) -> None:
+        # It may wait for the disk: not in the loop.
+        await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, self.close))
 
     def __del__(self) -> None:
         if getattr(self, "_handle", None) is not None:

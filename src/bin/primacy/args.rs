@@ -185,6 +185,12 @@ pub enum Command {
         #[command(flatten)]
         terms: TermsArgs,
     },
+    /// Figures for Prometheus, from the agent, else what the cache knows
+    Metrics {
+        /// Answer with an error (exit code 4) where no agent answers, instead of from the cache
+        #[arg(long)]
+        require_agent: bool,
+    },
     /// Why a pool is as it is, and what would change it
     Explain { pool: Option<String> },
     /// The longest time from a fault to the switch, for each kind of fault

@@ -71,6 +71,7 @@ fn run(args: &Args) -> Outcome {
             let role = if *leave { MaintenanceRole::Move } else { MaintenanceRole::Stay };
             orders::maintenance(args, node, pool.as_deref(), role, terms)
         }
+        Command::Metrics { require_agent } => read::metrics(args, *require_agent),
         Command::Explain { pool } => read::explain(args, pool.as_deref()),
         Command::Budget { pool } => read::budget(args, pool.as_deref()),
     }

@@ -141,7 +141,7 @@ fn paint(column: usize, cell: &str) -> Option<&'static str> {
 fn remarks(text: &mut String, view: &View) -> core::fmt::Result {
     let now = view.snapshot.wall_ms;
     writeln!(text)?;
-    for (pool, removed) in view.snapshot.pools.iter().zip(&view.removed) {
+    for pool in &view.snapshot.pools {
         let name = &pool.name;
         if let Some(why) = not_serving(pool) {
             writeln!(text, "pool {name}: {why}")?;
@@ -157,6 +157,7 @@ fn remarks(text: &mut String, view: &View) -> core::fmt::Result {
         for node in pool.nodes.iter().filter(|node| node.waits_for_recover) {
             writeln!(text, "pool {name}: {} waits for `primacy recover {}`", node.name, node.name)?;
         }
+        let removed = &pool.removed;
         if !removed.is_empty() {
             writeln!(text, "pool {name}: removed by an operator: {}", removed.join(", "))?;
         }
