@@ -163,15 +163,15 @@ fn seen() -> Seen {
     let unseen = NodeSnapshot {
         count: None,
         cause: None,
-        override_: Some(repaired),
-        checkpoints: vec![],
         errno: 0,
         rule: 0,
         observed_ms: 0,
         changed_ms: 0,
+        override_: Some(repaired),
+        checkpoints: vec![],
         ..node("b:3306", Facts::default())
     };
-    let plain = NodeSnapshot { override_: None, ..node("e:3306", Facts::default()) };
+    let plain = NodeSnapshot { override_: None, ..node("c:3306", Facts::default()) };
     let pool = PoolSnapshot {
         name: "orders".into(),
         kind: PoolKind::Ring,
@@ -180,7 +180,7 @@ fn seen() -> Seen {
         epoch: u64::MAX,
         active: Some(1),
         paused: true,
-        removed: vec!["c:3306".into(), "d:3306".into()],
+        removed: vec!["d:3306".into(), "e:3306".into()],
         frozen: Some(Freeze { reason: "move".into(), since_ms: 7, until_ms: Some(8) }),
         nodes: vec![node("a:3306", facts), unseen, plain],
     };
@@ -233,7 +233,7 @@ fn a_snapshot_reads_back_and_each_missing_key_is_named() {
     }
     assert!(tried > 100, "{tried}");
     let mut broken = body;
-    broken["pools"][0]["active"] = json!("c:3306");
+    broken["pools"][0]["active"] = json!("d:3306");
     assert!(Seen::decode(&broken).is_err(), "a name that is no node's");
     broken["pools"][0]["active"] = json!(null);
     assert_eq!(Seen::decode(&broken).map(|s| s.snapshot.pools[0].active), Ok(None));

@@ -128,6 +128,12 @@ pub enum Command {
         #[arg(long, value_name = "POOL")]
         pool: Option<String>,
     },
+    /// Figures for Prometheus, from the agent, else what the cache knows
+    Metrics {
+        /// Answer with an error (exit code 4) where no agent answers, instead of from the cache
+        #[arg(long)]
+        require_agent: bool,
+    },
     /// Set a node's state, status, type or weight above the rules; ACTIVE moves the role to it at once
     #[command(group(clap::ArgGroup::new("what").required(true).multiple(true)))]
     Set {
@@ -184,12 +190,6 @@ pub enum Command {
         stay: bool,
         #[command(flatten)]
         terms: TermsArgs,
-    },
-    /// Figures for Prometheus, from the agent, else what the cache knows
-    Metrics {
-        /// Answer with an error (exit code 4) where no agent answers, instead of from the cache
-        #[arg(long)]
-        require_agent: bool,
     },
     /// Why a pool is as it is, and what would change it
     Explain { pool: Option<String> },

@@ -60,6 +60,7 @@ fn run(args: &Args) -> Outcome {
         Command::Recover { target, pool } => offline::recover(args, target, pool.as_deref()),
         Command::ActivatePrimary { pool } => live::activate_primary(args, pool.as_deref()),
         Command::Remove { node, pool } => live::remove(args, node, pool.as_deref()),
+        Command::Metrics { require_agent } => read::metrics(args, *require_agent),
         Command::Set { node, pool, state, status, node_type, weight, terms } => {
             let set = Override { state: *state, status: *status, node_type: *node_type, weight: *weight };
             orders::set(args, node, pool.as_deref(), set, terms)
@@ -71,7 +72,6 @@ fn run(args: &Args) -> Outcome {
             let role = if *leave { MaintenanceRole::Move } else { MaintenanceRole::Stay };
             orders::maintenance(args, node, pool.as_deref(), role, terms)
         }
-        Command::Metrics { require_agent } => read::metrics(args, *require_agent),
         Command::Explain { pool } => read::explain(args, pool.as_deref()),
         Command::Budget { pool } => read::budget(args, pool.as_deref()),
     }
