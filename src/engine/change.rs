@@ -71,7 +71,7 @@ pub struct Change {
 impl Change {
     /// The statement in words; `names` are the nodes' names in configuration order, `cycles` says that the pool is judged
     /// in cycles.
-    pub fn sentence(&self, names: &[&str], cycles: bool) -> String {
+    pub fn sentence(&self, pool: &str, names: &[&str], cycles: bool) -> String {
         let name = |node: usize| names.get(node).copied().unwrap_or_default();
         let mut text = String::new();
         for (i, step) in self.steps.iter().enumerate() {
@@ -82,7 +82,7 @@ impl Change {
                     write!(text, "{}", seen(name(node), sight, times, cycles))
                 }
                 Step::Recover(node) => write!(text, "`primacy recover {}`", name(node)),
-                Step::RecoverPool => write!(text, "`primacy recover` of the pool"),
+                Step::RecoverPool => write!(text, "`primacy recover pool:{pool}`"),
                 Step::ActivatePrimary => write!(text, "`primacy activate-primary`"),
                 Step::Wait(time) => write!(text, "{}", print_duration(time)),
             };

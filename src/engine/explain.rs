@@ -49,7 +49,7 @@ fn write_all(text: &mut String, pool: &PoolMachine, now: Now) -> core::fmt::Resu
     let names: Vec<&str> = pool.nodes.iter().map(|n| n.name.as_str()).collect();
     let cycles = matches!(pool.judge, Judge::Mpp { .. });
     for change in pool.would_change(now) {
-        writeln!(text, "  {}", change.sentence(&names, cycles))?;
+        writeln!(text, "  {}", change.sentence(&pool.config.name, &names, cycles))?;
     }
     Ok(())
 }

@@ -162,7 +162,7 @@ fn the_original_pools_fail_is_sticky() {
         w.run(ms(10_000));
         assert_eq!(status(&w), PoolStatus::Fail);
         assert!([0, 1].iter().all(|&n| w.state(n) != State::Active), "{}", w.explain());
-        assert!(w.explain().contains("`primacy recover pool:p` changes that"), "{}", w.explain());
+        assert!(w.explain().contains("`primacy recover pool:p`: the pool's status is OK"), "{}", w.explain());
         w.command(Command::RecoverPool(0)).expect("allowed");
         w.command(Command::RecoverNode(node(0))).expect("allowed");
         w.run(ms(2_000));

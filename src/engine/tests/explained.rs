@@ -116,7 +116,7 @@ fn check(
     prop_assert!(!alive || !changes.is_empty(), "nothing would change anything: {}", text);
     let names: Vec<&str> = engine.pools[0].nodes.iter().map(|n| n.name.as_str()).collect();
     for change in &changes {
-        let sentence = change.sentence(&names, engine.has_cycles(0));
+        let sentence = change.sentence("p", &names, engine.has_cycles(0));
         prop_assert!(text.contains(&sentence), "{:?} is not said", change);
         let (then, told) = after(engine, now, &change.steps, bad);
         prop_assert_eq!(
