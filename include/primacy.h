@@ -682,9 +682,9 @@ enum primacy_event_kind
      */
     PRIMACY_EVENT_ISOLATED = 15,
     /**
-     * In a pool that follows: several nodes take writes that do not belong together, or none does; the text names them.
+     * A checkpoint no longer answers or answers again, or could not be looked at.
      */
-    PRIMACY_EVENT_WRITERS = 17,
+    PRIMACY_EVENT_CHECKPOINT = 16,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L

@@ -39,6 +39,9 @@ impl Engine {
         self.touched.clear();
         self.touched.push(index);
         if let Command::RemoveNode(node) = command {
+            // The driver lets go of what it does for the node: no answer comes that a cycle could wait for.
+            pool.nodes[node.node].schedule.in_flight = None;
+            pool.close_if_complete(now, &mut self.out);
             self.vantage.forget(node, &self.pools);
         }
         self.settle(now);

@@ -1,7 +1,7 @@
 //! What the engine asks of the outside.
 
 use super::event::Event;
-use super::input::NodeRef;
+use super::input::{CheckRef, NodeRef};
 use crate::store::Cache;
 
 /// One request. After every input the driver takes effects until there is none: the one drain rule.
@@ -15,6 +15,13 @@ pub enum Effect {
         probe: u64,
         /// Make a fresh login even if a connection is kept.
         fresh: bool,
+    },
+    /// Look at a checkpoint now; the answer is [`super::Input::Checked`] with the same number, exactly once.
+    Check {
+        /// The checkpoint.
+        place: CheckRef,
+        /// Number of the look.
+        check: u64,
     },
     /// Write the state to the cache; the answer is [`super::Input::Persisted`], and while the instance runs the next
     /// write is asked for after it.

@@ -152,7 +152,8 @@ impl PoolMachine {
         if !self.alarmed.contains(&rule) {
             self.alarmed.push(rule);
             let text = format!("{}{what}", rule_sentence(rule).unwrap_or_default());
-            out.emit(now, self.draft(kind, Severity::Alarm, node, rule, text));
+            let severity = self.urgency(node, Severity::Alarm);
+            out.emit(now, self.draft(kind, severity, node, rule, text));
         }
     }
 

@@ -38,6 +38,15 @@ pub struct NodeRef {
     pub node: usize,
 }
 
+/// A checkpoint by its place: the node, and the index among the node's checkpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CheckRef {
+    /// The node.
+    pub node: NodeRef,
+    /// Index in [`crate::config::NodeConfig::checkpoints`].
+    pub index: usize,
+}
+
 /// Everything that can happen to an engine, apart from commands.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Input {
@@ -59,6 +68,15 @@ pub enum Input {
         /// The number from [`super::Effect::Probe`]; an old one is ignored.
         probe: u64,
         /// What it brought.
+        observation: Observation,
+    },
+    /// A look at a checkpoint that the engine asked for has ended.
+    Checked {
+        /// The checkpoint.
+        place: CheckRef,
+        /// The number from [`super::Effect::Check`]; an old one is ignored.
+        check: u64,
+        /// How it ended; without facts.
         observation: Observation,
     },
     /// The host measured a node's health itself (`probe = "external"`).

@@ -3,6 +3,8 @@
 //! Grammar: `handle` an input or give a `command`; then take effects from `poll_effect` until there is none;
 //! then sleep until `poll_timeout` at most. Time comes in with every call.
 
+pub mod change;
+mod checkpoints;
 pub mod commands;
 pub mod deadlines;
 mod doubt;
@@ -12,6 +14,7 @@ mod explain;
 mod follow;
 mod hand_over;
 pub mod input;
+mod intent;
 mod orders;
 mod outbox;
 mod pool_machine;
@@ -23,15 +26,16 @@ mod tests;
 pub mod time;
 mod vantage;
 mod views;
+mod what_if;
 
 pub use deadlines::Deadlines;
 pub use effect::Effect;
 pub use event::{Event, EventKind, Severity};
 pub use input::{
-    Answer, Command, Input, LONGEST_LIMIT, LONGEST_REASON, NodeRef, ReportOutcome, SHORTEST_LIMIT,
+    Answer, CheckRef, Command, Input, LONGEST_LIMIT, LONGEST_REASON, NodeRef, ReportOutcome, SHORTEST_LIMIT,
 };
 pub use schedule::BACK_OFF;
-pub use snapshot::{NodeSnapshot, PoolSnapshot, Snapshot};
+pub use snapshot::{CheckpointSnapshot, NodeSnapshot, PoolSnapshot, Snapshot};
 pub use time::{Now, Time};
 
 use crate::config::{Config, ProbeMode};
@@ -43,7 +47,7 @@ use pool_machine::{PoolMachine, Running};
 use vantage::Vantage;
 
 /// All pools of one instance.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Engine {
     config: Config,
     pools: Vec<PoolMachine>,
@@ -67,13 +71,19 @@ impl Engine {
     ///
     /// `seed` feeds the jitter of the schedule. A lost cache starts its epochs from `now.wall_ms`.
     pub fn new(config: Config, cache: Option<&Cache>, seed: u64, now: Now) -> Engine {
+        let mut out = Outbox::new(seed);
         let pools: Vec<PoolMachine> = config
             .pools
             .iter()
             .enumerate()
             .map(|(i, pool)| {
                 let stored = cache.and_then(|c| c.pools.iter().find(|s| s.name == pool.name));
-                PoolMachine::new(i, pool.clone(), stored, cache.map_or(0, |c| c.written_ms), now)
+                let mut pool =
+                    PoolMachine::new(i, pool.clone(), stored, cache.map_or(0, |c| c.written_ms), now);
+                if let Some(stored) = stored {
+                    pool.resume(now, stored, &mut out);
+                }
+                pool
             })
             .collect();
         let mut timers = Deadlines::default();
@@ -84,7 +94,7 @@ impl Engine {
             config,
             vantage: Vantage::new(&pools),
             pools,
-            out: Outbox::new(seed),
+            out,
             written: cache.map_or(0, |c| c.sequence),
             started: false,
             writing: None,
@@ -109,7 +119,9 @@ impl Engine {
                 self.pools.iter_mut().for_each(|p| {
                     p.running = Running::No;
                     p.nodes.iter_mut().for_each(|n| n.schedule.in_flight = None);
+                    p.checks.forget();
                     p.cycle_open = false;
+                    p.withdraw_intent(&mut self.out);
                 });
                 self.touch_all();
             }
@@ -124,6 +136,14 @@ impl Engine {
             Input::Probed { node, probe, observation } => {
                 self.touched.push(node.pool);
                 self.probed(now, node, probe, observation);
+            }
+            Input::Checked { place, check, observation } => {
+                self.touched.push(place.node.pool);
+                if let Some(p) = self.pools.get_mut(place.node.pool)
+                    && p.checked(now, place, check, observation, &mut self.vantage, &mut self.out)
+                {
+                    p.close_if_complete(now, &mut self.out);
+                }
             }
             Input::Observed { node, observation } => {
                 self.touched.push(node.pool);
@@ -163,10 +183,7 @@ impl Engine {
         }
         n.schedule.in_flight = None;
         p.observed(now, node.node, observation, &mut self.vantage, &mut self.out);
-        let in_flight = p.nodes.iter().any(|n| n.schedule.in_flight.is_some());
-        if p.cycle_open && !in_flight {
-            p.close_cycle(now, None, &mut self.out);
-        }
+        p.close_if_complete(now, &mut self.out);
     }
 
     fn persisted(&mut self, now: Now, sequence: u64, outcome: Result<(), String>) {
@@ -221,15 +238,36 @@ impl Engine {
 
     /// Has the state written if it changed. One write at a time while the instance runs: what changes during one goes
     /// out together with the next. Nobody brings the end of a write to an engine that has stopped.
+    ///
+    /// An intent that was not noted beforehand is asked to be written ahead of what was decided; where that has to wait,
+    /// the next write holds the decision itself.
     fn persist(&mut self, now: Now) {
+        let intents = core::mem::take(&mut self.out.intents);
         if !self.out.dirty || (self.started && self.writing.is_some()) {
             return;
         }
+        if !intents.is_empty() {
+            let mut cache = self.next_document(now);
+            for (index, pool) in intents {
+                if let Some(place) = cache.pools.get_mut(index) {
+                    *place = pool;
+                }
+            }
+            self.out.push_first(Effect::Persist { sequence: self.written, cache });
+            if self.started {
+                return;
+            }
+        }
         self.out.dirty = false;
+        let cache = self.next_document(now);
+        self.out.push(Effect::Persist { sequence: self.written, cache });
+    }
+
+    /// The state with the number of a write that begins.
+    fn next_document(&mut self, now: Now) -> Cache {
         self.written += 1;
         self.writing = Some(self.written);
-        let cache = self.cache(now);
-        self.out.push(Effect::Persist { sequence: self.written, cache });
+        self.cache(now)
     }
 
     /// Pools that the last input or command was about, or whose time had come with it; some perhaps more than once.
@@ -274,6 +312,11 @@ impl Engine {
     /// Why the pool is as it is: rule, facts, and what would change the decision.
     pub fn explain(&self, now: Now, pool: usize) -> String {
         self.pools.get(pool).map_or_else(String::new, |p| explain::explain(p, now))
+    }
+
+    /// What would change the decision, as data; [`Engine::explain`] prints its sentences from this.
+    pub fn would_change(&self, now: Now, pool: usize) -> Vec<change::Change> {
+        self.pools.get(pool).map_or_else(Vec::new, |p| p.would_change(now))
     }
 
     /// Whether every node of the pool has been judged in the current cycle (`mpp`), or no doubt is open (`safe`).

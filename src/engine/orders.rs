@@ -480,7 +480,7 @@ impl PoolMachine {
         &self,
         dues: safe::Dues,
         occasion: safe::Occasion,
-    ) -> Option<(safe::Model, u16)> {
+    ) -> Option<(safe::Model, safe::Verdict)> {
         let Judge::Safe { model, settings, .. } = &self.judge else { return None };
         let fixed = model.members.iter().any(|m| m.pin == Pin::Fixed);
         if !model.frozen && !fixed {
@@ -490,9 +490,7 @@ impl PoolMachine {
         model.frozen = false;
         model.members.iter_mut().for_each(|m| m.pin = Pin::Free);
         let verdict = safe::evaluate(&mut model, &table::IN_FORCE, settings, dues, occasion);
-        let role = verdict.roles.last().map_or(0, |r| r.0);
-        let moved = model.active() != self.judge.active();
-        Some((model, if moved { role } else { verdict.state }))
+        Some((model, verdict))
     }
 
     /// Tells once what rules would have made of a node. `seen` is the node that was observed.

@@ -1,6 +1,7 @@
 //! One pool in motion: observations and commands pass the policy, and what it decides becomes events,
 //! epochs and stored state.
 
+use super::checkpoints::Checks;
 use super::commands::Done;
 use super::event::{EventKind, Severity};
 use super::follow::Following;
@@ -12,6 +13,7 @@ use super::recovery::Bucket;
 use super::time::{Now, Time};
 use super::vantage::Vantage;
 use crate::config::{LastResort, PoolConfig, ProbeMode};
+use crate::policy::safe::restart::BARRED_BY_INTENT;
 use crate::policy::{mpp, rule_sentence, safe};
 use crate::pool::evidence::Surroundings;
 use crate::pool::node::Window;
@@ -31,7 +33,7 @@ pub enum Running {
 }
 
 /// One pool.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct PoolMachine {
     /// Index of the pool.
     pub index: usize,
@@ -65,6 +67,8 @@ pub struct PoolMachine {
     pub alarmed: Vec<u16>,
     /// What the nodes say about who takes writes, where the pool follows.
     pub following: Option<Following>,
+    /// What is known of its checkpoints.
+    pub checks: Checks,
     /// The gate of a planned hand-over.
     pub gate: HandOverGate,
     /// What operators ordered.
@@ -83,8 +87,9 @@ pub const EPOCH_RESERVE: u64 = 16;
 
 /// State, status and role of all nodes before a change, to tell afterwards what changed.
 pub(super) struct Before {
-    pub nodes: Vec<(State, Status, Option<u32>)>,
-    pub active: Option<usize>,
+    pub(super) nodes: Vec<(State, Status, Option<u32>)>,
+    pub(super) active: Option<usize>,
+    pub(super) epoch: u64,
     status: PoolStatus,
 }
 
@@ -123,6 +128,7 @@ impl PoolMachine {
             cut_off: false,
             alarmed: Vec::new(),
             following: Following::new(config.kind, nodes.len()),
+            checks: Checks::new(config.nodes.iter().map(|n| n.checkpoints.len())),
             gate: HandOverGate::default(),
             orders,
             findings: vec![None; nodes.len()],
@@ -184,6 +190,9 @@ impl PoolMachine {
                         Some(mpp::Finding::ConnectFailed)
                     }
                 };
+                if self.cycle_open && self.findings[node] == Some(mpp::Finding::ConnectFailed) {
+                    self.look_at_checkpoints(now, node, out);
+                }
             }
             Judge::Safe { .. } => {
                 self.listen(node, started);
@@ -204,18 +213,32 @@ impl PoolMachine {
         }
     }
 
+    /// Closes the library's own cycle once every node and every checkpoint that was asked for has been looked at.
+    pub fn close_if_complete(&mut self, now: Now, out: &mut Outbox) {
+        let present = |i: &usize| !self.judge.is_removed(*i);
+        let probing =
+            (0..self.nodes.len()).filter(present).any(|i| self.nodes[i].schedule.in_flight.is_some());
+        if self.cycle_open && !probing && !self.is_checking() {
+            self.close_cycle(now, None, out);
+        }
+    }
+
     /// Closes a cycle of policy `mpp`; nodes without a finding stay as they are.
     pub fn close_cycle(&mut self, now: Now, pool_status: Option<PoolStatus>, out: &mut Outbox) {
         self.cycle_open = false;
         let before = self.before();
         let findings = std::mem::take(&mut self.findings);
         self.findings = vec![None; self.nodes.len()];
+        if !matches!(self.judge, Judge::Mpp { .. }) {
+            return;
+        }
+        let cut_off = self.cut_off_node(&findings);
         // What the host's checkpoints found holds for this cycle alone; a FAIL of the library's own stays.
-        let standing = match self.config.probe_mode {
-            ProbeMode::External => PoolStatus::Ok,
-            ProbeMode::Builtin => self.status,
+        let standing = self.standing_status();
+        let status = match pool_status {
+            Some(status) => status,
+            None => self.status_of_cycle(standing, cut_off),
         };
-        let status = pool_status.unwrap_or(standing);
         let would = self.cycle_without_orders(&findings, status);
         let Judge::Mpp { members, settings } = &mut self.judge else { return };
         let verdicts = mpp::cycle(members, &findings, *settings, status);
@@ -249,17 +272,31 @@ impl PoolMachine {
         Ok(done)
     }
 
+    /// What clocks and counters say to the tables.
+    pub(super) fn dues(&self, now: Time) -> safe::Dues {
+        safe::Dues {
+            hand_back: self.gate.is_due(now)
+                && (self.is_leaving() || self.held_down_until().is_none_or(|until| until <= now)),
+            heard: self.is_heard(now),
+            doubt_over: self.doubt_is_over(now),
+            last_resort: self.last_resort_is_due(now),
+        }
+    }
+
+    /// `mpp`: the pool's status at the beginning of a cycle. What the host's checkpoints found holds for one cycle alone; a
+    /// FAIL of the library's own stays.
+    pub(super) fn standing_status(&self) -> PoolStatus {
+        match self.config.probe_mode {
+            ProbeMode::External => PoolStatus::Ok,
+            ProbeMode::Builtin => self.status,
+        }
+    }
+
     fn decide(&mut self, now: Now, occasion: safe::Occasion, before: &Before, out: &mut Outbox) {
         if self.following.is_some() {
             return self.decide_by_following(now, occasion, before, out);
         }
-        let dues = safe::Dues {
-            hand_back: self.gate.is_due(now.mono)
-                && (self.is_leaving() || self.held_down_until().is_none_or(|until| until <= now.mono)),
-            heard: self.is_heard(now.mono),
-            doubt_over: self.doubt_is_over(now.mono),
-            last_resort: self.last_resort_is_due(now.mono),
-        };
+        let dues = self.dues(now.mono);
         let would = self.without_orders(dues, occasion);
         let Judge::Safe { model, settings, .. } = &mut self.judge else { return };
         let verdict = safe::evaluate(model, &safe::table::IN_FORCE, settings, dues, occasion);
@@ -273,18 +310,22 @@ impl PoolMachine {
         // A doubt that holds the last resort back does not start its time anew.
         let barred = verdict.roles.last().is_some_and(|&(rule, action)| {
             let held = action == safe::RoleAction::KeepDoubted && self.barred_since.is_some();
-            rule == safe::table::BARRED || held
+            rule == safe::table::BARRED || rule == safe::table::NOBODY_BUT_BARRED || held
         });
         self.barred_since = if barred { self.barred_since.or(Some(now.mono)) } else { None };
+        let active = self.judge.active();
         for &(rule, action) in &verdict.roles {
             self.carry_out(now, rule, action, before, out);
         }
-        if let Some((model, rule)) = would {
+        if let Some((model, free)) = would {
             let seen = match occasion {
                 safe::Occasion::Observed(node, _) => Some(node),
                 _ => None,
             };
-            self.tell_would(now, seen, |i| model.members[i].state, |_| rule, out);
+            let role = free.roles.last().map_or(0, |r| r.0);
+            let rule =
+                |i: usize| if model.active() == Some(i) || active == Some(i) { role } else { free.state };
+            self.tell_would(now, seen, |i| model.members[i].state, rule, out);
         }
         if !handing_over {
             self.gate.close();
@@ -360,7 +401,8 @@ impl PoolMachine {
                     for (name, bar) in self.bars() {
                         text.push_str(&format!("; {name}: {}", bar.sentence()));
                     }
-                    let quiet = rule == safe::table::BARRED && self.config.last_resort == LastResort::Never;
+                    let barred = matches!(rule, safe::table::BARRED | safe::table::NOBODY_BUT_BARRED);
+                    let quiet = barred && self.config.last_resort == LastResort::Never;
                     let severity = if quiet { Severity::Warning } else { Severity::Alarm };
                     out.emit(now, self.draft(EventKind::LastNode, severity, active, rule, text));
                 }
@@ -474,11 +516,12 @@ impl PoolMachine {
         }
     }
 
-    fn before(&self) -> Before {
+    pub(super) fn before(&self) -> Before {
         let judge = &self.judge;
         Before {
             nodes: (0..judge.len()).map(|i| (judge.state(i), self.status_of(i), judge.count(i))).collect(),
             active: judge.active(),
+            epoch: self.epoch,
             status: self.status,
         }
     }
@@ -492,7 +535,8 @@ impl PoolMachine {
     }
 
     /// Turns the difference to `before` into epoch, events and a stored state.
-    fn tell(&mut self, now: Now, before: &Before, out: &mut Outbox) {
+    pub(super) fn tell(&mut self, now: Now, before: &Before, out: &mut Outbox) {
+        self.note_intent(now, before, out);
         let active = self.judge.active();
         if active != before.active {
             self.epoch = self.epoch.max(self.epoch_floor).saturating_add(1);
@@ -535,9 +579,9 @@ impl PoolMachine {
         if self.status != before.status {
             out.dirty = true;
             let severity = if self.status == PoolStatus::Fail { Severity::Alarm } else { Severity::Info };
-            let text = format!("the pool's status is {}", self.status);
+            let (rule, text) = self.status_in_words();
             let severity = self.urgency(self.judge.active(), severity);
-            out.emit(now, self.draft(EventKind::PoolStatus, severity, None, 0, text));
+            out.emit(now, self.draft(EventKind::PoolStatus, severity, None, rule, text));
         }
         if active != before.active {
             self.tell_switch(now, before.active, active, out);
@@ -573,10 +617,18 @@ impl PoolMachine {
 
     pub(super) fn words(&self, node: usize) -> String {
         let sentence = rule_sentence(self.nodes[node].rule).unwrap_or_default();
-        match self.nodes[node].last.as_ref().map(|o| o.message.as_str()) {
+        let mut text = match self.nodes[node].last.as_ref().map(|o| o.message.as_str()) {
             None | Some("") => sentence.to_string(),
             Some(message) => format!("{sentence} ({message})"),
+        };
+        if self.nodes[node].intent
+            && self.nodes[node].rule != BARRED_BY_INTENT
+            && self.judge.waits_for_recover(node)
+        {
+            text.push_str("; ");
+            text.push_str(rule_sentence(BARRED_BY_INTENT).unwrap_or_default());
         }
+        text
     }
 
     /// What an event about a node, or about the pool, says.

@@ -20,7 +20,7 @@ struct Due {
 }
 
 impl PoolMachine {
-    fn probes(&self) -> bool {
+    pub(super) fn probes(&self) -> bool {
         self.running != Running::No && self.config.probe_mode == ProbeMode::Builtin
     }
 
@@ -50,8 +50,11 @@ impl PoolMachine {
         if matches!(self.judge, Judge::Mpp { .. }) {
             if self.next_cycle(now).is_some_and(|at| at <= now) {
                 self.cycle_started = Some(now);
-                self.cycle_open = true;
-                for node in (0..self.nodes.len()).filter(|&i| !self.judge.is_removed(i)).collect::<Vec<_>>() {
+                let nodes: Vec<usize> =
+                    (0..self.nodes.len()).filter(|&i| !self.judge.is_removed(i)).collect();
+                // A cycle closes with its last probe.
+                self.cycle_open = !nodes.is_empty();
+                for node in nodes {
                     self.ask(now, node, false, out);
                 }
             }
@@ -111,8 +114,12 @@ impl PoolMachine {
         }
         let Some(last) = n.schedule.last_started else { return Some(Due { at: Time(0), fresh: false }) };
         let doubtful = self.in_question(node);
-        if doubtful || self.proving(node) {
-            return Some(Due { at: last + n.config.probe.confirm_interval, fresh: doubtful });
+        if doubtful {
+            return Some(Due { at: last + n.config.probe.confirm_interval, fresh: true });
+        }
+        if self.proving(node) {
+            let at = self.proves_at(node, last + n.config.probe.confirm_interval)?;
+            return Some(Due { at, fresh: false });
         }
         if n.schedule.hint {
             // A server that closes every connection after its answer must not be logged in to without end.
@@ -202,12 +209,29 @@ impl PoolMachine {
     /// Whether a stand-in still has to be looked at before it is certain that nobody may take over.
     pub(super) fn awaits_stand_in(&self) -> bool {
         let stand_in = |i: &usize| Some(*i) != self.judge.active() && !self.judge.is_removed(*i);
-        self.probes() && (0..self.nodes.len()).filter(stand_in).any(|i| self.in_question(i))
+        let unseen = |i: usize| self.judge.active().is_none() && self.nodes[i].last.is_none();
+        self.probes() && (0..self.nodes.len()).filter(stand_in).any(|i| self.in_question(i) || unseen(i))
     }
 
     /// Whether a hand-over waits for this node's proof.
     fn proving(&self, node: usize) -> bool {
         self.heir().is_some_and(|h| h == node || self.judge.active() == Some(node))
+    }
+
+    /// The two sides of a hand-over are looked at in turn: only what was seen of the heir after the ACTIVE node had
+    /// answered can show that it has all that the other had, however fast either of them answers.
+    fn proves_at(&self, node: usize, at: Time) -> Option<Time> {
+        let (active, heir) = (self.judge.active()?, self.heir()?);
+        let since = self.gate.since()?;
+        let had = self.nodes[active].last.as_ref().filter(|o| o.started >= since).map(|o| o.ended);
+        let compared =
+            had.is_some_and(|ended| self.nodes[heir].last.as_ref().is_some_and(|o| o.started >= ended));
+        match had {
+            Some(ended) if node == heir && !compared => Some(at.max(ended)),
+            Some(_) if node != heir && compared => Some(at),
+            None if node != heir => Some(at),
+            _ => None,
+        }
     }
 
     /// Whether one cycle with its burst has come to its end.

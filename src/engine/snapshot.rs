@@ -1,7 +1,7 @@
 //! The state of all pools at one moment, detached from the engine.
 
 use crate::pool::{Freeze, NodeOverride, NodeType, PolicyName, PoolKind, PoolStatus, State, Status};
-use crate::probe::{Cause, Facts};
+use crate::probe::{Cause, CheckpointKind, Facts};
 
 /// One node in a snapshot.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,8 +36,28 @@ pub struct NodeSnapshot {
     pub site: String,
     /// What the last successful probe learnt.
     pub facts: Facts,
+    /// Its checkpoints, in the order of their kinds.
+    pub checkpoints: Vec<CheckpointSnapshot>,
     /// An operator's override or maintenance.
     pub override_: Option<NodeOverride>,
+}
+
+/// One checkpoint in a snapshot.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckpointSnapshot {
+    /// Where it lies.
+    pub kind: CheckpointKind,
+    /// Method and target as the configuration spells them.
+    pub target: String,
+    /// Whether it was found in order when it was last looked at; `None` before the first time. Nobody looks while all
+    /// is well.
+    pub answers: Option<bool>,
+    /// How that ended.
+    pub cause: Option<Cause>,
+    /// The same in words, may be empty.
+    pub message: String,
+    /// Wall-clock time of that, milliseconds since the Unix epoch; 0 before the first time.
+    pub observed_ms: u64,
 }
 
 /// One pool in a snapshot.

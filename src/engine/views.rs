@@ -26,6 +26,7 @@ impl PoolMachine {
                 weight: self.weight_of(i),
                 site: n.config.site.clone(),
                 facts: n.facts.clone(),
+                checkpoints: self.checkpoint_views(i),
                 override_: self.override_of(i),
             }
         };
@@ -57,6 +58,7 @@ impl PoolMachine {
             count: self.judge.count(i),
             waits_for_recover: self.judge.waits_for_recover(i),
             owed: self.judge.is_owed(i),
+            intent: n.intent,
             rule: n.rule,
             observed_ms: n.observed_ms,
             changed_ms: n.changed_ms,

@@ -240,6 +240,8 @@ pub enum primacy_event_kind {
     PRIMACY_EVENT_LATE = 14,
     /// No node answers at all: the prober itself may be cut off, and silence is not counted; or a node answers again.
     PRIMACY_EVENT_ISOLATED = 15,
+    /// A checkpoint no longer answers or answers again, or could not be looked at.
+    PRIMACY_EVENT_CHECKPOINT = 16,
     /// In a pool that follows: several nodes take writes that do not belong together, or none does; the text names them.
     PRIMACY_EVENT_WRITERS = 17,
 }
@@ -321,6 +323,7 @@ same!(primacy_event_kind, EventKind {
     PRIMACY_EVENT_STORE = Store, PRIMACY_EVENT_LOG = Log, PRIMACY_EVENT_LOST = Lost,
     PRIMACY_EVENT_LATE = Late,
     PRIMACY_EVENT_ISOLATED = Isolated,
+    PRIMACY_EVENT_CHECKPOINT = Checkpoint,
     PRIMACY_EVENT_WRITERS = Writers,
 });
 same!(primacy_severity, Severity {

@@ -6,6 +6,7 @@ use super::open;
 use crate::config::Config;
 use crate::engine::{Effect, Engine, Input, NodeRef, Now, PoolSnapshot, Snapshot, Time};
 use crate::error::{Error, ErrorCode, Result};
+use crate::io::checkpoint::CheckSetup;
 use crate::io::clock;
 use crate::io::control::{CLIENTS, ControlSetup};
 use crate::io::descriptor::Registry;
@@ -82,6 +83,7 @@ pub(super) struct Core {
     pub(super) control: Option<ControlSetup>,
     pub(super) desk: Desk,
     pub(super) nodes: Vec<NodeSetup>,
+    pub(super) checks: Vec<CheckSetup>,
     pub(super) folder: Option<Arc<CacheFolder>>,
     pub(super) writer: Option<Arc<Writer>>,
     pub(super) opened_by: Option<u32>,
@@ -111,15 +113,16 @@ impl Handle {
             Some(path) => Some(Arc::new(CacheFolder::open(path)?)),
             None => None,
         };
-        let nodes = open::node_setups(&config)?;
-        let registry = Registry::new(nodes.len() + SPARE_DESCRIPTORS);
+        let (nodes, checks) = open::setups(&config)?;
+        let registry = Registry::new(nodes.len() + checks.len() + SPARE_DESCRIPTORS);
         let hub = Arc::new(Hub::default());
         let core = Core {
             fingerprint: config.fingerprint(),
-            control: control::setup(&config)?,
+            control: control::setup(&config, folder.as_ref())?,
             desk: Desk::default(),
             config,
             nodes,
+            checks,
             folder,
             writer: None,
             opened_by: None,
@@ -264,6 +267,11 @@ impl Core {
                         driver.probe(now.mono, node, probe, fresh);
                     }
                 }
+                Effect::Check { place, check } => {
+                    if let Some(driver) = &mut self.driver {
+                        driver.check(now.mono, place, check);
+                    }
+                }
                 Effect::Persist { sequence, cache } => self.persist(sequence, cache),
                 Effect::Emit(event) => {
                     changed = true;
@@ -395,7 +403,8 @@ impl Core {
     /// Ends probing: the engine is told, sockets are closed, the driver is given back to be dropped without the lock.
     pub(super) fn end_probing(&mut self) -> Option<Driver> {
         let now = clock::now();
-        if self.poisoned.is_none() && self.driver.is_some() {
+        // In a forked child the cache is the parent's.
+        if self.poisoned.is_none() && (self.driver.is_some() || self.is_open()) {
             // Only a panic can fail here, and that has raised its alarm already.
             let _ = self.give(now, Input::Stop);
         }
@@ -407,6 +416,12 @@ impl Core {
             if let Some(setup) = self.nodes.iter_mut().find(|setup| setup.node == node) {
                 setup.book = book;
                 setup.book.forget_question();
+            }
+        }
+        for (place, book) in driver.check_books() {
+            if let Some(check) = self.checks.iter_mut().find(|check| check.place == place) {
+                check.link.book = book;
+                check.link.book.forget_question();
             }
         }
         Some(driver)

@@ -587,7 +587,7 @@ fn send_rest(socket: &Socket, outgoing: &mut Vec<u8>) -> Result<(), i32> {
 /// Of the failures of several addresses the one that says most about the server: a fault of our own proves nothing and
 /// comes first; where one address is silent the server may live there, and silence takes longest to count; a refusal
 /// proves that the host is there; an address family that this machine lacks says least.
-fn more_telling(a: i32, b: i32) -> i32 {
+pub(super) fn more_telling(a: i32, b: i32) -> i32 {
     let rank = |errno: i32| match errno {
         libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM => 4,
         libc::ETIMEDOUT => 3,

@@ -113,9 +113,11 @@ pub const ACTIVATE_PRIMARY_REFUSED: u16 = 125;
 pub const REMOVE: u16 = 126;
 /// Number of the refusal of `remove`.
 pub const REMOVE_REFUSED: u16 = 127;
+/// Number of the step that makes the pool's status FAIL.
+pub const CHECKPOINTS_FAILED: u16 = 141;
 
 /// The rows that stand outside the table, with their sentences.
-pub const STEPS: [(u16, &str); 8] = [
+pub const STEPS: [(u16, &str); 9] = [
     (TWO_ACTIVE, "PRIMARY and SECONDARY are both ACTIVE: the SECONDARY is judged as a STANDBY"),
     (POOL_FAILED, "the pool's status is FAIL: no node may be ACTIVE until the pool is recovered"),
     (RECOVER, "an operator recovered the node: it starts again as UNKNOWN"),
@@ -124,6 +126,10 @@ pub const STEPS: [(u16, &str); 8] = [
     (ACTIVATE_PRIMARY_REFUSED, "only a PRIMARY that is STANDBY can be made ACTIVE"),
     (REMOVE, "an operator took the node out of the pool"),
     (REMOVE_REFUSED, "only a member of the pool can be removed"),
+    (
+        CHECKPOINTS_FAILED,
+        "the node cannot be reached and all its checkpoints fail: the pool's status is FAIL until it is recovered",
+    ),
 ];
 
 macro_rules! rules {

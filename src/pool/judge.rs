@@ -114,18 +114,10 @@ impl Judge {
         let settings = safe::Settings { fall: config.fall, rise: config.rise, failback: config.failback };
         let mut model = safe::Model::new(Vec::new());
         for (&node_type, stored) in types.iter().zip(stored) {
-            let mut member = safe::Member::new(node_type);
-            if let Some(stored) = stored {
-                member.state = stored.state;
-                // Only a failed node can wait for `recover`, and be recovered.
-                member.held = stored.waits_for_recover && stored.state.is_failed();
-                member.ladder = if stored.state.is_failed() {
-                    safe::Ladder::failed(config.fall, config.rise)
-                } else {
-                    safe::Ladder::warning(stored.status, config.fall, config.rise)
-                };
-                member.owed = stored.owed && stored.state != State::Active && node_type == NodeType::Primary;
-            }
+            let member = stored.map_or(safe::Member::new(node_type), |s| {
+                let marks = (s.waits_for_recover, s.owed);
+                safe::restart::restored(node_type, (s.state, s.status), marks, &settings)
+            });
             model.members.push(member);
         }
         // A document written under `mpp` may hold two ACTIVE nodes; selection gave the PRIMARY, else the first.

@@ -19,6 +19,9 @@ pub struct StoredNode {
     pub waits_for_recover: bool,
     /// The role is owed to the node: an operator recovered it or asked for it, and the hand-over has not come yet.
     pub owed: bool,
+    /// ACTIVE: the next bad observation could take its role, so that a new life must not take it for the ACTIVE node.
+    /// Failed: it waits for `recover` because such a note was found.
+    pub intent: bool,
     /// Rule that last judged the node.
     pub rule: u16,
     /// Wall-clock time of the last observation, milliseconds since the Unix epoch.

@@ -33,6 +33,7 @@ fn sample() -> Cache {
                         count: Some(u32::MAX),
                         waits_for_recover: true,
                         owed: false,
+                        intent: false,
                         rule: 12,
                         observed_ms: 1_763_724_297_001,
                         changed_ms: u64::MAX,
@@ -49,6 +50,7 @@ fn sample() -> Cache {
                         count: None,
                         waits_for_recover: false,
                         owed: true,
+                        intent: false,
                         rule: 0,
                         observed_ms: 0,
                         changed_ms: 0,
@@ -326,13 +328,13 @@ fn freeze() -> impl Strategy<Value = Freeze> {
 fn node() -> impl Strategy<Value = StoredNode> {
     (
         (text(), select(NodeType::ALL), select(State::ALL), select(Status::ALL), option::of(any::<u32>())),
-        (any::<(bool, bool)>(), any::<u16>(), any::<u64>(), any::<u64>(), text()),
+        (any::<(bool, bool, bool)>(), any::<u16>(), any::<u64>(), any::<u64>(), text()),
         option::of(node_override()),
     )
         .prop_map(
             |(
                 (name, node_type, state, status, count),
-                ((waits, owed), rule, observed_ms, changed_ms, message),
+                ((waits, owed, intent), rule, observed_ms, changed_ms, message),
                 override_,
             )| {
                 StoredNode {
@@ -343,6 +345,7 @@ fn node() -> impl Strategy<Value = StoredNode> {
                     count,
                     waits_for_recover: waits,
                     owed,
+                    intent,
                     rule,
                     observed_ms,
                     changed_ms,

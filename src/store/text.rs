@@ -26,6 +26,7 @@
 //! checksum = crc64 0123456789abcdef
 //! ```
 //!
+//! `intent = yes` stands before `rule` where a node's intent to fail is on record, and is left out elsewhere.
 //! A `[node …]` belongs to the `[pool …]` before it; `removed` comes once for every removed node. `count` is `none`
 //! before the first probe. Keys and their order belong to the version in the first line: another key is another version.
 //!
@@ -110,6 +111,9 @@ fn put_node(out: &mut String, node: &StoredNode) {
     }
     put(out, "waits_for_recover", yes_no(node.waits_for_recover));
     put(out, "owed", yes_no(node.owed));
+    if node.intent {
+        put(out, "intent", yes_no(true));
+    }
     put(out, "rule", node.rule);
     put_ms(out, "observed_ms", node.observed_ms);
     put_ms(out, "changed_ms", node.changed_ms);
@@ -417,6 +421,8 @@ impl<'a> Reader<'a> {
             })?,
             waits_for_recover: self.flag("waits_for_recover")?,
             owed: self.flag("owed")?,
+            intent: self.has("intent")
+                && self.parsed("intent", "yes", |word| (word == "yes").then_some(true))?,
             rule: self.parsed("rule", "a rule's number", number)?,
             observed_ms: self.number("observed_ms")?,
             changed_ms: self.number("changed_ms")?,

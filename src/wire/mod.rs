@@ -4,6 +4,8 @@ pub mod auth;
 pub mod classic;
 mod definitions;
 pub mod handshake;
+pub mod http;
+pub mod icmp;
 mod packet;
 #[cfg(test)]
 pub(crate) mod recording;

@@ -25,6 +25,7 @@ fn put(site: &Site, state: State, status: Status) {
         count: Some(2),
         waits_for_recover: false,
         owed: false,
+        intent: false,
         rule: 203,
         observed_ms: 1_763_724_297_123,
         changed_ms: 1_763_724_297_123,

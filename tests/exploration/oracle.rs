@@ -1,7 +1,7 @@
 //! What the design says in prose about each kind of evidence, written down a second time and in another order
 //! than the tables: what an observation counts, what the observed node becomes, who has the role.
 
-use super::world::{Transition, short};
+use super::world::{Move, Transition, short};
 use primacy::config::Failback;
 use primacy::policy::safe::{
     Dues, Evidence, Ladder, Member, Model, Occasion, Pin, RoleAction, Settings, Step,
@@ -171,7 +171,12 @@ fn roles(model: &Model, s: &Settings, dues: Dues, occasion: Occasion) -> Vec<(u1
                 m.removed || fixed(m) || m.state != State::Unknown || u32::from(m.tries) >= s.fall
             };
             let best = heir_apparent(model, |m| !m.removed && !fixed(m));
+            let last = dues.last_resort && model.members.iter().any(could_be_last_resort);
+            let held = |m: &Member| m.held && !m.removed && !fixed(m) && m.seen.is_some_and(good);
+            let barred = model.members.iter().any(held) && model.members.iter().all(looked_at);
             match candidate {
+                None if last => (294, RoleAction::LastResort),
+                None if barred => (295, RoleAction::KeepLast),
                 None => (250, RoleAction::Keep),
                 Some(_) if candidate == best || model.members.iter().all(looked_at) => {
                     (248, RoleAction::Elect)
@@ -186,6 +191,9 @@ fn roles(model: &Model, s: &Settings, dues: Dues, occasion: Occasion) -> Vec<(u1
 /// Compares a transition with the prose; the error says where they part.
 pub fn check(t: &Transition<'_>) -> Result<(), String> {
     let s = &t.pool.settings;
+    if t.action == Move::Restart {
+        return Ok(());
+    }
     if t.action.is_by_time() {
         return same(t.between, t.after, "the end of a time limit did more than that");
     }

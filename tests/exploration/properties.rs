@@ -2,10 +2,10 @@
 
 use super::oracle::{could_be_last_resort, fails, good, held_by_doubt, in_doubt, may_take_over};
 use super::orders;
-use super::world::{HEARD, LETTERS, Move, NONE, Pool, Transition};
+use super::world::{HEARD, LETTERS, Move, NONE, Pool, Transition, in_force};
 use primacy::config::Failback;
 use primacy::policy::safe::table;
-use primacy::policy::safe::{HandOver, Member, Model, Occasion, Pin, Step, Tables, evaluate};
+use primacy::policy::safe::{Evidence, HandOver, Member, Model, Occasion, Pin, Step, Tables, evaluate};
 use primacy::pool::{NodeType, State, Status};
 use primacy::probe::Class;
 
@@ -19,6 +19,9 @@ pub fn hold(name: &'static str, holds: bool, how: impl FnOnce() -> String) -> Re
 /// Properties of one transition.
 pub fn check(t: &Transition<'_>) -> Result<(), Broken> {
     one_active(t)?;
+    if t.action == Move::Restart {
+        return restarted(t);
+    }
     leaving(t)?;
     arriving(t)?;
     held(t)?;
@@ -38,6 +41,33 @@ fn one_active(t: &Transition<'_>) -> Result<(), Broken> {
             let clean = m.state != State::Active || !(m.held || m.removed || m.owed);
             hold("P1 one ACTIVE", clean, || "the ACTIVE node is held, removed or owed the role".into())?;
         }
+    }
+    Ok(())
+}
+
+/// A new life: who was ACTIVE is so again, unless one more bad observation could have taken its role and another node
+/// may have been told that it has it; then it waits for `recover`. Nobody else becomes anything.
+fn restarted(t: &Transition<'_>) -> Result<(), Broken> {
+    let name = "P16 a new life";
+    let s = &t.pool.settings;
+    for (i, (was, now)) in t.before.members.iter().zip(&t.after.members).enumerate() {
+        let blank = now.seen.is_none() && now.tries == 0 && now.removed == was.removed;
+        hold(name, blank, || format!("node {i} remembers what was seen"))?;
+        let barred = was.state == State::Active && in_doubt(t.before) && {
+            let mut model = t.before.clone();
+            let gone = Evidence::of(Class::Gone);
+            evaluate(&mut model, &in_force(), s, NONE, Occasion::Observed(i, gone));
+            model.active() != Some(i)
+        };
+        if barred {
+            let waits = now.held && now.state.is_failed() && t.after.status(i, s) == Status::Fail;
+            hold(name, waits, || {
+                format!("node {i} was being failed and is {}, held {}", now.state, now.held)
+            })?;
+            continue;
+        }
+        let same = (was.state, was.held, was.owed) == (now.state, now.held, now.owed);
+        hold(name, same, || format!("node {i} was {}, held {}, and is {}", was.state, was.held, now.state))?;
     }
     Ok(())
 }
@@ -121,7 +151,6 @@ fn arriving(t: &Transition<'_>) -> Result<(), Broken> {
     let stood_by = was.state == State::Standby || (seen_now && was.state != State::Active);
     // The last resort: the time is up, and nobody else may.
     let resort = t.action.dues().last_resort
-        && old.is_some()
         && could_be_last_resort(&Member { seen: now.seen, ..was.clone() })
         && !t.after.members.iter().any(may_take_over);
     hold("P7 who may take over", resort || (stood_by && !was.held && !was.removed), || {
@@ -443,7 +472,12 @@ fn rest(t: &Transition<'_>) -> Result<(), Broken> {
                 !m.removed && m.pin == Pin::Free && m.state == State::Unknown && u32::from(m.tries) < s.fall
             };
             let wait = t.after.members.iter().any(waits) || t.after.frozen || unlooked;
-            hold(name, !candidate || wait, || "nobody is ACTIVE though a node may be".into())
+            hold(name, !candidate || wait, || "nobody is ACTIVE though a node may be".into())?;
+            let refused = matches!(t.command, Some(Err(_)));
+            let last = t.action.dues().last_resort && t.after.members.iter().any(could_be_last_resort);
+            hold(name, !last || candidate || refused || t.after.frozen || unlooked, || {
+                "the last resort is due, and nobody is ACTIVE".into()
+            })
         }
     }
 }

@@ -145,6 +145,9 @@ fn counted_anew(
 }
 
 fn fails_so_far(before: &primacy::policy::safe::Model, action: Move, counted: u8) -> u8 {
+    if action == Move::Restart {
+        return 0;
+    }
     match action.evidence() {
         Some((node, e)) if before.members[node].state == State::Active && oracle::fails(e) => {
             // The window stands for twelve of the last twenty.
@@ -197,5 +200,8 @@ pub fn all_rules() -> Vec<(u16, &'static str)> {
     let charge = table::CHARGE.iter().map(|r| (r.number, r.condition));
     let state = table::STATE.iter().map(|r| (r.number, r.condition));
     let role = table::ROLE.iter().map(|r| (r.number, r.condition));
-    charge.chain(state).chain(role).chain(table::COMMANDS).collect()
+    // 292 needs a configuration that has lost a node between two lives: src/engine/tests/intents.rs has it.
+    let restart = primacy::policy::safe::restart::RESTART.iter().filter(|r| r.number != 292);
+    let restart = restart.map(|r| (r.number, r.condition));
+    charge.chain(state).chain(role).chain(table::COMMANDS).chain(restart).collect()
 }

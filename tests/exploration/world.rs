@@ -130,6 +130,8 @@ pub struct Pool {
     /// Operators may ask for the PRIMARY, and take nodes out.
     pub activate: bool,
     pub remove: bool,
+    /// A life may end at any time, and another one begins from what is on record.
+    pub restarts: bool,
     /// Operators may override states, freeze the pool and begin maintenance.
     pub orders: bool,
     /// Letters of the nodes that are not the good one, where the end of every path is looked at.
@@ -148,6 +150,7 @@ impl Pool {
             dues: &[NONE, HAND_BACK],
             activate: true,
             remove: true,
+            restarts: false,
             orders: false,
             constant: all_letters(),
             full: false,
@@ -163,6 +166,9 @@ impl Pool {
         moves.extend(DUES.iter().map(|&dues| Move::Look(dues)));
         if self.activate {
             moves.push(Move::ActivatePrimary);
+        }
+        if self.restarts {
+            moves.push(Move::Restart);
         }
         for node in 0..self.types.len() {
             for &letter in &self.letters {
@@ -202,6 +208,7 @@ pub enum Move {
     RecoverPool,
     ActivatePrimary,
     Remove(usize),
+    Restart,
     SetState(usize, State),
     Maintain(usize, MaintenanceRole),
     End(usize),
@@ -285,6 +292,7 @@ pub fn step(
         Move::RecoverPool => Some(Ok(command::recover_pool(&mut model, settings))),
         Move::ActivatePrimary => Some(command::activate_primary(&mut model)),
         Move::Remove(node) => Some(command::remove(&mut model, node)),
+        Move::Restart => restart(&mut model, settings).map(Ok),
         Move::SetState(node, state) => Some(orders::set_state(&mut model, settings, node, state)),
         Move::Maintain(node, role) => Some(orders::maintain(&mut model, settings, node, role)),
         Move::End(node) => Some(orders::end(&mut model, settings, node)),
@@ -296,7 +304,7 @@ pub fn step(
     };
     let between = model.clone();
     // A refused command is not followed by a look, nor is an end by time.
-    if matches!(command, Some(Err(_))) || action.is_by_time() {
+    if matches!(command, Some(Err(_))) || action.is_by_time() || action == Move::Restart {
         return (between, model, Verdict::default(), command);
     }
     let verdict = evaluate(&mut model, tables, settings, action.dues(), action.occasion());
@@ -306,6 +314,19 @@ pub fn step(
         }
     }
     (between, model, verdict, command)
+}
+
+/// A life ends without a farewell; the next one reads the record that was asked for last.
+fn restart(model: &mut Model, settings: &Settings) -> Option<u16> {
+    let intent = model.intends_to_fail(settings, false, false).is_some();
+    let record: Vec<_> = (0..model.members.len()).map(|i| model.status(i, settings)).collect();
+    for (m, status) in model.members.iter_mut().zip(record) {
+        let old = m.clone();
+        *m = safe::restart::restored(old.node_type, (old.state, status), (old.held, old.owed), settings);
+        (m.removed, m.pin) = (old.removed, old.pin);
+    }
+    model.hand_over = None;
+    safe::restart::resume(model, settings, intent).map(|(rule, _)| rule)
 }
 
 /// Packs states; ladders and observations are numbered as they turn up.

@@ -190,6 +190,7 @@ fn node_snapshot(node: &NodeConfig, name: String, pool: Option<&StoredPool>) -> 
         weight: set.weight.unwrap_or(node.weight),
         site: node.site.clone(),
         facts: Facts::default(),
+        checkpoints: Vec::new(),
         override_: over,
     }
 }

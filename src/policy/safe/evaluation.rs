@@ -195,8 +195,10 @@ fn apply(model: &mut Model, settings: &Settings, action: RoleAction) {
         }
         RoleAction::TakeOver | RoleAction::LastResort => {
             let heir = if action == RoleAction::TakeOver { model.candidate() } else { model.last_resort() };
-            if let (Some(a), Some(c)) = (model.active(), heir) {
+            if let (Some(a), Some(_)) = (model.active(), heir) {
                 fail_active(&mut model.members[a], settings);
+            }
+            if let Some(c) = heir {
                 crown(model, c);
             }
         }

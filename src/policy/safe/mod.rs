@@ -5,6 +5,7 @@ pub mod evaluation;
 pub mod ladder;
 pub mod model;
 pub mod orders;
+pub mod restart;
 pub mod table;
 
 pub use evaluation::{Dues, Occasion, Verdict, evaluate};

@@ -223,6 +223,23 @@ impl Model {
         })
     }
 
+    /// The ACTIVE node, if the next bad observation of it could take its role: it is in doubt, one step from FAIL or
+    /// there, and another node could have the role at once. `at_the_brink` says that for another reason than the ladder
+    /// the next bad observation is the last one, `last_resort` that a node that waits for `recover` would do.
+    pub fn intends_to_fail(
+        &self,
+        settings: &Settings,
+        at_the_brink: bool,
+        last_resort: bool,
+    ) -> Option<usize> {
+        let active = self.active().filter(|_| self.in_doubt() && !self.frozen)?;
+        let ladder = &self.members[active].ladder;
+        let close = at_the_brink || ladder.is_at_the_brink(settings.fall, settings.rise);
+        let heir = self.candidate().is_some() || (last_resort && self.last_resort().is_some());
+        let fixed = self.members[active].pin == Pin::Fixed;
+        Some(active).filter(|_| close && heir && !fixed)
+    }
+
     /// Why a node may not take over, or `None` if it may (rule 7 of the design).
     pub fn bar(&self, node: usize) -> Option<Bar> {
         let m = &self.members[node];

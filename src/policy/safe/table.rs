@@ -1,7 +1,7 @@
 //! The tables of policy `safe`. First match wins in each; a number never changes its meaning.
 //!
 //! An observation passes three tables: [`CHARGE`] says what it counts on the node's ladder, [`STATE`] what the
-//! observed node becomes, [`ROLE`] who is ACTIVE. Rules 201 to 219, 221 to 239 and 241 to 259.
+//! observed node becomes, [`ROLE`] who is ACTIVE. Rules 201 to 219, 221 to 239 and 241 to 259; 294 and 295.
 
 use super::ladder::Step;
 use super::model::Evidence;
@@ -249,6 +249,12 @@ table! {
         RoleAction::Elect, "the pool has no ACTIVE node: the most preferred good one takes the role";
     249, "no ACTIVE, but a better node may still appear", |v| !v.has_active && v.candidate,
         RoleAction::Keep, "the pool has no ACTIVE node yet: a more preferred node is still being looked at";
+    294, "no ACTIVE, a good node waits for `recover`, the time of last_resort is up, nobody else",
+        |v| !v.has_active && v.last_resort,
+        RoleAction::LastResort, "the pool has no ACTIVE node, and for as long as last_resort waits nobody came: a good node that waits for `recover` takes the role";
+    295, "no ACTIVE, a good node waits for `recover`, nobody better to wait for",
+        |v| !v.has_active && v.barred_by_recover && v.settled,
+        RoleAction::KeepLast, "the pool has no ACTIVE node, and the only good node waits for `recover`: recover it to let it take the role";
     250, "no ACTIVE, nobody may take over", |v| !v.has_active,
         RoleAction::Keep, "the pool has no ACTIVE node and nobody may take the role";
     251, "the PRIMARY is to get the role, the ACTIVE node is in order",
@@ -261,6 +267,8 @@ table! {
 
 /// Number of the row for a failed ACTIVE node while a good one waits for `recover`.
 pub const BARRED: u16 = 246;
+/// Number of the row for a pool without an ACTIVE node while a good one waits for `recover`.
+pub const NOBODY_BUT_BARRED: u16 = 295;
 /// Number of the row for a node that an operator fixed.
 pub const HELD_FIXED: u16 = 229;
 /// Number of the row for a frozen pool.
