@@ -5,6 +5,7 @@
 mod mutants;
 mod oracle;
 mod properties;
+mod random;
 mod search;
 mod world;
 
