@@ -2,13 +2,14 @@
 
 use super::Engine;
 use super::event::Severity;
-use super::input::{Answer, Command, LONGEST_LIMIT, LONGEST_REASON, NodeRef, SHORTEST_LIMIT};
+use super::input::{Answer, Command, LONGEST_LIMIT, NodeRef, SHORTEST_LIMIT};
 use super::pool_machine::PoolMachine;
 use super::time::Now;
 use crate::error::{Error, ErrorCode, Result};
 use crate::policy::safe::command;
 use crate::policy::safe::model::Model;
 use crate::policy::{mpp, rule_sentence};
+use crate::pool::overrides::reason_fault;
 use crate::pool::{Judge, NodeType, PoolStatus};
 
 /// What a command did.
@@ -69,8 +70,8 @@ fn check_order(command: &Command) -> Result<()> {
     if matches!(command, Command::Override { set, .. } if set.is_empty()) {
         return invalid("the override sets nothing: give a state, a status, a type or a weight".into());
     }
-    if reason.trim().is_empty() || reason.len() > LONGEST_REASON {
-        return invalid(format!("the reason has {} bytes: give 1 to {LONGEST_REASON}", reason.len()));
+    if let Some(fault) = reason_fault(reason) {
+        return invalid(fault);
     }
     match limit {
         Some(limit) if !(SHORTEST_LIMIT..=LONGEST_LIMIT).contains(limit) => {
@@ -97,7 +98,10 @@ impl PoolMachine {
             | Command::RemoveNode(_) => self.move_by_command(command),
             _ => {
                 let name = self.config.name.clone();
-                self.order(now, command).map_err(|no| refused(&name, no.rule, &no.reason))
+                self.order(now, command).map_err(|no| {
+                    self.tally.fired(no.rule);
+                    refused(&name, no.rule, &no.reason)
+                })
             }
         }
     }
@@ -128,7 +132,10 @@ impl PoolMachine {
                 _ => Ok((0, None)),
             },
         };
-        let (rule, node) = answer.map_err(|no| refused(&name, no.rule, &no.reason))?;
+        let (rule, node) = answer.map_err(|no| {
+            self.tally.fired(no.rule);
+            refused(&name, no.rule, &no.reason)
+        })?;
         match command {
             Command::ActivatePrimary(_) => self.gate.forget_waiting(),
             Command::RecoverPool(_) => self.status = PoolStatus::Ok,

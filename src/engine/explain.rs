@@ -42,7 +42,7 @@ fn write_all(text: &mut String, pool: &PoolMachine, now: Now) -> core::fmt::Resu
     }
     writeln!(text, "what would change it:")?;
     match &pool.judge {
-        Judge::Safe { .. } if pool.following.is_some() => return pool.explain_following(text),
+        Judge::Safe { .. } if pool.following.is_some() => pool.explain_following(text)?,
         Judge::Safe { model, .. } => write_facts(text, pool, model, now)?,
         Judge::Mpp { members, settings } => write_orders(text, pool, members, settings)?,
     }

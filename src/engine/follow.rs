@@ -93,6 +93,8 @@ impl PoolMachine {
             true => following.asked_since.or(Some(now.mono)),
             false => None,
         };
+        let role = verdict.role.map(|(rule, _)| rule);
+        [verdict.charge, verdict.state].into_iter().chain(role).for_each(|rule| self.tally.fired(rule));
         if let Some((node, _)) = observed {
             let kept = before.nodes[node].0 == self.judge.state(node);
             self.nodes[node].rule = if kept { verdict.charge } else { verdict.state };

@@ -13,6 +13,7 @@ use super::recovery::Bucket;
 use super::time::{Now, Time};
 use super::vantage::Vantage;
 use crate::config::{LastResort, PoolConfig, ProbeMode};
+use crate::metrics::PoolTally;
 use crate::policy::safe::restart::BARRED_BY_INTENT;
 use crate::policy::{mpp, rule_sentence, safe};
 use crate::pool::evidence::Surroundings;
@@ -65,12 +66,14 @@ pub struct PoolMachine {
     pub cut_off: bool,
     /// The rules by which the alarm about a last node has been given.
     pub alarmed: Vec<u16>,
-    /// What the nodes say about who takes writes, where the pool follows.
-    pub following: Option<Following>,
     /// What is known of its checkpoints.
     pub checks: Checks,
+    /// What the nodes say about who takes writes, where the pool follows.
+    pub following: Option<Following>,
     /// The gate of a planned hand-over.
     pub gate: HandOverGate,
+    /// What is counted of its rules.
+    pub tally: PoolTally,
     /// What operators ordered.
     pub orders: Orders,
     /// `mpp`: findings of the cycle under way, and when it began.
@@ -127,9 +130,10 @@ impl PoolMachine {
             bucket: Bucket::default(),
             cut_off: false,
             alarmed: Vec::new(),
-            following: Following::new(config.kind, nodes.len()),
             checks: Checks::new(config.nodes.iter().map(|n| n.checkpoints.len())),
+            following: Following::new(config.kind, nodes.len()),
             gate: HandOverGate::default(),
+            tally: PoolTally::default(),
             orders,
             findings: vec![None; nodes.len()],
             cycle_started: None,
@@ -170,6 +174,7 @@ impl PoolMachine {
             return;
         }
         self.discard_if_late(now, node, &mut observation, out);
+        self.nodes[node].tally.observe(&observation);
         let around = self.surroundings();
         let (class, note) = around.class(node, &observation);
         if let Some(note) = note {
@@ -244,6 +249,7 @@ impl PoolMachine {
         let verdicts = mpp::cycle(members, &findings, *settings, status);
         for verdict in verdicts {
             self.nodes[verdict.node].rule = verdict.rule;
+            self.tally.fired(verdict.rule);
         }
         self.status = status;
         self.tell(now, &before, out);
@@ -264,6 +270,7 @@ impl PoolMachine {
     pub fn command(&mut self, now: Now, command: &Command, out: &mut Outbox) -> crate::Result<Done> {
         let before = self.before();
         let done = self.obey(now, command)?;
+        self.tally.fired(done.rule);
         let draft = self.draft(EventKind::Command, done.severity, done.node, done.rule, done.message.clone());
         out.emit(now, draft);
         out.dirty = true;
@@ -302,6 +309,8 @@ impl PoolMachine {
         let verdict = safe::evaluate(model, &safe::table::IN_FORCE, settings, dues, occasion);
         let in_doubt = model.in_doubt();
         let handing_over = model.hand_over.is_some();
+        let decided = [verdict.charge, verdict.state].into_iter();
+        decided.chain(verdict.roles.iter().map(|role| role.0)).for_each(|rule| self.tally.fired(rule));
         if let safe::Occasion::Observed(node, _) = occasion {
             let kept = before.nodes[node].0 == self.judge.state(node);
             let ordered = table_holds(verdict.state);
@@ -539,6 +548,7 @@ impl PoolMachine {
         self.note_intent(now, before, out);
         let active = self.judge.active();
         if active != before.active {
+            self.tally.switches += 1;
             self.epoch = self.epoch.max(self.epoch_floor).saturating_add(1);
             out.dirty = true;
         }

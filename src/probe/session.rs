@@ -14,7 +14,7 @@
 
 use super::cause::Cause;
 use super::exchange::{Action, PeerSign, ProbeRequest, SessionConfig};
-use super::observation::{Facts, Observation};
+use super::observation::{Facts, Flavour, Observation, ServerVersion};
 use super::statements::{Reader, Reading, Statements, identify};
 use super::verdict;
 use crate::engine::time::{Duration, Time};
@@ -63,6 +63,8 @@ pub struct Session {
     reader: Option<Reader>,
     /// The query that is out is the login's first.
     asked_first: bool,
+    /// How many logins were made.
+    logins: u64,
     /// A probe has had its answer by this login, if only an error.
     used: bool,
     asked: Time,
@@ -97,6 +99,7 @@ impl Session {
             probe: None,
             reader: None,
             asked_first: false,
+            logins: 0,
             used: false,
             asked: Time::default(),
             round_trip: None,
@@ -281,6 +284,16 @@ impl Session {
         self.link != Link::Down
     }
 
+    /// How many logins were made.
+    pub fn logins(&self) -> u64 {
+        self.logins
+    }
+
+    /// The family and the version of the server that greeted last, by its own word.
+    pub fn server(&self) -> Option<(Flavour, Option<ServerVersion>)> {
+        self.client.greeting().map(|greeting| identify(&greeting.version))
+    }
+
     fn next_phase(&mut self, now: Time) {
         if let Some(probe) = &mut self.probe {
             probe.phase_ends = (now + probe.request.timeout).min(probe.ends);
@@ -353,6 +366,7 @@ impl Session {
         let (flavour, version) = identify(&greeting.version);
         let several = greeting.multi_statements;
         self.reader = Some(Reader::new(Statements::new(flavour, version, self.group)));
+        self.logins += 1;
         self.asked_first = true;
         self.used = false;
         self.waiting_since = None;
