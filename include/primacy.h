@@ -710,6 +710,7 @@ enum primacy_event_kind
      * A checkpoint no longer answers or answers again, or could not be looked at.
      */
     PRIMACY_EVENT_CHECKPOINT = 16,
+    /**
      * In a pool that follows: several nodes take writes that do not belong together, or none does; the text names them.
      */
     PRIMACY_EVENT_WRITERS = 17,
