@@ -7,8 +7,8 @@ use super::pool_machine::{Before, PoolMachine};
 use super::time::{Now, Time};
 use crate::policy::follow::voice::Bar;
 use crate::policy::follow::{Action, FOLLOW, Names, Voices, Word, command, evaluate};
-use crate::policy::safe::Occasion;
 use crate::policy::safe::table::IN_FORCE;
+use crate::policy::safe::{Occasion, Pin};
 use crate::policy::{Refusal, rule_sentence};
 use crate::pool::word;
 use crate::pool::{Judge, MaintenanceRole, PoolKind};
@@ -154,7 +154,8 @@ impl PoolMachine {
         if !self.alarmed.contains(&rule) {
             self.alarmed.push(rule);
             let text = format!("{}{what}", rule_sentence(rule).unwrap_or_default());
-            out.emit(now, self.draft(kind, Severity::Alarm, node, rule, text));
+            let severity = self.urgency(node, Severity::Alarm);
+            out.emit(now, self.draft(kind, severity, node, rule, text));
         }
     }
 
@@ -217,6 +218,20 @@ impl PoolMachine {
 
     /// What would change who is ACTIVE, for `explain`.
     pub(super) fn explain_following(&self, text: &mut String) -> core::fmt::Result {
+        let (frozen, fixed) = match &self.judge {
+            Judge::Safe { model, .. } => {
+                let fixed = model.active().filter(|&a| model.members[a].pin == Pin::Fixed);
+                (model.frozen, fixed)
+            }
+            Judge::Mpp { .. } => (false, None),
+        };
+        if frozen {
+            writeln!(text, "  an operator froze the pool: `primacy unfreeze` lets the role follow again")?;
+        }
+        if let Some(a) = fixed {
+            let name = &self.nodes[a].name;
+            writeln!(text, "  an operator fixed the role on {name}: `primacy unset {name}` changes that")?;
+        }
         let Some(active) = self.judge.active() else {
             return self.explain_candidates(text);
         };

@@ -14,7 +14,7 @@ use crate::probe::Class;
 const MOST: u32 = 1000;
 
 impl PoolMachine {
-    /// What would change the decision, most telling first.
+    /// What would change the decision, most telling first. Nothing where the pool follows: others decide there.
     pub(super) fn would_change(&self, now: Now) -> Vec<Change> {
         match &self.judge {
             // Others decide; what they would have to say, `explain` says in its own words.

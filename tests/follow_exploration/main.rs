@@ -5,6 +5,7 @@
 mod mutants;
 mod oracle;
 mod properties;
+mod random;
 mod search;
 mod world;
 
@@ -185,19 +186,20 @@ fn all_pools() -> Vec<Pool> {
         .letters
         .iter_mut()
         .for_each(|l| l.retain(|l| !["blind", "refusing", "stale"].contains(&l.name.as_str())));
+    // The small ones first: they catch most of what is altered.
     vec![
         alone(true),
         alone(false),
+        galera(),
+        single_primary(),
+        replicated(),
+        ladder,
+        galera_of_three(),
+        with_a_third(),
+        replicated_of_three(),
+        two_groups(),
         ordered(true),
         ordered(false),
-        single_primary(),
-        two_groups(),
-        galera(),
-        replicated(),
-        with_a_third(),
-        galera_of_three(),
-        replicated_of_three(),
-        ladder,
     ]
 }
 
@@ -241,7 +243,8 @@ fn every_reachable_state_is_in_order() {
 }
 
 /// Alterations that cannot change anything in any reachable state, each with its reason.
-const EQUIVALENT: [(&str, &str); 0] = [];
+const EQUIVALENT: [(&str, &str); 1] =
+    [("318 for any grouped", "without a group nobody names anybody but himself, so nobody is vouched for")];
 
 #[test]
 fn every_altered_rule_is_caught() {
@@ -251,13 +254,11 @@ fn every_altered_rule_is_caught() {
         some.iter()
             .map(|m| {
                 let by = m.run(|rows| {
-                    let alone = Checks { oracle: false, ..EVERYTHING };
-                    let checks = [alone, EVERYTHING];
-                    checks.iter().find_map(|&c| {
-                        // The properties alone have to catch it in the small pools; the prose looks at all.
-                        let pools = if c.oracle { &pools[..] } else { &pools[..4] };
-                        pools.iter().find_map(|p| explore(p, rows, c).broken.map(|b| b.0))
-                    })
+                    // The properties alone on the small pools; then the prose as well, on all. Where paths end says no more.
+                    let alone = Checks { properties: true, oracle: false, ends: false };
+                    let both = Checks { oracle: true, ..alone };
+                    let small = pools[..5].iter().find_map(|p| explore(p, rows, alone).broken);
+                    small.or_else(|| pools.iter().find_map(|p| explore(p, rows, both).broken)).map(|b| b.0)
                 });
                 (m.name.clone(), by)
             })

@@ -78,6 +78,14 @@ pub fn check(t: &Transition<'_>) -> Result<(), Broken> {
             })?;
         }
     }
+    if let Move::Remove(n) = t.action
+        && t.refused.is_none()
+        && active(&t.before.model) == Some(n)
+    {
+        let heir = active(&t.between.model);
+        let named = heir.is_some_and(|h| may_get_it(t.before, h));
+        hold("only whom the group names", named, || format!("{heir:?} got the role of the removed one"))?;
+    }
     if let Some(no) = &t.refused {
         let removes_active = matches!(t.action, Move::Remove(n) if old == Some(n));
         hold("what is refused", no.rule != 322 || removes_active, || no.reason.clone())?;

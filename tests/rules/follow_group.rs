@@ -1,9 +1,9 @@
 //! Pools of kind `group`: what the members say, and who of them is believed.
 
-use super::world::{World, ms, node};
+use super::world::{World, config, ms, node};
 use primacy::engine::{Command, EventKind, Input, Severity};
 use primacy::pool::{MaintenanceRole, State, Status};
-use primacy::probe::{Cause, Facts, Flavour, Group, GroupKind, GroupMember};
+use primacy::probe::{Cause, Class, Facts, Flavour, Group, GroupKind, GroupMember};
 
 const THREE: &str = "name:p;primary:10.0.0.1;secondary:10.0.0.2;secondary:10.0.0.3";
 const GROUP: &[(&str, &str)] = &[("pool.p.kind", "group")];
@@ -335,6 +335,18 @@ fn a_recovering_member_is_behind_and_does_not_fail() {
     w.run(ms(10_000));
     assert_eq!(w.state(2), State::FailedOnline);
     assert_eq!(w.active(), Some(0));
+}
+
+#[test]
+fn the_budget_tells_the_pools_part_from_the_groups() {
+    use primacy::policy::budget::{Worst, budget};
+    let config = config(&[THREE], GROUP);
+    let budget = budget(&config.pools[0]);
+    let first = &budget.lines[0];
+    assert_eq!((first.fault, first.worst), ("the group names another node", Worst::Within(ms(770))));
+    let gone = budget.lines.iter().find(|l| l.class == Class::Gone).expect("a line");
+    assert!(gone.formula.ends_with("until the group names another: ACTIVE at FAIL"), "{}", gone.formula);
+    assert!(!budget.lines.iter().any(|l| l.class == Class::Replication || l.fault.contains("replica")));
 }
 
 #[test]

@@ -183,19 +183,26 @@ class GroupReplication(Group):
         rows = node.sql("SELECT MEMBER_HOST, MEMBER_PORT, MEMBER_STATE, MEMBER_ROLE FROM performance_schema.replication_group_members")
         return {f"{host}:{port}": (state, role) for host, port, state, role in rows}
 
-    def primary(self, of=None):
-        """The member that a member (by default any that answers with a majority) names as primary and that is writable."""
-        for node in [of] if of else self.nodes:
+    def named(self, by):
+        """The member that a member names as primary, if it is in order itself and its view holds a majority."""
+        view = self.view(by)
+        if view.get(by.address, ("", ""))[0] != "ONLINE" or 2 * self.online(view) <= len(view):
+            return None
+        return next((node for node in self.nodes if view.get(node.address) == ("ONLINE", "PRIMARY")), None)
+
+    @staticmethod
+    def online(view):
+        return sum(state == "ONLINE" for state, _ in view.values())
+
+    def primary(self, but=None):
+        """The member that another one names as primary and that takes writes; `but` is not asked, and not it."""
+        for node in self.others(but):
             try:
-                view = self.view(node)
+                named = self.named(node)
+                if named not in (None, but) and not named.value("@@super_read_only"):
+                    return named
             except (OSError, pymysql.err.MySQLError):
                 continue
-            online = [address for address, (state, _) in view.items() if state == "ONLINE"]
-            if node.address not in online or 2 * len(online) <= len(view):
-                continue
-            for other in self.nodes:
-                if view.get(other.address) == ("ONLINE", "PRIMARY") and other.running() and not other.value("@@super_read_only"):
-                    return other
         return None
 
     def wait_online(self, nodes=None, timeout=60):
@@ -217,37 +224,35 @@ class GroupReplication(Group):
             return f"{node!r}: {error}"
 
     def rejoin(self, node, timeout=60):
-        """Bring a member back that was killed, expelled or stopped."""
+        """Bring a member back that was killed, expelled or stopped. The group may not have noticed yet that it was gone."""
         if not node.running():
             node.start()
             node.wait_ready()
-        if self.view(node).get(node.address, ("", ""))[0] != "ONLINE":
-            node.sql("STOP GROUP_REPLICATION", timeout=timeout)
-            node.sql("START GROUP_REPLICATION", timeout=timeout)
         node.sql("SELECT 1", user=PROBE.user)
 
-    def mend(self):
-        """Everybody runs, is ONLINE and sees all the others."""
+        def back():
+            if self.view(node).get(node.address, ("", ""))[0] not in ("ONLINE", "RECOVERING"):
+                node.sql("STOP GROUP_REPLICATION", timeout=timeout)
+                node.sql("START GROUP_REPLICATION", timeout=timeout)
+            return True
+
+        wait_until(back, timeout, lambda: f"back in its group: {self.describe(node)}", every=0.5)
+
+    def mend(self, timeout=90):
+        """Everybody runs, is ONLINE and sees all the others. Who was cut off may take a while to learn that it was expelled."""
         self.hosts.heal()
         for node in self.nodes:
-            if node.running():
-                node._signal_if_stopped()
-        healthy = [node for node in self.nodes if self._holds_majority(node)]
-        if not healthy:
-            raise ServerError("nobody holds a majority: " + "; ".join(self.describe(node) for node in self.nodes))
-        for node in self.nodes:
-            if node not in healthy or len(self.view(node)) < len(healthy):
-                self.rejoin(node)
-        self.wait_online()
-        return self
+            node._signal_if_stopped()
 
-    def _holds_majority(self, node):
-        try:
-            view = self.view(node)
-        except (OSError, pymysql.err.MySQLError):
-            return False
-        online = [address for address, (state, _) in view.items() if state == "ONLINE"]
-        return node.address in online and 2 * len(online) > len(view)
+        def mended():
+            for node in self.nodes:
+                if not node.running() or self.view(node).get(node.address, ("", ""))[0] not in ("ONLINE", "RECOVERING"):
+                    self.rejoin(node)
+            views = [self.view(node) for node in self.nodes]
+            return all(len(view) == self.online(view) == len(self.nodes) for view in views)
+
+        wait_until(mended, timeout, lambda: "; ".join(self.describe(node) for node in self.nodes), every=0.2)
+        return self
 
     def make_primary(self, node):
         """Move the primary by the group's own means."""
@@ -297,6 +302,8 @@ class Galera(Group):
             f"--wsrep-node-address={self.addresses()[place]}",
             f"--wsrep-node-name=n{place}",
             "--wsrep-sst-method=rsync",
+            # The last member sends the others what they lack, or whoever is there.
+            f"--wsrep-sst-donor=n{len(self.ports) - 1},",
             "--wsrep-provider-options=" + ";".join(f"{key}={value}" for key, value in provider.items()),
             "--innodb-autoinc-lock-mode=2",
             "--gtid-strict-mode=OFF",
@@ -304,11 +311,7 @@ class Galera(Group):
 
     def start(self):
         for node in self.create():
-            if os.geteuid() == 0:
-                # rsync, which brings a member up to date, serves files as root for nobody but itself.
-                node.run_as = self.USER
-                self.space.path.chmod(0o711)
-                output(["chown", "-R", self.USER, node.folder])
+            self.own(node)
         first, *rest = self.nodes
         # The first one begins the cluster's history; from a copy of its folder the others join without a transfer.
         self._start(first, "--wsrep-new-cluster")
@@ -326,6 +329,13 @@ class Galera(Group):
             node.wait_ready(60)
         self.wait_synced()
         return self
+
+    def own(self, node):
+        """rsync, which brings a member up to date, lets nobody else into a folder that root owns."""
+        if os.geteuid() == 0:
+            node.run_as = self.USER
+            self.space.path.chmod(0o711)
+            output(["chown", "-R", self.USER, node.folder])
 
     def _start(self, node, *further):
         kept = node.options
@@ -370,14 +380,23 @@ class Galera(Group):
 
     def rejoin(self, node):
         """Bring a member back that was killed: from where its own log says it was, or by a copy of another's data."""
-        found = output([*node._command(), f"--datadir={node.data}", "--wsrep-recover", "--log-error=", *self._recover_options(node)])
-        position = re.search(r"Recovered position:? *([0-9a-f-]+:-?\d+)", found)
+        log = node.folder / "recover.log"
+        output(
+            [
+                *node._command(),
+                *node._replication_options(),
+                *node.options,
+                f"--datadir={node.data}",
+                f"--tmpdir={node.folder}",
+                f"--server-id={node.server_id}",
+                f"--log-error={log}",
+                "--wsrep-recover",
+            ]
+        )
+        self.own(node)
+        position = re.search(r"Recovered position:? *([0-9a-f-]+:\d+)", log.read_text(errors="replace"))
         self._start(node, *([f"--wsrep-start-position={position.group(1)}"] if position else []))
         node.wait_ready(60)
-
-    def _recover_options(self, node):
-        return [f"--socket={node.folder / 'recover'}", f"--tmpdir={node.folder}", "--wsrep-on=ON", f"--wsrep-provider={self.LIBRARY}",
-                "--innodb-autoinc-lock-mode=2", "--skip-networking", f"--server-id={node.server_id}", "--log-bin=binlog", "--binlog-format=ROW"]
 
     def mend(self):
         self.hosts.heal()

@@ -1,12 +1,12 @@
 #!/bin/sh
 # Install what building, testing and the demo need on a Debian machine; does nothing, quickly, when all of it is there.
 #
-# Only packages without services are asked for (the -core packages hold the MariaDB server without its unit and its account),
-# and a policy-rc.d that says no keeps anything they might pull in from being started.
+# A policy-rc.d that says no keeps every service from being started that a package brings: mariadb-server has one, and is asked for
+# because it holds the programs by which members of a Galera cluster bring each other up to date.
 set -eu
 
 packages="gcc libc6-dev make pkg-config ca-certificates util-linux procps
-mariadb-server-core mariadb-client-core libmariadb-dev debootstrap debian-archive-keyring
+mariadb-server-core mariadb-client-core libmariadb-dev mariadb-server galera-4 rsync debootstrap debian-archive-keyring
 iproute2 nftables valgrind abigail-tools lua5.1 python3 python3-venv"
 
 command -v dpkg-query >/dev/null || { echo "deps: this is not a Debian machine; install by hand what these packages hold:" $packages >&2; exit 1; }

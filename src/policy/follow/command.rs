@@ -3,7 +3,8 @@
 use super::table;
 use super::voice::Voices;
 use crate::policy::Refusal;
-use crate::policy::safe::Model;
+use crate::policy::safe::evaluation::crown;
+use crate::policy::safe::{Model, Pin};
 use crate::pool::State;
 
 /// `activate-primary` has no place here.
@@ -26,12 +27,18 @@ pub fn remove(model: &mut Model, voices: &Voices, node: usize) -> Result<u16, Re
     if m.removed {
         return Err(Refusal { rule: REMOVE_REFUSED, reason: "the node is removed already".into() });
     }
-    if m.state == State::Active && voices.candidate(model).is_none() {
+    let was_active = m.state == State::Active;
+    let heir = voices.candidate(model).filter(|_| was_active);
+    if was_active && heir.is_none() {
         return Err(Refusal { rule: table::REMOVE_REFUSED, reason: "no other node takes writes".into() });
     }
     let m = &mut model.members[node];
     m.removed = true;
     m.owed = false;
+    m.pin = Pin::Free;
     m.state = State::Unknown;
+    if let Some(heir) = heir {
+        crown(model, heir);
+    }
     Ok(REMOVE)
 }
