@@ -481,8 +481,12 @@ impl PoolMachine {
         for (i, &(state, status, count)) in before.nodes.iter().enumerate() {
             let (new_state, new_status) = (self.judge.state(i), self.judge.status(i));
             if new_state != state {
-                self.nodes[i].changed_ms = now.wall_ms;
                 self.nodes[i].standby_since = (new_state == State::Standby).then_some(now.mono);
+            }
+            // Whoever asks for an ACTIVE node that does not serve is told since when that is so.
+            let silenced = (status == Status::Fail) != (new_status == Status::Fail);
+            if new_state != state || new_state == State::Active && silenced {
+                self.nodes[i].changed_ms = now.wall_ms;
             }
             if new_state != state || new_status == Status::Fail {
                 // What led to this is settled by it.
