@@ -92,6 +92,8 @@ class Server:
         self.socket = self.folder / "s"
         self.log = self.folder / "error.log"
         self.process = None
+        #: Words before the server's command, as for a mount namespace of its own.
+        self.prefix = []
         self._port_is_ours = port is None
         self.port = port or free_port(bind if self.netns.is_current() and not _is_any(bind) else "127.0.0.1")
         if len(str(self.socket)) > 100:
@@ -122,6 +124,7 @@ class Server:
         if self.running():
             raise ServerError(f"{self!r} runs already, pid {self.pid}")
         command = [
+            *self.prefix,
             *self._command(),
             *self._replication_options(),
             f"--datadir={self.data}",
