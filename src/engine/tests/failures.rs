@@ -222,7 +222,8 @@ fn the_last_node_keeps_the_role_with_one_alarm_and_heals() {
     let alarms = world.told(told, EventKind::LastNode);
     assert_eq!(alarms.len(), 1, "one alarm in ten minutes");
     // Whoever asks is told since when it does not serve, not since when it is ACTIVE.
-    let fell = world.told(told, EventKind::Status).into_iter().rfind(|e| e.new_status == Status::Fail).unwrap();
+    let fell =
+        world.told(told, EventKind::Status).into_iter().rfind(|e| e.new_status == Status::Fail).unwrap();
     assert_eq!(world.node(0).changed_ms, fell.wall_ms);
     let why = crate::policy::serving::not_serving(&world.pool()).expect("nobody serves");
     assert!(why.contains("10.0.0.1:3306 is ACTIVE but does not serve: status FAIL since "), "{why}");
