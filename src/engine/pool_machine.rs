@@ -149,12 +149,12 @@ impl PoolMachine {
         }
         self.discard_if_late(now, node, &mut observation, out);
         let around = self.surroundings();
-        let (class, note) = around.class(node, &observation);
+        let (class, note) = around.class(node, &observation, now.mono);
         if let Some(note) = note {
             observation.message = note;
         }
         let (seen, started) = (observation.class(), observation.started);
-        self.nodes[node].remember(observation, now.wall_ms);
+        self.nodes[node].remember(observation, class, now.wall_ms);
         let isolated = self.is_isolated(now, node, seen, started, vantage, out);
         match &self.judge {
             Judge::Mpp { .. } => {

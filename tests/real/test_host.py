@@ -1,4 +1,5 @@
-"""What befalls the host that holds the library: it is stopped, its clock is set, its resolver is gone. None of that moves the role."""
+"""What befalls the host that holds the library: it is stopped, its clock is set, its resolver is gone, its network loses packets.
+None of that moves the role. PRIMACY_RUNS says how often each happens, PRIMACY_LONG_RUNS how often what lasts a minute."""
 
 import os
 import signal
@@ -8,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from servers import wait_until
-from servers.faults import PrivateNetwork
+from servers.faults import PrivateNetwork, loss
 
 from .host import HostProgram, own_files
 from .rings import Ring, pause, warm
-from .watch import configuration
+from .watch import Watch, configuration
 
 RUNS = int(os.environ.get("PRIMACY_RUNS", "1"))
+LONG_RUNS = int(os.environ.get("PRIMACY_LONG_RUNS", "1"))
 FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 
 
@@ -32,7 +34,8 @@ def here(request, space):
 def tally(request, figure):
     """What came of it, for the record: a switch that must not be is a failed test."""
     yield
-    figure(f"must not fail over, {request.node.name[5:]}: {RUNS} runs")
+    runs = LONG_RUNS if "60_s" in request.node.name else RUNS
+    figure(f"must not fail over, {request.node.name[5:]}: {runs} runs")
 
 
 def untouched(program, ring, since=0):
@@ -163,3 +166,20 @@ def test_the_resolver_is_gone(here, secret, tmp_path):
     finally:
         namespace.run("nft", "delete", "table", "inet", "resolver")
     ring.mend()
+
+
+def test_20_percent_loss_for_60_s(here, secret, figure):
+    """In each direction, of everybody: logins and answers are lost in turn. It is not the server that hangs."""
+    ring, _ = here
+    w = Watch(configuration(ring.nodes, password_file=secret)).settled(ring.a)
+    try:
+        for _ in range(LONG_RUNS):
+            loss([node.port for node in ring.nodes], 20, 60).wait()
+            assert not w.switches() and w.active() == ring.a.address, w.story()
+            doubts, alarms = len(w.found("doubt")), len(w.found("last_node"))
+            assert doubts, "the loss was felt"
+            figure(f"20 % loss for 60 s, {ring.flavour}: {doubts} doubts, {alarms} alarms about a last node, 0 switches")
+            # A stand-in may have been failed in that time, and heals.
+            w.settled(ring.a, 30)
+    finally:
+        w.close()

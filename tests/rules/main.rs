@@ -5,6 +5,7 @@ mod doubt;
 mod isolation;
 mod last_resort;
 mod late;
+mod loss;
 mod no_harm;
 mod recovery;
 mod reports;
