@@ -681,6 +681,10 @@ enum primacy_event_kind
      * No node answers at all: the prober itself may be cut off, and silence is not counted; or a node answers again.
      */
     PRIMACY_EVENT_ISOLATED = 15,
+    /**
+     * A checkpoint no longer answers or answers again, or could not be looked at.
+     */
+    PRIMACY_EVENT_CHECKPOINT = 16,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L

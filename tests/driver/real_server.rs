@@ -10,14 +10,14 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-struct MariaDb {
+pub struct MariaDb {
     folder: tempfile::TempDir,
     process: Child,
-    port: u16,
+    pub port: u16,
 }
 
 impl MariaDb {
-    fn start() -> MariaDb {
+    pub fn start() -> MariaDb {
         let folder = tempfile::tempdir().expect("a folder");
         let data = folder.path().join("data");
         let install = Command::new("mariadb-install-db")
@@ -66,7 +66,7 @@ impl MariaDb {
     }
 
     /// The server's ids of the probe's sessions.
-    fn sessions(&self) -> Vec<String> {
+    pub fn sessions(&self) -> Vec<String> {
         let text = "SELECT id FROM information_schema.processlist WHERE user = 'primacy'";
         self.sql(text).lines().map(String::from).collect()
     }
