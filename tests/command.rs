@@ -9,8 +9,12 @@ mod answers;
 mod bad_input;
 #[path = "command/control.rs"]
 mod control;
+#[path = "command/documents.rs"]
+mod documents;
 #[path = "command/life.rs"]
 mod life;
+#[path = "command/orders.rs"]
+mod orders;
 #[path = "command/page.rs"]
 mod page;
 #[path = "command/site.rs"]

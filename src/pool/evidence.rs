@@ -3,6 +3,8 @@
 use super::address::Address;
 use super::judge::Judge;
 use super::node::Node;
+use super::state::PoolKind;
+use super::word::takes_writes_by;
 use crate::config::PoolConfig;
 use crate::engine::time::{Duration, Time};
 use crate::policy::safe::Evidence;
@@ -42,7 +44,13 @@ impl Surroundings<'_> {
                 format!("{}; packets get lost on the way, so it counts as silence", observation.message);
             return (Class::Silent, Some(words));
         }
-        if class != Class::Ok || self.judge.active().is_none_or(|a| a == node) {
+        if self.config.kind == PoolKind::Group {
+            // What members receive from each other is the group's affair.
+            return (class, None);
+        }
+        let writes =
+            self.config.kind == PoolKind::Replicated && takes_writes_by(self.nodes, node, &observation.facts);
+        if writes || class != Class::Ok || self.judge.active().is_none_or(|a| a == node) {
             return (class, None);
         }
         match observation.facts.channels.as_deref() {
@@ -74,9 +82,10 @@ impl Surroundings<'_> {
             Some(last) => (last.cause, last.started),
             None => (Cause::Ok, now),
         };
-        let channels = facts.channels.as_deref().unwrap_or_default();
+        let asked = self.config.kind != PoolKind::Group;
+        let channels = facts.channels.as_deref().filter(|_| asked).unwrap_or_default();
         let sql_runs = channels.iter().all(|c| c.sql != ThreadState::Stopped);
-        let told = facts.channels.is_some();
+        let told = facts.channels.is_some() && asked;
         let nobody = told && channels.is_empty();
         Evidence {
             class,

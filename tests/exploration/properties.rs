@@ -53,6 +53,10 @@ fn restarted(t: &Transition<'_>) -> Result<(), Broken> {
     for (i, (was, now)) in t.before.members.iter().zip(&t.after.members).enumerate() {
         let blank = now.seen.is_none() && now.tries == 0 && now.removed == was.removed;
         hold(name, blank, || format!("node {i} remembers what was seen"))?;
+        if was.removed {
+            hold(name, now.state == State::Unknown, || format!("removed node {i} became {}", now.state))?;
+            continue;
+        }
         let barred = was.state == State::Active && in_doubt(t.before) && {
             let mut model = t.before.clone();
             let gone = Evidence::of(Class::Gone);

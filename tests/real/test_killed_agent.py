@@ -73,7 +73,10 @@ def test_the_agent_killed_at_random():
         agent = start()
         barred = 0
         try:
-            for kill in range(KILLS):
+            # Some of the kills must fall into the middle of a failure, and which is up to the machine too.
+            for kill in range(4 * KILLS):
+                if kill >= KILLS and barred:
+                    break
                 where = f"seed {seed}, kill {kill}"
                 wait_until(lambda: (status() or {}).get("active"), 30, lambda: f"{where}: {run('status').stdout}")
                 before = status()
@@ -116,5 +119,5 @@ def test_the_agent_killed_at_random():
         finally:
             agent.kill()
             agent.wait()
-    print(f"{KILLS} kills, {len(epochs)} roles moved over one, {barred} with a node that waited")
+    print(f"{kill} kills, {len(epochs)} roles moved over one, {barred} with a node that waited")
     assert barred, f"seed {seed}: no kill in the middle of a failure"

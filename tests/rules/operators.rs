@@ -41,6 +41,8 @@ fn a_state_stays_what_it_was_set_to() {
             w.run(ms(10_000));
             assert_eq!((w.state(0), w.state(1)), (State::Active, fixed), "{cause}");
             w.set(&[0, 1], Cause::Ok);
+            // An ACTIVE node at FAIL would lose the role to a stand-in that an operator sets free.
+            w.run(ms(20_000));
             assert_eq!(rule(w.command(Command::ClearOverride(node(1)))), 276);
             assert_eq!(w.state(1), fixed, "the end alone changes nothing");
             w.run(ms(60_000));

@@ -34,15 +34,17 @@ fn open(args: &Args, config: &Config, command: &str) -> Result<(Instance, Subscr
     Ok((instance, events))
 }
 
-/// Prints what has happened; the answer is whether the cache could be written.
-fn drain(events: &Subscription) -> bool {
+/// Prints what has happened; the answer is whether the cache could be written. `log`: with what is only for the record.
+fn drain(events: &Subscription, log: bool) -> bool {
     let mut stored = true;
     let mut text = String::new();
     while let Some(event) = events.next() {
         if event.kind == EventKind::Store {
             stored = event.severity < Severity::Alarm;
         }
-        text.push_str(&event_line(&event));
+        if log || event.kind != EventKind::Log || event.severity > Severity::Info {
+            text.push_str(&event_line(&event));
+        }
     }
     if !text.is_empty() {
         note(&text);
@@ -122,7 +124,7 @@ pub fn poll(args: &Args, pool: Option<&str>, timeout: Option<Duration>, verbose:
     }
     let snapshot = instance.snapshot()?;
     let stopped = instance.stop();
-    drain(&events);
+    drain(&events, false);
     stopped?;
     if !is_stored(&config, &snapshot) {
         return Err(not_stored(&config));
@@ -134,8 +136,7 @@ pub fn poll(args: &Args, pool: Option<&str>, timeout: Option<Duration>, verbose:
         }
     }
     if verbose {
-        let removed = vec![Vec::new(); snapshot.pools.len()];
-        let view = View { snapshot, removed, source: Source::Engine };
+        let view = View { snapshot, source: Source::Engine };
         print(&table::status(&view, primacy::console::width()))?;
     }
     Ok(exit)
@@ -167,7 +168,7 @@ pub fn remove(args: &Args, node: &str, in_pool: Option<&str>) -> Outcome {
 
 /// A move that rules judge by what the servers say now: look, move, and see it through. A pool that its host observes
 /// has nobody to look; there the stored state must do.
-fn act(
+pub fn act(
     args: &Args,
     config: &Config,
     pool: usize,
@@ -186,7 +187,7 @@ fn act(
     let ended = if answer.is_ok() { instance.run_cycle(&pool.name, patience(pool)) } else { Ok(()) };
     let decided = instance.snapshot();
     let stopped = instance.stop();
-    drain(&events);
+    drain(&events, false);
     let answer = answer?;
     ended.and(stopped)?;
     if !is_stored(config, &decided?) {
@@ -225,7 +226,7 @@ pub fn run(args: &Args) -> Outcome {
     say(&format!("watching {pools}, {kept}, {commands}"));
     let end = loop {
         wait(&[signals.fd(), events.fd()], LOOK);
-        drain(&events);
+        drain(&events, true);
         if let Some(signal) = signals.next() {
             break Ok(signal);
         }
@@ -240,7 +241,7 @@ pub fn run(args: &Args) -> Outcome {
         say(&format!("{signal}: stopping"));
     }
     let stopped = instance.stop();
-    let stored = drain(&events);
+    let stored = drain(&events, true);
     end.map_err(|e| match e.code() {
         ErrorCode::Panic => Failure::new(Exit::Unreachable, format!("the agent ends: {e}")),
         _ => e.into(),

@@ -245,7 +245,10 @@ fn a_frozen_pool_changes_nothing_and_says_what_it_would() {
     world.set(1, Cause::Refused);
     world.set(0, Cause::Ok);
     world.run(ms(5000));
-    assert_eq!(world.active(), Some(1));
+    assert_eq!((world.active(), world.node(0).waits_for_recover), (Some(1), true), "it had failed as ACTIVE");
+    world.command(Command::RecoverNode(node(0))).expect("recover");
+    world.run(ms(5000));
+    assert_eq!((world.active(), world.node(0).state), (Some(1), State::Unknown));
     // The counts begin anew.
     let probes = world.probes[1];
     world.command(Command::Unfreeze(0)).expect("unfreeze");

@@ -32,7 +32,7 @@ pub const FROZEN: u16 = 139;
 /// Number of its end.
 pub const UNFROZEN: u16 = 140;
 /// Number of the refusal to end what is not there.
-pub const NOT_FROZEN: u16 = 141;
+pub const NOT_FROZEN: u16 = 148;
 /// Number of the maintenance of a node that loses the role, or has none.
 pub const MAINTAINED: u16 = 142;
 /// Number of the maintenance of the ACTIVE node that keeps the role.
