@@ -1151,7 +1151,8 @@ typedef struct primacy_node {
      */
     uint64_t observed_ms;
     /**
-     * Wall-clock time of the last change of state; 0 if it never changed.
+     * Wall-clock time of the last change of state, of an ACTIVE node also of its coming to FAIL and leaving it; 0 if it
+     * never changed.
      */
     uint64_t changed_ms;
     /**
@@ -2011,7 +2012,8 @@ int32_t primacy_snapshot_json(const struct primacy_snapshot *snapshot,
  * @param buf   where to write the address; may be NULL if `len` is 0
  * @param len   size of `buf` in bytes
  * @return      the length of the whole address; 0 if there is no such node, or routing pauses for a hand-over;
- *              PRIMACY_E_NOT_FOUND; PRIMACY_E_LOCKED; PRIMACY_E_CACHE; PRIMACY_E_IO; PRIMACY_E_FORKED; PRIMACY_E_INVALID;
+ *              PRIMACY_E_REFUSED if the ACTIVE node is at FAIL under policy safe: it is the last one and does not answer, and
+ *              the error's text names it, since when and why; PRIMACY_E_NOT_FOUND; PRIMACY_E_LOCKED; PRIMACY_E_CACHE; PRIMACY_E_IO; PRIMACY_E_FORKED; PRIMACY_E_INVALID;
  *              PRIMACY_E_HANDLE
  *
  * Ownership: the text is copied.

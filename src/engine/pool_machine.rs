@@ -176,13 +176,13 @@ impl PoolMachine {
         self.discard_if_late(now, node, &mut observation, out);
         self.nodes[node].tally.observe(&observation);
         let around = self.surroundings();
-        let (class, note) = around.class(node, &observation);
+        let (class, note) = around.class(node, &observation, now.mono);
         if let Some(note) = note {
             observation.message = note;
         }
         let class = self.forgive_left_over(node, class, &mut observation);
         let (seen, started) = (observation.class(), observation.started);
-        self.nodes[node].remember(observation, now.wall_ms);
+        self.nodes[node].remember(observation, class, now.wall_ms);
         let isolated = self.is_isolated(now, node, seen, started, vantage, out);
         match &self.judge {
             Judge::Mpp { .. } => {
@@ -560,8 +560,12 @@ impl PoolMachine {
         for (i, &(state, status, count)) in before.nodes.iter().enumerate() {
             let (new_state, new_status) = (self.judge.state(i), self.status_of(i));
             if new_state != state {
-                self.nodes[i].changed_ms = now.wall_ms;
                 self.nodes[i].standby_since = (new_state == State::Standby).then_some(now.mono);
+            }
+            // Whoever asks for an ACTIVE node that does not serve is told since when that is so.
+            let silenced = (status == Status::Fail) != (new_status == Status::Fail);
+            if new_state != state || new_state == State::Active && silenced {
+                self.nodes[i].changed_ms = now.wall_ms;
             }
             if new_state != state || self.judge.status(i) == Status::Fail {
                 // What led to this is settled by it.

@@ -30,7 +30,8 @@ pub struct NodeSnapshot {
     pub waits_for_recover: bool,
     /// Wall-clock time of the last observation, milliseconds since the Unix epoch; 0 before the first.
     pub observed_ms: u64,
-    /// Wall-clock time of the last change of state; 0 if it never changed.
+    /// Wall-clock time of the last change of state, of an ACTIVE node also of its coming to FAIL and leaving it; 0 if it
+    /// never changed.
     pub changed_ms: u64,
     /// Share of clients, as configured or set by an override.
     pub weight: u32,

@@ -6,6 +6,7 @@ use super::json;
 use super::slice::{TextOut, text};
 use crate::error::{Error, ErrorCode, Result};
 use crate::instance::Instance;
+use crate::policy::serving::{Selection, View, not_serving, serve};
 use core::ffi::c_char;
 
 /// One text about a pool.
@@ -37,7 +38,8 @@ unsafe fn pool_text(
 /// @param buf   where to write the address; may be NULL if `len` is 0
 /// @param len   size of `buf` in bytes
 /// @return      the length of the whole address; 0 if there is no such node, or routing pauses for a hand-over;
-///              PRIMACY_E_NOT_FOUND; PRIMACY_E_LOCKED; PRIMACY_E_CACHE; PRIMACY_E_IO; PRIMACY_E_FORKED; PRIMACY_E_INVALID;
+///              PRIMACY_E_REFUSED if the ACTIVE node is at FAIL under policy safe: it is the last one and does not answer, and
+///              the error's text names it, since when and why; PRIMACY_E_NOT_FOUND; PRIMACY_E_LOCKED; PRIMACY_E_CACHE; PRIMACY_E_IO; PRIMACY_E_FORKED; PRIMACY_E_INVALID;
 ///              PRIMACY_E_HANDLE
 ///
 /// Ownership: the text is copied.
@@ -56,8 +58,16 @@ pub unsafe extern "C" fn primacy_active(
             let Some(pool) = snapshot.pools.iter().find(|pool| pool.name == name) else {
                 return Err(Error::new(ErrorCode::NotFound, format!("there is no pool {name:?}")));
             };
-            let active = pool.active.filter(|_| !pool.paused).and_then(|at| pool.nodes.get(at));
-            Ok(active.map(|node| node.name.clone()).unwrap_or_default())
+            let active = pool.active.and_then(|at| Some((pool.nodes.get(at)?, View::of(pool, at)?)));
+            let Some((node, view)) = active else { return Ok(String::new()) };
+            match serve(&view).active {
+                Selection::Takes | Selection::Spare => Ok(node.name.clone()),
+                Selection::Waits | Selection::No => Ok(String::new()),
+                Selection::Error => {
+                    let why = not_serving(pool).unwrap_or_default();
+                    Err(Error::new(ErrorCode::Refused, format!("pool {name}: {why}")))
+                }
+            }
         })
     }
 }

@@ -227,7 +227,8 @@ pub struct primacy_node {
     pub waits_for_recover: i32,
     /// Wall-clock time of the last observation, milliseconds since the Unix epoch; 0 before the first.
     pub observed_ms: u64,
-    /// Wall-clock time of the last change of state; 0 if it never changed.
+    /// Wall-clock time of the last change of state, of an ACTIVE node also of its coming to FAIL and leaving it; 0 if it
+    /// never changed.
     pub changed_ms: u64,
     /// The canonical address.
     pub name: *const c_char,

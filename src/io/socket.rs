@@ -5,6 +5,7 @@
 
 use super::descriptor::{Fd, Registry, checked, owned};
 use crate::probe::PeerSign;
+use core::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
@@ -37,6 +38,8 @@ pub(crate) enum Progress {
 pub(crate) struct Socket {
     fd: Fd,
     tcp: bool,
+    /// Packets sent again, as of the last look at the peer's sign.
+    retransmitted: Cell<u32>,
 }
 
 /// What a read brought.
@@ -59,7 +62,7 @@ impl Socket {
         let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
         // SAFETY: no pointer is passed.
         let fd = registry.adopt(owned(unsafe { libc::socket(raw.family(), kind, 0) })?);
-        let socket = Socket { fd, tcp: matches!(target, Target::Tcp(_)) };
+        let socket = Socket { fd, tcp: matches!(target, Target::Tcp(_)), retransmitted: Cell::new(0) };
         if socket.tcp {
             socket.set_option(libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)?;
         }
@@ -80,13 +83,13 @@ impl Socket {
 
     /// A connection to a unix socket that was accepted.
     pub(super) fn accepted(fd: Fd) -> Socket {
-        Socket { fd, tcp: false }
+        Socket { fd, tcp: false, retransmitted: Cell::new(0) }
     }
 
     /// A TCP connection that a test has made.
     #[cfg(test)]
     pub(crate) fn from_connected(fd: Fd) -> Socket {
-        Socket { fd, tcp: true }
+        Socket { fd, tcp: true, retransmitted: Cell::new(0) }
     }
 
     /// Tries again to connect to a unix socket whose backlog was full.
@@ -194,7 +197,9 @@ impl Socket {
     /// What the kernel knows of the peer. Only the client's own kernel is asked, so this never waits.
     ///
     /// Everything sent and acknowledged, and no answer: the host lives and the server hangs. A stopped server's
-    /// kernel goes on acknowledging, and even completes handshakes while the backlog has room.
+    /// kernel goes on acknowledging, and even completes handshakes while the backlog has room. It acknowledges what it
+    /// gets within 40 ms: if something had to be sent again since the last look, packets get lost on the way, and the
+    /// answer may be among them.
     pub(crate) fn sign(&self) -> PeerSign {
         if !self.tcp {
             return PeerSign::Acknowledged;
@@ -218,6 +223,9 @@ impl Socket {
             // No answer from our own kernel proves nothing about the host; take the sign that needs more time.
             Err(_) => PeerSign::NotAcknowledged,
             Ok(()) if info.tcpi_state == SYN_SENT => PeerSign::Connecting,
+            Ok(()) if self.retransmitted.replace(info.tcpi_total_retrans) < info.tcpi_total_retrans => {
+                PeerSign::NotAcknowledged
+            }
             Ok(()) if info.tcpi_unacked > 0 => PeerSign::NotAcknowledged,
             Ok(()) => PeerSign::Acknowledged,
         }

@@ -32,12 +32,18 @@ fn is_source_errno(errno: u32) -> bool {
 }
 
 impl Surroundings<'_> {
-    /// The class of an observation once replication faults are charged to their cause.
+    /// The class of an observation once replication faults, and lost packets, are charged to their cause.
     ///
     /// Two faults hide behind a good probe: a node that replicates from nobody while another is ACTIVE, and a
-    /// receiving thread that for ever tries to reach a healthy source which rejects it.
-    pub fn class(&self, node: usize, observation: &Observation) -> (Class, Option<String>) {
+    /// receiving thread that for ever tries to reach a healthy source which rejects it. And where packets get lost, an
+    /// answer that was lost looks like a server that hangs: it counts as silence, which takes longer.
+    pub fn class(&self, node: usize, observation: &Observation, now: Time) -> (Class, Option<String>) {
         let class = observation.class();
+        if class == Class::Hung && self.nodes[node].is_losing(now) {
+            let words =
+                format!("{}; packets get lost on the way, so it counts as silence", observation.message);
+            return (Class::Silent, Some(words));
+        }
         if self.config.kind == PoolKind::Group {
             // What members receive from each other is the group's affair.
             return (class, None);

@@ -6,6 +6,9 @@ use crate::gtid::Missing;
 use crate::metrics::NodeTally;
 use crate::probe::{Class, Facts, Observation};
 
+/// Two silent observations tell for this many times `silence` that packets get lost.
+const LOSING_FOR: u32 = 10;
+
 /// One node.
 #[derive(Clone, Debug)]
 pub struct Node {
@@ -23,6 +26,8 @@ pub struct Node {
     pub last_lag: Option<Duration>,
     /// When the present silence began.
     pub silent_since: Option<Time>,
+    /// When the last two silent observations began, the later one first.
+    silences: [Option<Time>; 2],
     /// Observations in a row that were discarded because the prober itself was late.
     pub late: u32,
     /// The last observations that counted.
@@ -126,6 +131,7 @@ impl Node {
             told: false,
             last_lag: None,
             silent_since: None,
+            silences: [None; 2],
             late: 0,
             standby_since: None,
             hearing: Hearing::default(),
@@ -141,9 +147,18 @@ impl Node {
         }
     }
 
-    /// Takes in an observation; the rules judge it afterwards.
-    pub fn remember(&mut self, mut observation: Observation, wall_ms: u64) {
-        match observation.class() {
+    /// Whether packets get lost on the way to the node: it was silent twice within a short time, and not for good.
+    pub fn is_losing(&self, now: Time) -> bool {
+        let lately = self.config.probe.silence.saturating_mul(LOSING_FOR);
+        self.silences[1].is_some_and(|at| now.since(at) < lately)
+    }
+
+    /// Takes in an observation and what it is charged to; the rules judge it afterwards.
+    pub fn remember(&mut self, mut observation: Observation, class: Class, wall_ms: u64) {
+        if observation.class() == Class::Silent {
+            self.silences = [Some(observation.started), self.silences[0]];
+        }
+        match class {
             Class::Silent => {
                 self.silent_since.get_or_insert(observation.started);
             }

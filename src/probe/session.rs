@@ -10,7 +10,8 @@
 //!   next: closing later is `protocol_error`, and if it is in fact dying, the next connect says so.
 //! - A connection whose server does not answer while its kernel acknowledges stays open and is waited for by later
 //!   probes, up to [`Session::PATIENCE`]: a new handshake per probe would fill the backlog of a stopped server and,
-//!   when it wakes, count towards its max_connect_errors.
+//!   when it wakes, count towards its max_connect_errors. Only a greeting that does not come is tried again at once,
+//!   [`Session::RETRIES`] times, for where packets get lost the next connection fares better than the one in trouble.
 
 use super::cause::Cause;
 use super::exchange::{Action, PeerSign, ProbeRequest, SessionConfig};
@@ -71,6 +72,8 @@ pub struct Session {
     round_trip: Option<Duration>,
     /// Since when the connection is waited for in vain.
     waiting_since: Option<Time>,
+    /// Connections in a row that were given up because no greeting came.
+    ungreeted: u32,
     /// The server said that it shuts down; whether it does shows at the next connect.
     shutdown_word: Option<ServerError>,
     steps: Vec<Step>,
@@ -79,6 +82,9 @@ pub struct Session {
 impl Session {
     /// How long a connection that is acknowledged but not answered is waited for before a new one is made.
     pub const PATIENCE: Duration = Duration::from_secs(10);
+
+    /// How many connections in a row may be given up sooner, because no greeting came.
+    pub const RETRIES: u32 = 8;
 
     /// A session without a connection.
     pub fn new(config: SessionConfig) -> Session {
@@ -104,6 +110,7 @@ impl Session {
             asked: Time::default(),
             round_trip: None,
             waiting_since: None,
+            ungreeted: 0,
             shutdown_word: None,
             steps: Vec::new(),
         }
@@ -122,6 +129,12 @@ impl Session {
             // A login that no probe has used yet is fresh.
             (Link::Up, Phase::Idle) if !request.fresh || !self.used => self.ask(now),
             (Link::Up, Phase::Querying) if !request.fresh && patient => {}
+            (Link::Up, Phase::AwaitGreeting) if patient && self.ungreeted < Self::RETRIES => {
+                // It may be the greeting that was lost, and the server's kernel takes ever longer to send it again.
+                self.ungreeted += 1;
+                self.hang_up();
+                self.connect(now);
+            }
             (Link::Up, Phase::AwaitGreeting | Phase::StartingTls | Phase::Authenticating) if patient => {}
             _ => {
                 self.hang_up();
@@ -370,6 +383,7 @@ impl Session {
         self.asked_first = true;
         self.used = false;
         self.waiting_since = None;
+        self.ungreeted = 0;
         if !several {
             let message = "the server takes one statement at a time (no CLIENT_MULTI_STATEMENTS)".to_string();
             self.hang_up();

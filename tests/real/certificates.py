@@ -1,6 +1,8 @@
 """Certificates of a test's own, made by openssl: an authority, what it signs, and what it should not have."""
 
+import shutil
 import subprocess
+import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -46,3 +48,35 @@ class Authority:
             *("-startdate", begin.strftime("%Y%m%d%H%M%SZ"), "-enddate", end.strftime("%Y%m%d%H%M%SZ")),
         )
         return certificate, key
+
+
+class Shown:
+    """The certificates that servers show, each by files of its own, so that one can be exchanged while its server runs."""
+
+    def __init__(self, folder, number):
+        folder.mkdir()
+        self.authority = Authority(folder, "authority")
+        self.good = self.authority.issue("good")
+        self.pairs = [(folder / f"server-{n}.pem", folder / f"server-{n}.key") for n in range(number)]
+        for place in range(number):
+            self._install(place, self.good)
+
+    def options(self, place):
+        """Server options for the server of a place."""
+        certificate, key = self.pairs[place]
+        return [f"--ssl-ca={self.authority.certificate}", f"--ssl-cert={certificate}", f"--ssl-key={key}"]
+
+    def _install(self, place, pair):
+        for source, target in zip(pair, self.pairs[place]):
+            shutil.copyfile(source, target)
+
+    def show(self, server, place, pair=None):
+        """The server shows another certificate from now on, or the good one again."""
+        self._install(place, pair or self.good)
+        server.sql("ALTER INSTANCE RELOAD TLS" if server.flavour == "mysql" else "FLUSH SSL")
+
+    def show_expired(self, server, place):
+        """The server shows a certificate that was good when it was loaded and is so no longer; returns when that is certain."""
+        self.show(server, place, self.authority.issue(f"brief-{place}", lifetime=timedelta(seconds=2)))
+        # Certificates count whole seconds.
+        time.sleep(3)

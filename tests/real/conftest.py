@@ -2,6 +2,7 @@
 
 import os
 import random
+from pathlib import Path
 
 import pytest
 
@@ -106,3 +107,5 @@ def pytest_terminal_summary(terminalreporter, config):
         terminalreporter.section("measured")
         for line in sorted(config.stash[figures]):
             terminalreporter.write_line(line)
+        if os.environ.get("PRIMACY_SOAK"):
+            Path(os.environ["PRIMACY_SOAK"]).write_text("".join(f"{line}\n" for line in sorted(config.stash[figures])))

@@ -11,13 +11,17 @@ from servers.server import ServerError
 
 
 class Ring:
-    """Servers that replicate in a circle, the first from the last. `a` is the first, `b` the second."""
+    """Servers that replicate in a circle, the first from the last. `a` is the first, `b` the second.
 
-    def __init__(self, space, flavour, number=2, options=()):
+    `options` are server options; `places` says where each lives, as further arguments of `Workspace.create`.
+    """
+
+    def __init__(self, space, flavour, number=2, options=(), places=()):
         self.space = space
         self.flavour = flavour
         self.number = number
         self.options = list(options)
+        self.places = list(places) or [{}] * number
         self.nodes = []
 
     @property
@@ -44,7 +48,10 @@ class Ring:
                 print(f"the ring is made anew: {error}")
                 for node in self.nodes:
                     node.discard()
-        self.nodes = [self.space.create(self.flavour, options=self.options).start() for _ in range(self.number)]
+        self.nodes = [
+            self.space.create(self.flavour, **{**place, "options": [*self.options, *place.get("options", ())]}).start()
+            for place in self.places
+        ]
         for node in self.nodes:
             node.wait_ready()
         ring(*self.nodes)

@@ -1,18 +1,15 @@
-"""How probes log in, by both authentication methods, and that no secret ever shows."""
+"""How probes log in, by both authentication methods. That no secret ever shows is test_secrets.py's matter."""
 
-import json
-import time
 from pathlib import Path
 
 import primacy
 import pytest
 
 from servers import PROBE
-from servers.faults import kill_probe_sessions, rotate_password
+from servers.faults import rotate_password
 
 from .conftest import write_secret
 from .rings import warm
-from .watch import Watch, configuration
 
 OTHER_KEY = Path(__file__).resolve().parent.parent / "data" / "wire" / "rsa-2048-pkcs8.pem"
 # What TLS changes about logins is test_tls.py's matter.
@@ -164,59 +161,3 @@ def test_no_password_where_one_is_needed(mariadb, watch):
     w = watch([mariadb], probe=FAST, password_file=None)
     node = cause_of(w, mariadb, "auth_denied")
     assert node.error_number == 1045 and "using password: NO" in node.message
-
-
-# --- secrets ------------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("flavour", ["mariadb", "mysql"])
-def test_no_secret_shows_anywhere(ring, space, tmp_path, capfd):
-    """Passwords that are planted where they work and where they do not: in no event, error, snapshot, explanation or file."""
-    a, b = ring.nodes
-    secrets = ["pl4nted-good-s3cret", "pl4nted-wrong-s3cret"]
-    rotate_password(a, secrets[0])
-    rotate_password(b, secrets[0])
-    cache = tmp_path / "cache"
-    good = write_secret(tmp_path / "good", secrets[0])
-    wrong = write_secret(tmp_path / "wrong", secrets[1])
-    seen = []
-    for file in (good, wrong):
-        text = configuration(ring.nodes, probe=FAST, top={"cache_file": cache}, password_file=file)
-        with Watch(text) as w:
-            if file is good:
-                w.settled(a)
-                rotate_password(a, "pl4nted-third-s3cret")
-                kill_probe_sessions(a)
-                w.event("status", a, cause="auth_denied")
-                b.sql_unlogged(f"REVOKE {b.probe_privileges} ON *.* FROM '{PROBE.user}'@'%'")
-                kill_probe_sessions(b)
-                w.until(lambda w=w: w.node(b).cause == "query_failed", 5, "query_failed")
-            else:
-                for node in (a, b):
-                    w.until(lambda w=w, node=node: w.node(node).cause == "auth_denied", 5, "auth_denied")
-            for call in (lambda: w.pool.recover("1.2.3.4"), lambda: w.pool.recover(a.address), w.pool.activate_primary):
-                try:
-                    seen.append(call())
-                except primacy.PrimacyError as error:
-                    seen.append(str(error))
-            time.sleep(0.2)
-            seen += [repr(event) for event in w.drain()]
-            seen += [w.pool.explain(), str(w.pool.budget()), w.instance.snapshot().text, repr(w.instance.snapshot().pools)]
-            json.loads(w.instance.snapshot().text)
-        seen.append(cache.read_text())
-        cache.unlink()
-    # What stands in the configuration instead of a file name.
-    for key, value in (("probe.password", secrets[0]), ("probe.password_file", "/no/such/file"), ("probe.passwrd", secrets[0])):
-        try:
-            config = primacy.Config(configuration(ring.nodes))
-            config.set(key, value)
-            primacy.Instance(config)
-        except primacy.PrimacyError as error:
-            seen.append(str(error))
-        else:
-            raise AssertionError(f"{key} was taken")
-    out, err = capfd.readouterr()
-    seen += [out, err]
-    everything = "\n".join(seen)
-    assert "auth_denied" in everything and "query_failed" in everything and "1045" in everything
-    assert "s3cret" not in everything

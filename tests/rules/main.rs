@@ -8,6 +8,7 @@ mod follow_replicated;
 mod isolation;
 mod last_resort;
 mod late;
+mod loss;
 mod no_harm;
 mod operators;
 mod recovery;

@@ -168,6 +168,13 @@ def loss(ports, percent, seconds=None, netns=None):
     return NetworkFault(ports, f"numgen random mod 100 < {int(percent)} drop", seconds, netns)
 
 
+def lost_syns(ports, number=1, netns=None):
+    """Drop the first SYNs that arrive at the ports, `number` of them; what is sent again gets through."""
+    # A SYN of Linux over IPv4 has 60 bytes: 20 of IP, 20 of TCP, 20 of options.
+    quota = f"tcp flags & (syn | ack) == syn quota until {60 * number + 30} bytes drop"
+    return NetworkFault(ports, quota, None, netns, both=False)
+
+
 def reject(ports, seconds=None, netns=None, kind="tcp reset"):
     """Answer packets to the ports instead of delivering them: "tcp reset", or an ICMP "host-unreachable", "port-unreachable",
     "admin-prohibited" … The answer itself comes from such a port, so that direction stays open."""

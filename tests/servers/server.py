@@ -92,6 +92,8 @@ class Server:
         self.socket = self.folder / "s"
         self.log = self.folder / "error.log"
         self.process = None
+        #: Words before the server's command, as for a mount namespace of its own.
+        self.prefix = []
         #: The account that a server started by root takes on, instead of staying root.
         self.run_as = None
         self._port_is_ours = port is None
@@ -124,6 +126,7 @@ class Server:
         if self.running():
             raise ServerError(f"{self!r} runs already, pid {self.pid}")
         command = [
+            *self.prefix,
             *self._command(),
             *self._replication_options(),
             f"--datadir={self.data}",

@@ -133,6 +133,14 @@ class Pool:
         """The node that takes the clients; None if there is none, and while routing pauses for a hand-over."""
         return self._state().active
 
+    def address(self) -> Optional[str]:
+        """The address for clients that write; None where there is none, and while routing pauses for a hand-over.
+
+        Raises PrimacyError with code REFUSED if the pool's last node has the role and does not answer; the text names the node,
+        since when and why.
+        """
+        return library().text("primacy_active", self._instance._own(), self._c_name) or None
+
     @property
     def paused(self) -> bool:
         """Whether routing pauses for a hand-over."""

@@ -11,6 +11,7 @@ use primacy::console::{Signals, wait};
 use primacy::control::Change;
 use primacy::engine::{Answer, Command, EventKind, PoolSnapshot, Severity, Snapshot};
 use primacy::instance::{Durability, EventFilter, Instance, Subscription};
+use primacy::policy::serving;
 use primacy::pool::{PolicyName, State};
 use primacy::{Error, ErrorCode};
 use std::path::Path;
@@ -129,7 +130,7 @@ pub fn poll(args: &Args, pool: Option<&str>, timeout: Option<Duration>, verbose:
         return Err(not_stored(&config));
     }
     for &index in &wanted {
-        if let Some(why) = snapshot.pools.get(index).and_then(table::not_serving) {
+        if let Some(why) = snapshot.pools.get(index).and_then(serving::not_serving) {
             terminal::complain(&format!("pool {}: {why}", config.pools[index].name));
             exit = if exit == Exit::Done { Exit::No } else { exit };
         }

@@ -54,10 +54,28 @@ fn picture(message: &str, name: &str, text: &str) -> Option<String> {
     // A tab takes one column here, as it does in the count.
     Some(format!(
         "  {margin} | {}\n  {} | {}^",
-        printable(line.trim_end()),
+        veiled(&printable(line.trim_end())),
         " ".repeat(margin.len()),
         " ".repeat(column.checked_sub(1)?)
     ))
+}
+
+/// The line without the value of what looks like a password in the wrong place: it would stand in the logs of whoever checks.
+fn veiled(line: &str) -> String {
+    let lower = line.to_ascii_lowercase();
+    let mut from = 0;
+    while let Some(found) = ["pass", "pwd", "secret"].iter().filter_map(|w| lower[from..].find(w)).min() {
+        let word = &lower[from + found..];
+        let key = word.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or_default();
+        from += found + key.len();
+        if matches!(key, "password_file" | "password_fd") {
+            continue;
+        }
+        if let Some(equals) = lower[from..].find('=') {
+            return format!("{}= …", &line[..from + equals]);
+        }
+    }
+    line.to_string()
 }
 
 /// The cache file of the configuration.
@@ -97,4 +115,28 @@ pub fn unreached(failure: Failure, why: &str) -> Failure {
     }
     let text = failure.text.replacen("; nothing was changed.", &format!("; {why}; nothing was changed."), 1);
     Failure::new(Exit::Locked, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::veiled;
+
+    #[test]
+    fn a_password_in_the_wrong_place_is_not_shown() {
+        for (line, shown) in [
+            ("password = \"s3cret\"", "password = …"),
+            ("Passwrd=s3cret", "Passwrd= …"),
+            (
+                "{ address = \"db1\", probe = { password = \"s3cret\" } },",
+                "{ address = \"db1\", probe = { password = …",
+            ),
+            ("password_file = \"a\", password = \"s3cret\"", "password_file = \"a\", password = …"),
+            ("root_pwd.x = 's3cret'", "root_pwd.x = …"),
+            ("password_file = \"/etc/primacy/password\"", "password_file = \"/etc/primacy/password\""),
+            ("interval = 5", "interval = 5"),
+            ("übersecret", "übersecret"),
+        ] {
+            assert_eq!(veiled(line), shown);
+        }
+    }
 }

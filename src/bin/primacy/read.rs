@@ -109,7 +109,7 @@ fn explain_silent_active(view: &View, place: NodeRef, name: &str) {
     let silent = view.node(place.pool, name).filter(|(_, node)| node.state == State::Active);
     if let Some((index, _)) = silent
         && pool.active == Some(index)
-        && let Some(why) = table::not_serving(pool)
+        && let Some(why) = serving::not_serving(pool)
     {
         warn(&format!("pool {}: {why}", pool.name));
     }

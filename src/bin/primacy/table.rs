@@ -4,8 +4,8 @@ use crate::terminal::{age, date, has_colour, printable};
 use crate::view::{CacheNote, Source, View};
 use core::fmt::Write;
 use primacy::engine::{NodeSnapshot, PoolSnapshot};
-use primacy::policy::serving;
-use primacy::pool::{Freeze, PolicyName, PoolStatus, State, Status};
+use primacy::policy::serving::not_serving;
+use primacy::pool::{Freeze, State, Status};
 use std::time::Duration;
 
 const UNKNOWN: &str = "-";
@@ -189,35 +189,6 @@ fn remarks(text: &mut String, view: &View) -> core::fmt::Result {
         }
     }
     Ok(())
-}
-
-/// Why a pool has no node that takes clients; `None` if it has one.
-pub fn not_serving(pool: &PoolSnapshot) -> Option<String> {
-    let Some(active) = pool.active.and_then(|i| pool.nodes.get(i)) else {
-        return Some(match (pool.policy, pool.status) {
-            (PolicyName::Mpp, PoolStatus::Fail) => {
-                format!(
-                    "no node is ACTIVE: the pool's status is FAIL until `primacy recover pool:{}`",
-                    pool.name
-                )
-            }
-            (PolicyName::Safe, PoolStatus::Fail) => {
-                "no node is ACTIVE and none may become it; `primacy explain` says why".to_string()
-            }
-            (_, PoolStatus::Ok) => "no node is ACTIVE".to_string(),
-        });
-    };
-    if serving::is_active(pool.policy, true, active.state, active.status) {
-        return None;
-    }
-    let reason = if active.message.is_empty() { "no reason is known" } else { &active.message };
-    Some(format!(
-        "{} is ACTIVE but does not serve: status {} since {}: {}",
-        active.name,
-        active.status,
-        date(active.changed_ms),
-        printable(reason)
-    ))
 }
 
 fn describe(holder: &primacy::instance::cache_file::Holder) -> String {

@@ -221,6 +221,12 @@ fn the_last_node_keeps_the_role_with_one_alarm_and_heals() {
     assert_eq!(world.node(0).status, Status::Fail);
     let alarms = world.told(told, EventKind::LastNode);
     assert_eq!(alarms.len(), 1, "one alarm in ten minutes");
+    // Whoever asks is told since when it does not serve, not since when it is ACTIVE.
+    let fell =
+        world.told(told, EventKind::Status).into_iter().rfind(|e| e.new_status == Status::Fail).unwrap();
+    assert_eq!(world.node(0).changed_ms, fell.wall_ms);
+    let why = crate::policy::serving::not_serving(&world.pool()).expect("nobody serves");
+    assert!(why.contains("10.0.0.1:3306 is ACTIVE but does not serve: status FAIL since "), "{why}");
     assert_eq!(alarms[0].rule, 247);
     for word in
         ["10.0.0.2:3306: it is FAILED_OFFLINE", "10.0.0.3:3306: its last observation was not good (refusing)"]
@@ -233,6 +239,7 @@ fn the_last_node_keeps_the_role_with_one_alarm_and_heals() {
     assert_eq!((world.active(), world.node(0).status), (Some(0), Status::Ok));
     assert!(world.told(told, EventKind::Switch).is_empty());
     assert_eq!(world.pool().status.name(), "OK");
+    assert!(crate::policy::serving::not_serving(&world.pool()).is_none());
 }
 
 #[test]
