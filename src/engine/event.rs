@@ -39,6 +39,8 @@ words! {
         Late = 14 => "late",
         /// No node answers at all: the prober itself may be cut off, and silence is not counted; or a node answers again.
         Isolated = 15 => "isolated",
+        /// A new configuration is in force.
+        Reload = 16 => "reload",
     }
 }
 

@@ -12,6 +12,7 @@ mod hand_over;
 pub mod input;
 mod outbox;
 mod pool_machine;
+mod reconfigure;
 mod recovery;
 mod schedule;
 pub mod snapshot;
@@ -24,6 +25,7 @@ mod views;
 pub use effect::Effect;
 pub use event::{Event, EventKind, Severity};
 pub use input::{Answer, Command, Input, NodeRef, ReportOutcome};
+pub use reconfigure::Reconfigured;
 pub use schedule::BACK_OFF;
 pub use snapshot::{NodeSnapshot, PoolSnapshot, Snapshot};
 pub use time::{Now, Time};
@@ -46,6 +48,8 @@ pub struct Engine {
     written: u64,
     store_failed: bool,
     now: Time,
+    /// The highest epoch that a pool which has left the configuration may have used.
+    retired: u64,
 }
 
 impl Engine {
@@ -70,6 +74,7 @@ impl Engine {
             written: cache.map_or(0, |c| c.sequence),
             store_failed: false,
             now: now.mono,
+            retired: 0,
         }
     }
 

@@ -240,6 +240,8 @@ pub enum primacy_event_kind {
     PRIMACY_EVENT_LATE = 14,
     /// No node answers at all: the prober itself may be cut off, and silence is not counted; or a node answers again.
     PRIMACY_EVENT_ISOLATED = 15,
+    /// A new configuration is in force.
+    PRIMACY_EVENT_RELOAD = 16,
 }
 
 /// How urgent an event is.
@@ -319,6 +321,7 @@ same!(primacy_event_kind, EventKind {
     PRIMACY_EVENT_STORE = Store, PRIMACY_EVENT_LOG = Log, PRIMACY_EVENT_LOST = Lost,
     PRIMACY_EVENT_LATE = Late,
     PRIMACY_EVENT_ISOLATED = Isolated,
+    PRIMACY_EVENT_RELOAD = Reload,
 });
 same!(primacy_severity, Severity {
     PRIMACY_SEVERITY_INFO = Info, PRIMACY_SEVERITY_WARNING = Warning, PRIMACY_SEVERITY_ALARM = Alarm,

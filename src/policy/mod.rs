@@ -2,6 +2,7 @@
 
 pub mod budget;
 pub mod mpp;
+pub mod reload;
 pub mod safe;
 pub mod serving;
 
@@ -14,8 +15,9 @@ pub struct Refusal {
     pub reason: String,
 }
 
-/// The sentence of a rule of either policy.
+/// The sentence of a rule of either policy, or of a change of the configuration.
 pub fn rule_sentence(number: u16) -> Option<&'static str> {
+    let fixed = || reload::FIXED.iter().find(|r| r.number == number).map(|r| r.sentence);
     let in_steps = |steps: &[(u16, &'static str)]| steps.iter().find(|s| s.0 == number).map(|s| s.1);
     let mpp = mpp::RULES.iter().find(|r| r.number == number).map(|r| r.sentence);
     let charge = || safe::table::CHARGE.iter().find(|r| r.number == number).map(|r| r.sentence);
@@ -26,4 +28,6 @@ pub fn rule_sentence(number: u16) -> Option<&'static str> {
         .or_else(state)
         .or_else(role)
         .or_else(|| in_steps(&safe::table::COMMANDS))
+        .or_else(fixed)
+        .or_else(|| in_steps(&reload::STEPS))
 }

@@ -1,4 +1,5 @@
 mod failures;
 mod operators;
+mod reload;
 mod restarts;
 mod world;

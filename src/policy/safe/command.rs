@@ -1,5 +1,6 @@
 //! Operators' moves under policy `safe`: allowed or refused by rule, never by an `if` elsewhere.
 
+use super::evaluation::crown;
 use super::ladder::Ladder;
 use super::model::{Bar, Model, Settings};
 use super::table;
@@ -83,6 +84,18 @@ pub fn remove(model: &mut Model, node: usize) -> Result<u16, Refusal> {
         model.hand_over = None;
     }
     Ok(table::REMOVE)
+}
+
+/// Takes a node out for good. If it had the role, the most preferred node that may take over gets it in the same moment,
+/// even if a better one may still appear: the role is never left to nobody. Returns that node.
+pub fn leave(model: &mut Model, node: usize) -> Result<Option<usize>, Refusal> {
+    let was_active = model.active() == Some(node);
+    remove(model, node)?;
+    let heir = model.candidate().filter(|_| was_active);
+    if let Some(heir) = heir {
+        crown(&mut model.members[heir]);
+    }
+    Ok(heir)
 }
 
 impl Bar {

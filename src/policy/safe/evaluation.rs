@@ -198,7 +198,7 @@ fn apply(model: &mut Model, settings: &Settings, action: RoleAction) {
 }
 
 /// Steps that were counted against a stand-in, for its replication say, must not fail it as ACTIVE.
-fn crown(member: &mut Member) {
+pub(super) fn crown(member: &mut Member) {
     member.state = State::Active;
     member.held = false;
     member.owed = false;
