@@ -22,6 +22,7 @@ mod events;
 mod names;
 mod open;
 mod opened;
+mod reload;
 mod run;
 pub mod secrets;
 mod shared;
@@ -144,6 +145,23 @@ impl Instance {
     /// [`crate::ErrorCode::Timeout`] if something did not end in time; it is left behind.
     pub fn stop(&self) -> Result<()> {
         self.handle.stop()
+    }
+
+    /// Takes a new configuration into force while the instance lives, in whatever way it runs. Pools are the same by name,
+    /// nodes by address; what is the same keeps state, status, count, epoch, observations and, where the account is the
+    /// same, its connection. New nodes begin as UNKNOWN. Files with passwords, keys and certificates are read again, and so
+    /// is one that is named as before. Names that were not known are resolved, which blocks; nothing waits for that.
+    ///
+    /// The answer says what changed; its rule is 910. The cache follows as with [`Durability::NoWait`].
+    ///
+    /// # Errors
+    ///
+    /// All of them leave the configuration before in force. [`crate::ErrorCode::Refused`] with the rule: `cache_file`,
+    /// `control_socket`, `control_users`, `on_locked`, or a pool's `kind`, `policy` or `probe.mode` differs, or the ACTIVE
+    /// node would leave while nobody who stays may take over; [`crate::ErrorCode::Secret`];
+    /// [`crate::ErrorCode::State`] during [`Instance::run_cycle`]; [`crate::ErrorCode::Stopped`]; those of the first use.
+    pub fn reload(&self, config: Config) -> Result<Answer> {
+        self.handle.reload(config)
     }
 
     /// For the host's loop: the descriptor to watch for input, level-triggered. Excludes `start`. The first call begins

@@ -41,8 +41,12 @@ impl Files {
     }
 }
 
-/// Reads what the driver needs of every node that the library probes. Blocks on the resolver.
-pub(super) fn node_setups(config: &Config) -> Result<Vec<NodeSetup>> {
+/// What is known of names, by name and port.
+pub(super) type Names = BTreeMap<(String, u16), AddressBook>;
+
+/// Reads what the driver needs of every node that the library probes. Blocks on the resolver, for names that are not
+/// known.
+pub(super) fn node_setups(config: &Config, mut known: Names) -> Result<Vec<NodeSetup>> {
     let mut files = Files::default();
     let mut setups = Vec::new();
     for (pool, pool_config) in config.pools.iter().enumerate() {
@@ -54,7 +58,6 @@ pub(super) fn node_setups(config: &Config) -> Result<Vec<NodeSetup>> {
         }
     }
     // After the files: a wrong path should not wait for a slow resolver to be told.
-    let mut known: BTreeMap<(String, u16), AddressBook> = BTreeMap::new();
     for setup in &mut setups {
         let Some(name) = &setup.name else { continue };
         let book = known.entry(name.clone()).or_insert_with(|| {

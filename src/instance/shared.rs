@@ -29,7 +29,7 @@ pub(super) const BUDGET: usize = 64;
 /// How old the copy may be that a snapshot after a panic shows.
 const COPY_AGE: Duration = Duration::from_secs(1);
 
-/// Descriptors beside the nodes' sockets: epoll, timer, wake, the control socket with its connections; and those of an
+/// Descriptors beside the nodes' sockets (twice, for a reload may bring more nodes): epoll, timer, wake, the control socket with its connections; and those of an
 /// earlier cycle whose helper hangs.
 const SPARE_DESCRIPTORS: usize = 16 + 1 + CLIENTS;
 
@@ -111,8 +111,8 @@ impl Handle {
             Some(path) => Some(Arc::new(CacheFolder::open(path)?)),
             None => None,
         };
-        let nodes = open::node_setups(&config)?;
-        let registry = Registry::new(nodes.len() + SPARE_DESCRIPTORS);
+        let nodes = open::node_setups(&config, open::Names::new())?;
+        let registry = Registry::new(2 * nodes.len() + SPARE_DESCRIPTORS);
         let hub = Arc::new(Hub::default());
         let core = Core {
             fingerprint: config.fingerprint(),

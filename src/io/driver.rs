@@ -15,7 +15,7 @@ use super::writer::Writer;
 use crate::control::Answer;
 use crate::engine::{Input, NodeRef, Time};
 use crate::probe::{AddressBook, SessionConfig};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
@@ -69,6 +69,8 @@ pub(crate) struct Driver {
     links: Vec<Link>,
     /// Index of the link by pool and node; none for a node that the host observes.
     places: Vec<Vec<Option<usize>>>,
+    /// Indices of links whose nodes have left.
+    free: Vec<usize>,
     inputs: VecDeque<Input>,
     buffer: Box<[u8]>,
     ready: Vec<Ready>,
@@ -86,32 +88,65 @@ impl Driver {
             Mode::Thread => Epoll::for_thread(registry, Arc::clone(&wake))?,
             Mode::Host => Epoll::for_host(registry, &wake)?,
         };
-        let mut places: Vec<Vec<Option<usize>>> = Vec::new();
-        let mut links = Vec::with_capacity(nodes.len());
-        for (index, setup) in nodes.into_iter().enumerate() {
-            let NodeRef { pool, node } = setup.node;
-            places.resize(places.len().max(pool + 1), Vec::new());
-            if let Some(place) = places.get_mut(pool) {
-                place.resize(place.len().max(node + 1), None);
-                if let Some(slot) = place.get_mut(node) {
-                    *slot = Some(index);
-                }
-            }
-            links.push(Link::new(index as u32, setup));
-        }
-        Ok(Driver {
+        let links = nodes.into_iter().enumerate().map(|(index, setup)| Link::new(index as u32, setup));
+        let mut driver = Driver {
             poller,
             wake,
             registry: Arc::clone(registry),
-            links,
-            places,
+            links: links.collect(),
+            places: Vec::new(),
+            free: Vec::new(),
             inputs: VecDeque::new(),
             buffer: vec![0; BUFFER].into_boxed_slice(),
             ready: Vec::new(),
             helper: None,
             control: None,
             more: false,
-        })
+        };
+        driver.note_places();
+        Ok(driver)
+    }
+
+    /// Where each node's link is.
+    fn note_places(&mut self) {
+        self.places.clear();
+        for (index, link) in self.links.iter().enumerate().filter(|(index, _)| !self.free.contains(index)) {
+            let NodeRef { pool, node } = link.node();
+            self.places.resize(self.places.len().max(pool + 1), Vec::new());
+            if let Some(place) = self.places.get_mut(pool) {
+                place.resize(place.len().max(node + 1), None);
+                if let Some(slot) = place.get_mut(node) {
+                    *slot = Some(index);
+                }
+            }
+        }
+    }
+
+    /// New places, nodes and ways to probe; `moved` names the nodes that stay, by their place before and now. All inputs
+    /// were taken before: they speak of the places before. A probe under way goes on, and is answered for the new place.
+    pub(crate) fn reconfigure(&mut self, now: Time, nodes: Vec<NodeSetup>, moved: &[(NodeRef, NodeRef)]) {
+        let stay: BTreeMap<NodeRef, usize> =
+            moved.iter().filter_map(|(was, is)| Some((*is, self.place(*was)?))).collect();
+        let staying: BTreeSet<usize> = stay.values().copied().collect();
+        for index in (0..self.links.len()).filter(|index| !staying.contains(index)) {
+            if !self.free.contains(&index) {
+                self.with_link(now, index, |link, context| link.shut(context));
+                self.free.push(index);
+            }
+        }
+        self.inputs.clear();
+        for setup in nodes {
+            if let Some(&index) = stay.get(&setup.node) {
+                self.with_link(now, index, |link, context| link.reconfigure(context, setup));
+                continue;
+            }
+            // Events and answers of the resolver may still be on their way to an index: it is never another link's.
+            match self.free.pop().and_then(|index| self.links.get_mut(index)) {
+                Some(link) => link.replaced_by(setup),
+                None => self.links.push(Link::new(self.links.len() as u32, setup)),
+            }
+        }
+        self.note_places();
     }
 
     /// Begins to take operators' commands.
@@ -269,7 +304,8 @@ impl Driver {
 
     /// The address books as they are now, by node.
     pub(crate) fn books(&mut self) -> Vec<(NodeRef, AddressBook)> {
-        self.links.iter_mut().map(|link| (link.node(), link.book().clone())).collect()
+        let links = self.links.iter_mut().enumerate().filter(|(index, _)| !self.free.contains(index));
+        links.map(|(_, link)| (link.node(), link.book().clone())).collect()
     }
 
     /// In a child after fork: drops memory and descriptors, and touches neither epoll nor the threads that the child
@@ -347,8 +383,10 @@ impl Driver {
     fn take_results(&mut self, now: Time) {
         while let Some(result) = self.helper.as_ref().and_then(Helper::result) {
             match result {
-                JobResult::Resolved { link, answer } => {
-                    if let Some(link) = self.links.get_mut(link) {
+                JobResult::Resolved { link, name: (host, port), answer } => {
+                    // The link may have become another node's while the resolver was at work.
+                    let link = self.links.get_mut(link).filter(|link| link.name() == Some((&host, port)));
+                    if let Some(link) = link {
                         link.book().resolved(now, answer);
                     }
                 }

@@ -29,7 +29,7 @@ enum Job {
 #[derive(Debug)]
 pub(crate) enum JobResult {
     /// The addresses of a name, or the resolver's words.
-    Resolved { link: usize, answer: Result<Vec<SocketAddr>, String> },
+    Resolved { link: usize, name: (String, u16), answer: Result<Vec<SocketAddr>, String> },
     /// A write ended.
     Written(Outcome),
 }
@@ -52,7 +52,8 @@ impl Helper {
             for job in inbox {
                 let result = match job {
                     Job::Resolve { link, host, port } => {
-                        Some(JobResult::Resolved { link, answer: resolve(&host, port) })
+                        let answer = resolve(&host, port);
+                        Some(JobResult::Resolved { link, name: (host, port), answer })
                     }
                     Job::Write(writer) => writer.write().map(JobResult::Written),
                 };
