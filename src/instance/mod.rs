@@ -184,6 +184,12 @@ impl Instance {
         self.handle.dispatch()
     }
 
+    /// For a watchdog: asks the driver to turn, and says how often it has turned so far. A number that does not rise from
+    /// one call to another, a second or more later, is that of a loop that hangs. Waits for 10 ms at most.
+    pub fn heartbeat(&self) -> u64 {
+        self.handle.heartbeat()
+    }
+
     /// One cycle of a pool, with its burst; blocks for at most `timeout`. For cron and scripts; not on a started
     /// instance.
     ///

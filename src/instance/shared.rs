@@ -18,7 +18,7 @@ use parking_lot::{Condvar, Mutex};
 use std::any::Any;
 use std::collections::{BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -60,6 +60,8 @@ pub(super) struct Shared {
     pub(super) queue_descriptors: Arc<Registry>,
     /// There are kernel objects; see `Instance::is_running`.
     pub(super) running: AtomicBool,
+    /// How often the driver has turned.
+    pub(super) turns: AtomicU64,
     /// Ends a wait for the cache's lock.
     pub(super) stopping: AtomicBool,
 }
@@ -143,6 +145,7 @@ impl Handle {
             registry,
             queue_descriptors: Registry::new(0),
             running: AtomicBool::new(false),
+            turns: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
         };
         Ok(Handle { shared: Arc::new(shared), border: OnceLock::new(), abandoned: false })

@@ -4,11 +4,15 @@ mod agent;
 mod args;
 mod failure;
 mod find;
+mod generate;
 mod json;
 mod live;
 mod load;
+mod manual;
+mod notify;
 mod offline;
 mod read;
+mod serve;
 mod table;
 mod terminal;
 mod view;
@@ -50,7 +54,7 @@ fn run(args: &Args) -> Outcome {
         Command::Check { file, text_only } => read::check(file, *text_only),
         Command::Init { force } => offline::init(args, *force),
         Command::Poll { pool, timeout, verbose } => live::poll(args, pool.as_deref(), *timeout, *verbose),
-        Command::Run => live::run(args),
+        Command::Run => serve::run(args),
         Command::Status { json } => read::status(args, *json),
         Command::Report { node } => read::report(args, node),
         Command::IsActive { node } => read::is_active(args, node),
@@ -59,6 +63,7 @@ fn run(args: &Args) -> Outcome {
         Command::ActivatePrimary { pool } => live::activate_primary(args, pool.as_deref()),
         Command::Remove { node, pool } => live::remove(args, node, pool.as_deref()),
         Command::Explain { pool } => read::explain(args, pool.as_deref()),
+        Command::Generate { what } => generate::generate(what),
         Command::Budget { pool } => read::budget(args, pool.as_deref()),
     }
 }
