@@ -9,9 +9,13 @@ mod answers;
 mod bad_input;
 #[path = "command/control.rs"]
 mod control;
+#[path = "command/generated.rs"]
+mod generated;
 #[path = "command/life.rs"]
 mod life;
 #[path = "command/page.rs"]
 mod page;
+#[path = "command/serve.rs"]
+mod serve;
 #[path = "command/site.rs"]
 mod site;

@@ -2,6 +2,7 @@
 //! it anew.
 
 use primacy::policy::mpp::{self, Finding, Member, Settings};
+use primacy::policy::reload;
 use primacy::policy::safe::ladder::Step;
 use primacy::policy::safe::table::{self, CHARGE, COMMANDS, ROLE, STATE, StateView};
 use primacy::policy::safe::{Evidence, RoleAction};
@@ -32,6 +33,13 @@ const MPP: &str = "## Policy `mpp`
 The original's decisions, exactly. One cycle judges the PRIMARY first, then the SECONDARYs in configuration order, each
 decision in force at once. `n` is the count before the cycle, `M` is `levels`, `H` is `hostile_takeover`, `P` the
 PRIMARY and `S` a SECONDARY.
+
+";
+
+const RELOAD: &str = "## Reload
+
+A new configuration for a running instance, under either policy. Pools are the same by name, nodes by address; what is the
+same keeps its state. A row that refuses leaves everything as it was.
 
 ";
 
@@ -192,6 +200,15 @@ fn page() -> String {
     out.push_str("### Commands, and what is done in their stead\n\n| rule | what it says |\n|---|---|\n");
     for (number, sentence) in COMMANDS {
         let _ = writeln!(out, "| {number} | {sentence} |");
+    }
+    out.push('\n');
+    out.push_str(RELOAD);
+    out.push_str("| rule | when | what it says |\n|---|---|---|\n");
+    for row in &reload::FIXED {
+        let _ = writeln!(out, "| {} | {} | refused: {} |", row.number, row.condition, row.sentence);
+    }
+    for (number, sentence) in reload::STEPS {
+        let _ = writeln!(out, "| {number} | | {sentence} |");
     }
     out.push('\n');
     out.push_str(MPP);

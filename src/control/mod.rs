@@ -8,6 +8,7 @@
 //! The room opens no socket: bytes come in as arguments.
 
 mod answer;
+mod events;
 mod frame;
 mod memory;
 mod request;
@@ -16,6 +17,7 @@ mod snapshot;
 mod tests;
 
 pub use answer::{Answer, Done};
+pub use events::Told;
 pub use frame::{FrameReader, LARGEST_ANSWER, LARGEST_REQUEST, frame};
 pub use memory::Memory;
 pub use request::{Ask, Change, Id, Request};

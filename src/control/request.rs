@@ -76,6 +76,11 @@ pub enum Ask {
         /// The pool's name.
         pool: String,
     },
+    /// What happened: the events kept, after a number that an answer named before.
+    Events {
+        /// The number; 0 for all that are kept.
+        after: u64,
+    },
     /// A change of the pools.
     Change {
         /// Which one.
@@ -113,6 +118,7 @@ impl Request {
             Ask::Snapshot { pool } => json!({"command": "snapshot", "pool": pool}),
             Ask::Explain { pool } => json!({"command": "explain", "pool": pool}),
             Ask::Budget { pool } => json!({"command": "budget", "pool": pool}),
+            Ask::Events { after } => json!({"command": "events", "after": after}),
             Ask::Change { change, wait } => {
                 let (pool, node) = match change {
                     Change::Recover { pool, node } | Change::Remove { pool, node } => (pool, Some(node)),
@@ -172,6 +178,12 @@ fn read(document: &Map<String, Value>, id: Option<Id>) -> Result<Request> {
     let ask = match command {
         "snapshot" => Ask::Snapshot { pool: name(document, "pool")? },
         "explain" => Ask::Explain { pool: required(document, "pool")? },
+        "events" => Ask::Events {
+            after: match document.get("after") {
+                None | Some(Value::Null) => 0,
+                Some(value) => value.as_u64().ok_or_else(|| wrong("after", "a number"))?,
+            },
+        },
         "budget" => Ask::Budget { pool: required(document, "pool")? },
         "recover" => {
             change(Change::Recover { pool: required(document, "pool")?, node: required(document, "node")? })?

@@ -151,6 +151,7 @@ impl Core {
                 let seen = Seen { snapshot, fingerprint: self.fingerprint, pid: std::process::id() };
                 Ok(Done { body: seen.encode(), ..Done::default() })
             }
+            Ask::Events { after } => Ok(Done { body: self.hub.told(after).encode(), ..Done::default() }),
             Ask::Explain { pool } => {
                 let index = names::pool(&self.config, &pool)?;
                 let message = self.guarded(|engine| engine.explain(now, index))?;

@@ -79,6 +79,8 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// The pools live in this terminal, with their events
+    Watch,
     /// One line about a node: STATUS/STATE (TYPE) : message
     Report {
         #[command(flatten)]

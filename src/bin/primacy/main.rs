@@ -12,10 +12,12 @@ mod manual;
 mod notify;
 mod offline;
 mod read;
+mod screen;
 mod serve;
 mod table;
 mod terminal;
 mod view;
+mod watch;
 
 use args::{Args, Command};
 use clap::Parser;
@@ -56,6 +58,7 @@ fn run(args: &Args) -> Outcome {
         Command::Poll { pool, timeout, verbose } => live::poll(args, pool.as_deref(), *timeout, *verbose),
         Command::Run => serve::run(args),
         Command::Status { json } => read::status(args, *json),
+        Command::Watch => watch::watch(args),
         Command::Report { node } => read::report(args, node),
         Command::IsActive { node } => read::is_active(args, node),
         Command::Up { node } => read::up(args, node),

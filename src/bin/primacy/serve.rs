@@ -197,7 +197,7 @@ impl Reload {
             }
             Err(failure) => say(
                 Severity::Alarm,
-                &format!("not reloaded, the configuration before stays in force: {}", failure.text),
+                &format!("not reloaded, nothing has changed: {}", failure.text),
             ),
         }
     }
