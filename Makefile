@@ -164,7 +164,7 @@ demo: deps
 
 # Fail-over times and the cost of a probe, as tables here and in target/bench; settings: see the script.
 bench: deps
-	@$(MAKE) --no-print-directory $(SHARED) $(LINKS) python
+	@$(MAKE) --no-print-directory $(SHARED) $(LINKS) $(COMMAND) python
 	@.venv/bin/python -c "import pymysql" 2>/dev/null || .venv/bin/python -m pip install --quiet -r tests/requirements.txt
 	@benches/run.sh
 

@@ -1,11 +1,12 @@
 #!/bin/sh
-# `make bench`: fail-over times and the cost of a probe on real servers, as tables on the terminal and in target/bench/*.txt.
+# `make bench`: fail-over times, the cost of a probe, the time of a check and the watching of thousands of nodes, as tables on the
+# terminal and in target/bench/*.txt.
 #
 #   PRIMACY_BENCH_SERVER="mariadb mysql"   flavours for the fail-over times (default: mariadb)
 #   PRIMACY_BENCH_RUNS=20                  faults of each kind
 #   PRIMACY_BENCH_BLOCKS=9                 blocks of each contender in the cost of a probe
 #   PRIMACY_BENCH_SEED=N                   the moments of the faults again
-#   PRIMACY_BENCH="failover probe_cost"    which benches
+#   PRIMACY_BENCH="failover probe_cost command"    which benches
 #
 # Called by make, which has built the shared library and .venv.
 set -eu
@@ -26,12 +27,16 @@ build() { # PROGRAM SOURCE FLAGS...
 }
 build watcher benches/failover/watcher.c
 build probe_cost benches/probe_cost/probe_cost.c $(pkg-config --cflags --libs libmariadb)
+build spawn benches/command/spawn.c
 
-for bench in ${PRIMACY_BENCH:-failover probe_cost}; do
+build fleet benches/fleet/fleet.c
+build stand_in benches/fleet/stand_in.c
+
+for bench in ${PRIMACY_BENCH:-failover probe_cost command fleet}; do
     echo
-    if [ "$bench" = probe_cost ]; then
+    if [ "$bench" = probe_cost ] || [ "$bench" = command ]; then
         # Its numbers are of one flavour: the first.
-        PRIMACY_BENCH_SERVER=$flavour "$python" benches/probe_cost/run.py
+        PRIMACY_BENCH_SERVER=$flavour "$python" "benches/$bench/run.py"
     else
         "$python" "benches/$bench/run.py"
     fi

@@ -5,7 +5,7 @@ use primacy::policy::mpp::{self, Finding, Member, Settings};
 use primacy::policy::reload;
 use primacy::policy::safe::ladder::Step;
 use primacy::policy::safe::table::{self, CHARGE, COMMANDS, ROLE, STATE, StateView};
-use primacy::policy::safe::{Evidence, RoleAction};
+use primacy::policy::safe::{Evidence, RoleAction, restart::RESTART};
 use primacy::pool::{NodeType, PoolStatus, State, Status};
 use primacy::probe::Class;
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +26,47 @@ The default. An observation passes three tables: what it counts on the ladder of
 becomes, and who is ACTIVE. Times (`silence`, `doubt_deadline`, `last_resort`) are measured by the engine and reach the
 tables as plain facts.
 
+Rule 213 asks whether anybody answers at all: since the node fell silent, has any node of any pool that is not on this
+machine, or any checkpoint, brought a reply of any kind? It takes two such places to say so: two nodes, or one node and
+its checkpoints. Checkpoints are looked at while a node is silent and nothing has proven the path yet, and never count
+against a node; one that could not be looked at says nothing.
+
+";
+
+const ORDERS: &str = "### Operators outrank rules
+
+An override, a freeze and a maintenance each have a reason and, if wanted, a time limit. They are in the cache, in the
+snapshot and in `explain`, and outlive the process. They break nothing that the rules keep: there is one ACTIVE node, and
+who has the role loses it only to a node that gets it in the same move. The diagram does not show what operators move.
+
+- **Override of the state.** The node stays what it was set to, whatever is observed. Rules go on watching; `explain` and
+  one event say what they would have done. *ACTIVE* moves the role at once, without the proof of a hand-over; the old
+  ACTIVE node becomes STANDBY, or FAILED and waiting for `recover` if it had failed. It may be forced on a node that rules
+  would not choose: the answer and the event say why they would not. If the node fails, it keeps the role at FAIL, with an
+  alarm. *Any other state* on the ACTIVE node gives its role to a node that may take over, and is refused if there is none;
+  FAILED_* makes the former ACTIVE node wait for `recover`, as if rules had failed it. A node that is set to anything but
+  ACTIVE never takes over: if it is the only one left, that is said with the alarm.
+- **Override of status, type or weight.** The status is for those who look and who send clients; rules go on with what they
+  counted. A node that is set to PRIMARY takes the place of the configured one. Weight 0 takes no clients.
+- **Maintenance.** The node is no candidate, and its faults alarm nobody. A STANDBY node becomes UNKNOWN for the time.
+  On the ACTIVE node, *move* hands the role over with the proof of a hand-back, again and again until it succeeds; until then
+  rules judge the node as ever. *Stay* keeps the role on it, and its faults do not take it away.
+- **Freeze.** No rule changes a state or the role of the pool: no take-over, no first ACTIVE, no hand-back, no healing, no
+  `auto_recover`, no `last_resort`. What rules would have done is told once for each node. Operators' commands work;
+  `activate-primary` is refused, because the rules would carry it out. A maintenance with *move* goes on.
+- **The end**, by command or by time, changes no state. Whom it concerned is counted anew: an ACTIVE node at FAIL must be
+  seen bad `fall` times, a FAILED one be good for `rise`, an UNKNOWN one be seen once in good order; silence is measured
+  anew. After a command the rules look at the pool at once; after the end of a time limit only with the next observation, and
+  no hand-back begins before an operator asks (`recover`, `activate-primary`) or the role has moved. 60 s before the end an
+  event warns; an order of less than that is told its end with the answer.
+- **Time** is measured by the monotonic clock while the process lives. Over a restart the wall clock carries it; if that was
+  set back since the last write of the cache, the order has what was left at that write. What ran out meanwhile ends at the
+  start.
+- **One for each node**: a later override or maintenance takes the place of the earlier, with all that it set. `remove` of a
+  node ends its order.
+- Under `mpp` the same words hold, with the original's manners: the role moves at once also in a maintenance, and after an
+  order the table decides as it always does, so a PRIMARY that is STANDBY gets its role back from a SECONDARY.
+
 ";
 
 const MPP: &str = "## Policy `mpp`
@@ -34,8 +75,14 @@ The original's decisions, exactly. One cycle judges the PRIMARY first, then the 
 decision in force at once. `n` is the count before the cycle, `M` is `levels`, `H` is `hostile_takeover`, `P` the
 PRIMARY and `S` a SECONDARY.
 
+The checkpoints of a node that cannot be reached are looked at within the same cycle, which ends with the last of them.
+If all of them fail, the pool's status is FAIL (141) in this cycle and until the pool is recovered. A checkpoint that
+could not be looked at has not failed.
+
 ";
 
+/// The last resort of a pool that has no ACTIVE node.
+const NO_ACTIVE_LAST_RESORT: u16 = 294;
 const RELOAD: &str = "## Reload
 
 A new configuration for a running instance, under either policy. Pools are the same by name, nodes by address; what is the
@@ -63,7 +110,8 @@ fn role(action: RoleAction) -> &'static str {
         RoleAction::LastResort => "the ACTIVE node is failed, the one that waits becomes ACTIVE",
         RoleAction::KeepLast => "it stays ACTIVE at FAIL, with an alarm",
         RoleAction::KeepDoubted => "it stays ACTIVE at FAIL, with an alarm, while that holds",
-        RoleAction::BeginHandOver => "routing pauses for the hand-over",
+        RoleAction::KeepByOrder => "it stays ACTIVE at FAIL, with an alarm",
+        RoleAction::BeginHandOver | RoleAction::BeginLeave => "routing pauses for the hand-over",
         RoleAction::CompleteHandOver => "the heir becomes ACTIVE, the old one STANDBY",
         RoleAction::AbandonHandOver => "routing goes on as before",
     }
@@ -103,7 +151,15 @@ fn safe_moves() -> Moves {
                     within_takeover_lag: bit(3),
                     ..Evidence::of(class)
                 };
-                let view = StateView { evidence, state, held: bit(4), failed: bit(5), healed: bit(6) };
+                let view = StateView {
+                    evidence,
+                    state,
+                    held: bit(4),
+                    failed: bit(5),
+                    healed: bit(6),
+                    pinned: false,
+                    frozen: false,
+                };
                 // A failed node alone waits for `recover`, and nothing is at the top and the foot at once.
                 if (view.held && !state.is_failed()) || (view.failed && view.healed) {
                     continue;
@@ -120,7 +176,10 @@ fn safe_moves() -> Moves {
         match rule.then {
             RoleAction::Elect => add(State::Standby, State::Active, rule.number),
             RoleAction::TakeOver | RoleAction::LastResort => {
-                failed.into_iter().for_each(|to| add(State::Active, to, rule.number));
+                // The last row before an ACTIVE node is there has none to fail.
+                if rule.number != NO_ACTIVE_LAST_RESORT {
+                    failed.into_iter().for_each(|to| add(State::Active, to, rule.number));
+                }
                 let from = if rule.then == RoleAction::TakeOver { &[State::Standby][..] } else { &failed };
                 from.iter().for_each(|&from| add(from, State::Active, rule.number));
             }
@@ -130,6 +189,9 @@ fn safe_moves() -> Moves {
             }
             _ => {}
         }
+    }
+    for rule in RESTART {
+        rule.then.into_iter().for_each(|to| add(State::Active, to, rule.number));
     }
     for from in failed {
         for rule in [table::RECOVER, table::RECOVER_POOL, table::AUTO_RECOVER] {
@@ -164,9 +226,15 @@ fn mpp_moves() -> Moves {
                     status: of.1,
                     count: of.2,
                     removed: false,
+                    fixed: false,
                 };
                 let mut pool = [member(p, NodeType::Primary), member(s, NodeType::Secondary)];
-                let verdicts = mpp::cycle(&mut pool, &seen, Settings { levels: 4, hostile_takeover }, status);
+                let verdicts = mpp::cycle(
+                    &mut pool,
+                    &seen,
+                    Settings { levels: 4, hostile_takeover, frozen: false },
+                    status,
+                );
                 for v in verdicts {
                     let (from, to) = ([p.0, s.0][v.node], pool[v.node].state);
                     if from != to {
@@ -197,11 +265,20 @@ fn page() -> String {
         &mut out,
         ROLE.iter().map(|r| (r.number, r.condition.into(), role(r.then).into(), r.sentence.into())),
     );
+    out.push_str(
+        "### When a new life begins\n\nBefore a decision may fail the ACTIVE node, the cache notes that intent. Policy `mpp` \
+         knows none: the original begins where its cache says.\n\n",
+    );
+    rows(
+        &mut out,
+        RESTART.iter().map(|r| (r.number, r.condition.into(), becomes(r.then), r.sentence.into())),
+    );
     out.push_str("### Commands, and what is done in their stead\n\n| rule | what it says |\n|---|---|\n");
-    for (number, sentence) in COMMANDS {
+    for (number, sentence) in COMMANDS.into_iter().chain(table::NOTICES) {
         let _ = writeln!(out, "| {number} | {sentence} |");
     }
     out.push('\n');
+    out.push_str(ORDERS);
     out.push_str(RELOAD);
     out.push_str("| rule | when | what it says |\n|---|---|---|\n");
     for row in &reload::FIXED {
@@ -220,7 +297,7 @@ fn page() -> String {
     };
     rows(&mut out, mpp::RULES.iter().map(|r| (r.number, r.condition.into(), then(r), r.sentence.into())));
     out.push_str("### Steps around the table, and commands\n\n| rule | what it says |\n|---|---|\n");
-    for (number, sentence) in mpp::STEPS {
+    for (number, sentence) in mpp::STEPS.into_iter().chain(mpp::orders::ORDERS) {
         let _ = writeln!(out, "| {number} | {sentence} |");
     }
     out
@@ -247,7 +324,7 @@ fn the_diagrams_show_no_forbidden_move() {
     let safe = safe_moves();
     for ((from, to), rules) in &safe {
         if *to == State::Active && *from != State::Standby {
-            assert_eq!(rules.iter().copied().collect::<Vec<_>>(), [254], "{from} to ACTIVE");
+            assert_eq!(rules.iter().copied().collect::<Vec<_>>(), [254, 294], "{from} to ACTIVE");
         }
     }
     assert!(!safe.contains_key(&(State::Unknown, State::Active)));

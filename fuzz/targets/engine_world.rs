@@ -3,12 +3,13 @@
 use primacy::config::{Config, ConfigBuilder, LastResort, OnDoubt};
 use primacy::engine::time::Duration;
 use primacy::engine::{
-    Command, Effect, Engine, EventKind, Input, NodeRef, Now, PoolSnapshot, ReportOutcome, Snapshot, Time,
+    CheckRef, Command, Effect, Engine, EventKind, Input, NodeRef, Now, PoolSnapshot, ReportOutcome, Snapshot,
+    Time,
 };
 use primacy::gtid::Gtids;
-use primacy::pool::{PolicyName, PoolStatus, State};
+use primacy::pool::{MaintenanceRole, NodeType, Override, PolicyName, PoolStatus, State, Status};
 use primacy::probe::{Cause, Channel, Class, Facts, Flavour, Observation, ThreadState};
-use primacy::store::{Cache, decode, encode};
+use primacy::store::{Cache, StoredPool, decode, encode};
 use std::collections::{BTreeMap, VecDeque};
 
 /// One or two pools: how many nodes, the policy, its settings, who probes.
@@ -48,6 +49,11 @@ pub fn configuration(choices: &[u8; 4]) -> Config {
             }
         }
         set("probe", if who & 2 == 0 { "builtin" } else { "external" });
+        if who & 2 == 0 && who & 32 != 0 {
+            let node = format!("10.0.{index}.{}", 1 + settings % (1 + nodes % 4));
+            let set_of = "internal = \"simple:10.9.0.1\", external = \"http:h\"";
+            set("checkpoints", &format!("[ {{ node = \"{node}\", {set_of} }} ]"));
+        }
     }
     builder.build().expect("a configuration")
 }
@@ -61,6 +67,7 @@ pub struct World {
     /// The latest that the wall clock ever showed.
     latest_ms: u64,
     in_flight: BTreeMap<NodeRef, (u64, Time)>,
+    looks: BTreeMap<CheckRef, (u64, Time)>,
     /// The last state that the engine asked to be written, those not confirmed yet, and the one on disk.
     asked: Option<Cache>,
     writing: VecDeque<(u64, Cache)>,
@@ -69,6 +76,8 @@ pub struct World {
     switched: Vec<u64>,
     /// The number of this life's last event.
     events: Option<u64>,
+    /// An operator gave an order: its end leaves to the next look what it made possible, whatever is seen then.
+    ordered: bool,
     before: Snapshot,
 }
 
@@ -85,10 +94,12 @@ impl World {
             wall_ms: now.wall_ms,
             latest_ms: now.wall_ms,
             in_flight: BTreeMap::new(),
+            looks: BTreeMap::new(),
             asked: None,
             writing: VecDeque::new(),
             disk: cache,
             events: None,
+            ordered: false,
         };
         world.give(Input::Start);
         world.check(None);
@@ -142,20 +153,44 @@ impl World {
                 self.give(Input::Cycle { pool: node.pool, pool_status });
             }
             11 => {
-                let order = match b % 4 {
+                let reason = || "a reason".to_string();
+                let limit =
+                    [None, Some(1), Some(30), Some(120)][usize::from(c >> 6)].map(Duration::from_secs);
+                let order = match b % 12 {
                     0 => Command::RecoverNode(node),
                     1 => Command::RecoverPool(node.pool),
                     2 => Command::ActivatePrimary(node.pool),
-                    _ => Command::RemoveNode(node),
+                    3 => Command::RemoveNode(node),
+                    4 | 5 => {
+                        let some = |bit: u8| (c >> bit & 1 == 1).then_some(usize::from(b >> 4));
+                        let set = Override {
+                            state: some(0).map(|n| State::ALL[n % State::ALL.len()]),
+                            status: some(1).map(|n| Status::ALL[n % Status::ALL.len()]),
+                            node_type: some(2).map(|n| NodeType::ALL[n % NodeType::ALL.len()]),
+                            weight: some(3).map(|n| n as u32),
+                        };
+                        Command::Override { node, set, reason: reason(), limit }
+                    }
+                    6 | 7 => Command::ClearOverride(node),
+                    8 => Command::Freeze { pool: node.pool, reason: reason(), limit },
+                    9 => Command::Unfreeze(node.pool),
+                    _ => {
+                        let role = MaintenanceRole::ALL[usize::from(c & 1)];
+                        Command::Maintenance { node, role, reason: reason(), limit }
+                    }
                 };
                 let answer = self.engine.command(self.now(), order.clone());
                 self.drain();
                 if let Ok(answer) = answer {
-                    let asked = self.asked.as_ref().map_or(0, |c| c.sequence);
+                    self.ordered |= b % 12 > 3;
+                    // During a write it is the next one.
+                    let next = u64::from(!self.writing.is_empty());
+                    let asked = self.asked.as_ref().map_or(0, |c| c.sequence) + next;
                     assert!(answer.sequence <= asked, "{order:?} waits for a write that nobody asked for");
                     command = Some(order);
                 }
             }
+            12 if b & 2 != 0 && self.looks.keys().any(|place| place.node == node) => self.checked(node, b, c),
             12 => {
                 if let Some((sequence, cache)) = self.writing.pop_front() {
                     let outcome = if b & 1 == 0 { Ok(()) } else { Err("no space left".to_string()) };
@@ -170,6 +205,7 @@ impl World {
                 1 => {
                     self.give(Input::Stop);
                     self.in_flight.clear();
+                    self.looks.clear();
                 }
                 _ => self.give(Input::RunOnce { pool: node.pool }),
             },
@@ -202,9 +238,36 @@ impl World {
         let pool = &self.config.pools[node.pool];
         let by_time = pool.on_doubt == OnDoubt::Fail || pool.last_resort != LastResort::Alarm;
         // A first ACTIVE may be found among the others once a node could not be looked at.
-        let quiet =
-            blind && was.policy == PolicyName::Safe && was.active.is_some() && !was.paused && !by_time;
+        let quiet = blind
+            && !self.ordered
+            && was.policy == PolicyName::Safe
+            && was.active.is_some()
+            && !was.paused
+            && !by_time;
         assert!(!quiet || was.active == is.active, "what nobody saw moved the role: {was:?} {is:?}");
+    }
+
+    /// A look at a checkpoint ends; now and then with an answer that nobody waits for first.
+    fn checked(&mut self, node: NodeRef, b: u8, c: u8) {
+        let Some(place) = self.looks.keys().copied().find(|place| place.node == node) else { return };
+        let Some((check, started)) = self.looks.remove(&place) else { return };
+        let mut observation =
+            Observation::new(Cause::ALL[usize::from(c) % Cause::ALL.len()], "why", self.mono);
+        observation.started = started;
+        if b & 4 != 0 {
+            self.give(Input::Checked { place, check: check + 1, observation: observation.clone() });
+            let there = CheckRef { index: 7, ..place };
+            self.give(Input::Checked { place: there, check, observation: observation.clone() });
+        }
+        let states = |s: &Snapshot| -> Vec<_> {
+            s.pools.iter().flat_map(|p| p.nodes.iter().map(|n| (n.state, n.status))).collect()
+        };
+        let was = self.engine.snapshot(self.now());
+        self.give(Input::Checked { place, check, observation });
+        let is = self.engine.snapshot(self.now());
+        if self.config.pools[place.node.pool].policy == PolicyName::Safe {
+            assert_eq!(states(&was), states(&is), "a checkpoint moved something under safe");
+        }
     }
 
     fn observation(&self, node: NodeRef, b: u8, c: u8, started: Time) -> Observation {
@@ -292,6 +355,13 @@ impl World {
                     let other = self.in_flight.insert(node, (probe, self.mono));
                     assert!(other.is_none(), "{node:?} is probed twice at a time");
                 }
+                Effect::Check { place, check } => {
+                    let pool = self.config.pools.get(place.node.pool).expect("a pool of the configuration");
+                    let node = pool.nodes.get(place.node.node).expect("a node of the pool");
+                    assert!(place.index < node.checkpoints.len(), "{place:?} is to be looked at");
+                    let other = self.looks.insert(place, (check, self.mono));
+                    assert!(other.is_none(), "{place:?} is looked at twice at a time");
+                }
                 Effect::Persist { sequence, cache } => {
                     assert!(
                         self.asked.as_ref().is_none_or(|a| a.sequence < sequence),
@@ -322,22 +392,25 @@ impl World {
     fn restart(&mut self, how: u8, seed: u8) {
         self.pass(1000);
         let clean = how % 3 == 0 || self.wall_ms < self.latest_ms;
+        let before = self.engine.snapshot(self.now());
+        if clean {
+            self.give(Input::Stop);
+        }
         let cache = match how % 3 {
             _ if clean => self.asked.clone(),
             1 => self.disk.clone(),
             _ => None,
         };
-        let before = self.engine.snapshot(self.now());
         self.engine = Engine::new(self.config.clone(), cache.as_ref(), u64::from(seed), self.now());
         let after = self.engine.snapshot(self.now());
         for (was, is) in before.pools.iter().zip(&after.pools).filter(|_| clean) {
             assert_eq!((was.active, was.epoch), (is.active, is.epoch), "over a restart");
             let states = |p: &PoolSnapshot| -> Vec<_> {
-                p.nodes.iter().map(|n| (n.name.clone(), n.state, n.waits_for_recover)).collect()
+                p.nodes.iter().map(|n| (n.name.clone(), n.state, n.waits_for_recover, n.node_type)).collect()
             };
             assert_eq!(states(was), states(is), "over a restart");
         }
-        (self.in_flight, self.writing) = Default::default();
+        (self.in_flight, self.writing, self.looks) = Default::default();
         (self.asked, self.disk) = (cache.clone(), cache);
         self.events = None;
         self.before = after;
@@ -358,13 +431,9 @@ impl World {
                 words()
             );
             assert!(is.active.is_none_or(|a| a < is.nodes.len()), "{}", words());
-            let stored = &asked.pools[i];
-            assert!(is.epoch <= stored.epoch_reserved, "an epoch beyond the mark: {}", words());
-            assert_eq!((stored.epoch, stored.status), (is.epoch, is.status), "not stored: {}", words());
-            for n in &is.nodes {
-                let kept =
-                    stored.nodes.iter().find(|s| s.name == n.name).map(|s| (s.state, s.waits_for_recover));
-                assert_eq!(kept, Some((n.state, n.waits_for_recover)), "not stored: {}", words());
+            // What changes during a write goes out when that has ended.
+            if self.writing.is_empty() {
+                stored_is(&asked.pools[i], is, &words);
             }
             if is.policy == PolicyName::Safe {
                 let by_itself = self.config.pools[i].auto_recover.is_some()
@@ -383,6 +452,16 @@ impl World {
     }
 }
 
+/// What was asked to be written says what the pool is.
+fn stored_is(stored: &StoredPool, is: &PoolSnapshot, words: &dyn Fn() -> String) {
+    assert!(is.epoch <= stored.epoch_reserved, "an epoch beyond the mark: {}", words());
+    assert_eq!((stored.epoch, stored.status), (is.epoch, is.status), "not stored: {}", words());
+    for n in &is.nodes {
+        let kept = stored.nodes.iter().find(|s| s.name == n.name).map(|s| (s.state, s.waits_for_recover));
+        assert_eq!(kept, Some((n.state, n.waits_for_recover)), "not stored: {}", words());
+    }
+}
+
 /// What policy `safe` promises of two moments with one input between them; `by_itself` says that a node may stop
 /// waiting without an operator.
 fn safe(was: &PoolSnapshot, is: &PoolSnapshot, pool: usize, command: &Option<Command>, by_itself: bool) {
@@ -396,7 +475,26 @@ fn safe(was: &PoolSnapshot, is: &PoolSnapshot, pool: usize, command: &Option<Com
         "the pool lost its ACTIVE node: {}",
         words()
     );
+    let primaries = is.nodes.iter().filter(|n| n.node_type == NodeType::Primary).count();
+    assert!(primaries <= 1, "{primaries} nodes are PRIMARY: {}", words());
     for n in &is.nodes {
+        // Rules change nothing that an operator fixed.
+        let fixed = n.override_.as_ref().and_then(|o| o.set.state);
+        assert!(
+            fixed.is_none_or(|state| state == n.state),
+            "{} is not what it was fixed to: {}",
+            n.name,
+            words()
+        );
+        let frozen = was.frozen.is_some() && is.frozen.is_some() && command.is_none();
+        let leaves = was.nodes.iter().any(|o| o.state == State::Active && o.override_.is_some());
+        let state = was.nodes.iter().find(|o| o.name == n.name).map(|o| o.state);
+        assert!(
+            !frozen || leaves || state.is_none_or(|state| state == n.state),
+            "{} changed in a frozen pool: {}",
+            n.name,
+            words()
+        );
         assert!(
             !(n.waits_for_recover && n.state == State::Active),
             "a node that waits is ACTIVE: {}",
@@ -405,7 +503,8 @@ fn safe(was: &PoolSnapshot, is: &PoolSnapshot, pool: usize, command: &Option<Com
         let Some(old) = was.nodes.iter().find(|o| o.name == n.name) else { continue };
         let recovered = by_itself
             || matches!(command, Some(Command::RecoverNode(r)) if r.pool == pool)
-            || matches!(command, Some(Command::RecoverPool(p)) if *p == pool);
+            || matches!(command, Some(Command::RecoverPool(p)) if *p == pool)
+            || matches!(command, Some(Command::Override { node, .. }) if node.pool == pool);
         assert!(
             !old.waits_for_recover || n.waits_for_recover || recovered,
             "{} no longer waits: {}",

@@ -5,6 +5,7 @@
 
 mod address;
 mod cache;
+mod checkpoint;
 mod config;
 mod engine;
 mod engine_world;
@@ -17,7 +18,7 @@ mod wire;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     ("wire", wire::run),
     ("session", session::run),
     ("gtid", gtid::run),
@@ -25,5 +26,6 @@ pub const TARGETS: [Target; 8] = [
     ("pool_string", config::run_pool_string),
     ("address", address::run),
     ("cache", cache::run),
+    ("checkpoint", checkpoint::run),
     ("engine", engine::run),
 ];

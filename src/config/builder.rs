@@ -44,8 +44,8 @@ impl ConfigBuilder {
     /// Keys are those of the text, joined by dots: `KEY`, `probe.KEY`, `pool.NAME.KEY`, `pool.NAME.probe.KEY`;
     /// `pool.NAME.probe` is short for `pool.NAME.probe.mode`. Where a pool's name contains dots, the longest name
     /// of a pool that exists is taken; the name may also stand in double quotes. A pool that does not exist yet
-    /// is begun; without nodes in the end it is an error of [`ConfigBuilder::build`]. `nodes` takes a TOML list,
-    /// `fail_on` a list of causes with commas between them.
+    /// is begun; without nodes in the end it is an error of [`ConfigBuilder::build`]. `nodes` and `checkpoints` take a
+    /// TOML list, `fail_on` a list of causes with commas between them.
     ///
     /// # Errors
     /// [`ErrorCode::Config`], the text begins `key KEY: `.
@@ -81,6 +81,11 @@ impl ConfigBuilder {
         if let (Some(pool), "nodes", Scope::Pool) = (pool, name, scope) {
             let nodes = document::nodes_from_text(value, &format!("{}.nodes", pool_key(pool)))?;
             self.pool_mut(pool, place)?.nodes = Some(nodes);
+            return Ok(());
+        }
+        if let (Some(pool), "checkpoints", Scope::Pool) = (pool, name, scope) {
+            let sets = document::checkpoints_from_text(value, &format!("{}.checkpoints", pool_key(pool)))?;
+            self.pool_mut(pool, place)?.checkpoints = sets;
             return Ok(());
         }
         let value = read(&known.kind, Raw::Plain(value)).map_err(|problem| place.error(problem))?;

@@ -1,6 +1,7 @@
 //! From the draft to the checked configuration: defaults, and what keys say about each other.
 
 use super::builder::ConfigBuilder;
+use super::checkpoints;
 use super::draft::{NodeDraft, Place, PoolDraft, Section, Setting};
 use super::keys::{self, Scope, Value};
 use super::model::{
@@ -130,14 +131,18 @@ fn build_pool(draft: &ConfigBuilder, pool: &PoolDraft) -> Result<PoolConfig> {
     check_policy(pool, policy)?;
     check_flapping(pool, &keys)?;
     let probe = Layers { scope: Scope::Probe, sections: &[&pool.probe, &draft.probe] };
+    let probe_mode = match probe.word("mode") {
+        "external" => ProbeMode::External,
+        _ => ProbeMode::Builtin,
+    };
+    let mut nodes: Vec<NodeConfig> =
+        nodes.iter().map(|node| build_node(draft, pool, node)).collect::<Result<_>>()?;
+    checkpoints::assign(&pool.checkpoints, policy, probe_mode, &mut nodes)?;
     Ok(PoolConfig {
         name: pool.name.clone(),
         kind: PoolKind::from_name(keys.word("kind")).unwrap_or(PoolKind::Ring),
         policy,
-        probe_mode: match probe.word("mode") {
-            "external" => ProbeMode::External,
-            _ => ProbeMode::Builtin,
-        },
+        probe_mode,
         levels: keys.count("levels"),
         hostile_takeover: keys.flag("hostile_takeover"),
         fall: keys.count("fall"),
@@ -165,7 +170,7 @@ fn build_pool(draft: &ConfigBuilder, pool: &PoolDraft) -> Result<PoolConfig> {
             _ => OnDoubt::Hold,
         },
         doubt_deadline: keys.span("doubt_deadline"),
-        nodes: nodes.iter().map(|node| build_node(draft, pool, node)).collect::<Result<_>>()?,
+        nodes,
     })
 }
 
@@ -207,6 +212,7 @@ fn build_node(draft: &ConfigBuilder, pool: &PoolDraft, node: &NodeDraft) -> Resu
         weight: keys.count("weight"),
         site: keys.text("site").unwrap_or_default(),
         probe: build_probe(&probe, &node.place, matches!(node.address.host, Host::Unix(_)))?,
+        checkpoints: Vec::new(),
     })
 }
 

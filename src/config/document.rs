@@ -1,6 +1,7 @@
 //! Reading a TOML text into the draft, with the line and column of everything that is wrong.
 
 use super::builder::ConfigBuilder;
+use super::checkpoints;
 use super::draft::{NodeDraft, Origin, Place, PoolDraft, Section, check_nodes, pool_key};
 use super::keys::{self, Scope};
 use super::value::{Raw, describe, read};
@@ -9,8 +10,8 @@ use crate::pool::Address;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-type Name<'i> = Spanned<DeString<'i>>;
-type Item<'i> = Spanned<DeValue<'i>>;
+pub(super) type Name<'i> = Spanned<DeString<'i>>;
+pub(super) type Item<'i> = Spanned<DeValue<'i>>;
 
 /// Far above any real configuration; it keeps a wrong file from filling memory.
 const TEXT_MAX: usize = 1 << 20;
@@ -54,18 +55,30 @@ pub(super) fn nodes_from_text(text: &str, path: &str) -> Result<Vec<NodeDraft>> 
     nodes(&Origin::Set, path, &value)
 }
 
+/// A pool's sets of checkpoints from the text of a TOML list, as `set` takes it.
+pub(super) fn checkpoints_from_text(text: &str, path: &str) -> Result<Vec<checkpoints::Set>> {
+    let list = Place::new("", path);
+    let value = DeValue::parse(text)
+        .map_err(|e| list.error(format!("the value is not a TOML list: {}", one_line(e.message()))))?;
+    checkpoints::list(&Origin::Set, path, &value)
+}
+
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The entries as they stand in the text: the table itself may be sorted by name.
-fn in_order<'a, 'i>(table: &'a DeTable<'i>) -> Vec<(&'a Name<'i>, &'a Item<'i>)> {
+pub(super) fn in_order<'a, 'i>(table: &'a DeTable<'i>) -> Vec<(&'a Name<'i>, &'a Item<'i>)> {
     let mut entries: Vec<_> = table.iter().collect();
     entries.sort_by_key(|(key, _)| key.span().start);
     entries
 }
 
-fn table_of<'a, 'i>(origin: &Origin<'_>, path: &str, value: &'a Item<'i>) -> Result<&'a DeTable<'i>> {
+pub(super) fn table_of<'a, 'i>(
+    origin: &Origin<'_>,
+    path: &str,
+    value: &'a Item<'i>,
+) -> Result<&'a DeTable<'i>> {
     match value.get_ref() {
         DeValue::Table(table) => Ok(table),
         other => Err(origin
@@ -91,6 +104,7 @@ fn pool(origin: &Origin<'_>, path: &str, table: &DeTable<'_>, draft: &mut PoolDr
                 )));
             }
             ("nodes", _) => draft.nodes = Some(nodes(origin, &full, value)?),
+            ("checkpoints", _) => draft.checkpoints = checkpoints::list(origin, &full, value)?,
             (name, DeValue::Table(inner)) if keys::find(Scope::Pool, name).is_none() => {
                 // [pool.a.b] is the table b of the pool a: most likely a name with a dot was meant.
                 let problem = match inner.keys().any(|key| keys::find(Scope::Pool, key.get_ref()).is_some()) {

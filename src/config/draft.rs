@@ -1,5 +1,6 @@
 //! What has been set so far, and where it came from.
 
+use super::checkpoints;
 use super::keys::Value;
 use super::value::quote;
 use crate::error::{Error, ErrorCode, Result};
@@ -134,6 +135,7 @@ pub(super) struct PoolDraft {
     pub settings: Section,
     pub probe: Section,
     pub nodes: Option<Vec<NodeDraft>>,
+    pub checkpoints: Vec<checkpoints::Set>,
 }
 
 impl PoolDraft {
@@ -146,6 +148,7 @@ impl PoolDraft {
             settings: Section::default(),
             probe: Section::default(),
             nodes: None,
+            checkpoints: Vec::new(),
         })
     }
 }

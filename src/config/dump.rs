@@ -1,5 +1,6 @@
 //! The canonical text of a configuration, and its fingerprint.
 
+use super::checkpoints;
 use super::model::{
     Config, ControlSocket, Failback, LastResort, NodeConfig, OnDoubt, OnLocked, PoolConfig, ProbeConfig,
     ProbeMode, RsaPublicKey,
@@ -115,6 +116,9 @@ fn dump_pool(out: &mut String, pool: &PoolConfig) {
         out.push_str(&format!("  {{ {} }},\n", node_entries(node, &own).join(", ")));
     }
     out.push_str("]\n");
+    if let Some(sets) = checkpoints::print(&pool.nodes, string) {
+        lines(out, &[("checkpoints", sets)]);
+    }
     out.push_str(&format!("\n[{header}.probe]\n"));
     lines(out, &[("mode", string(mode))]);
     lines(out, &shared);

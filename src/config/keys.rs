@@ -52,6 +52,8 @@ pub(super) enum Kind {
     Address,
     /// The nodes of a pool.
     Nodes,
+    /// The sets of checkpoints of a pool; empty by default.
+    Checkpoints,
     /// A key that is known and never allowed; the text says what to write instead.
     Refused(&'static str),
     /// A key whose behaviour has not landed.
@@ -122,6 +124,7 @@ impl Kind {
             | Kind::Port
             | Kind::Address
             | Kind::Nodes
+            | Kind::Checkpoints
             | Kind::Refused(_)
             | Kind::Later => None,
         }
@@ -211,7 +214,7 @@ pub(super) static KEYS: &[Key] = &[
         .only(PolicyName::Safe),
     Key::new(Scope::Pool, "levels", Kind::Count { min: 1, max: 100, default: 4 }).only(PolicyName::Mpp),
     Key::new(Scope::Pool, "hostile_takeover", Kind::Flag).only(PolicyName::Mpp),
-    Key::new(Scope::Pool, "checkpoints", Kind::Later),
+    Key::new(Scope::Pool, "checkpoints", Kind::Checkpoints),
     Key::new(Scope::Pool, "service", Kind::Later),
     // One node.
     Key::new(Scope::Node, "address", Kind::Address),

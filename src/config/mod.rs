@@ -6,6 +6,7 @@
 
 mod builder;
 mod check;
+mod checkpoints;
 mod document;
 mod draft;
 mod dump;

@@ -2,7 +2,7 @@
 
 use crate::engine::time::Duration;
 use crate::pool::{Address, NodeType, PolicyName, PoolKind};
-use crate::probe::Cause;
+use crate::probe::{Cause, Checkpoint};
 use std::path::PathBuf;
 
 /// What to do when another process holds the cache's lock.
@@ -188,6 +188,8 @@ pub struct NodeConfig {
     pub site: String,
     /// How it is probed.
     pub probe: ProbeConfig,
+    /// What is looked at when it is silent (`safe`) or cannot be reached (`mpp`), by kind.
+    pub checkpoints: Vec<Checkpoint>,
 }
 
 /// One pool.

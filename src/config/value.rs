@@ -103,6 +103,7 @@ pub(super) fn read(kind: &Kind, raw: Raw<'_>) -> Result<Value, String> {
         Kind::Later => Err(not_landed("this key", "leave it out")),
         // Lists of nodes are read by the document, element by element.
         Kind::Address | Kind::Nodes => Err("expected a list of nodes".into()),
+        Kind::Checkpoints => Err("expected a list of checkpoints".into()),
     }
 }
 

@@ -2,10 +2,10 @@
 //!
 //! Sets of transactions are left out: they can be longer than everything else together, and no view shows them.
 
-use crate::engine::{NodeSnapshot, PoolSnapshot, Snapshot};
+use crate::engine::{CheckpointSnapshot, NodeSnapshot, PoolSnapshot, Snapshot};
 use crate::error::{Error, ErrorCode, Result};
 use crate::pool::{NodeType, PolicyName, PoolKind, PoolStatus, State, Status};
-use crate::probe::{Cause, Channel, Facts, Flavour, ServerVersion, ThreadState};
+use crate::probe::{Cause, Channel, CheckpointKind, Facts, Flavour, ServerVersion, ThreadState};
 use core::time::Duration;
 use serde_json::{Map, Value, json};
 
@@ -79,6 +79,18 @@ fn node(node: &NodeSnapshot) -> Value {
         "weight": node.weight,
         "site": node.site,
         "facts": facts(&node.facts),
+        "checkpoints": node.checkpoints.iter().map(checkpoint).collect::<Vec<_>>(),
+    })
+}
+
+fn checkpoint(seen: &CheckpointSnapshot) -> Value {
+    json!({
+        "kind": seen.kind.name(),
+        "target": seen.target,
+        "answers": seen.answers,
+        "cause": seen.cause.map(|cause| cause.name()),
+        "message": seen.message,
+        "observed_ms": seen.observed_ms,
     })
 }
 
@@ -146,6 +158,7 @@ fn read_pool(value: &Value) -> Result<PoolSnapshot> {
         epoch: pool.number("epoch")?,
         active,
         paused: pool.flag("paused")?,
+        frozen: None,
         nodes,
     })
 }
@@ -168,6 +181,20 @@ fn read_node(value: &Value) -> Result<NodeSnapshot> {
         weight: node.number("weight")?,
         site: node.text("site")?.into(),
         facts: read_facts(node.get("facts")?)?,
+        checkpoints: node.list("checkpoints")?.iter().map(read_checkpoint).collect::<Result<_>>()?,
+        override_: None,
+    })
+}
+
+fn read_checkpoint(value: &Value) -> Result<CheckpointSnapshot> {
+    let seen = Object::of(value, "checkpoint")?;
+    Ok(CheckpointSnapshot {
+        kind: seen.word("kind", CheckpointKind::from_name)?,
+        target: seen.text("target")?.into(),
+        answers: seen.optional_flag("answers")?,
+        cause: seen.optional_word("cause", Cause::from_name)?,
+        message: seen.text("message")?.into(),
+        observed_ms: seen.number("observed_ms")?,
     })
 }
 

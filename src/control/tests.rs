@@ -1,10 +1,10 @@
 //! Every document reads back; nothing that comes in from outside panics.
 
 use super::*;
-use crate::engine::{NodeSnapshot, PoolSnapshot, Snapshot};
+use crate::engine::{CheckpointSnapshot, NodeSnapshot, PoolSnapshot, Snapshot};
 use crate::error::{Error, ErrorCode};
 use crate::pool::{NodeType, PolicyName, PoolKind, PoolStatus, State, Status};
-use crate::probe::{Cause, Channel, Facts, Flavour, ServerVersion, ThreadState};
+use crate::probe::{Cause, Channel, CheckpointKind, Facts, Flavour, ServerVersion, ThreadState};
 use core::time::Duration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -68,8 +68,28 @@ fn seen() -> Seen {
         weight: 2,
         site: "ams".into(),
         facts,
+        checkpoints: vec![
+            CheckpointSnapshot {
+                kind: CheckpointKind::Edge,
+                target: "simple:[2001:db8::1]".into(),
+                answers: Some(false),
+                cause: Some(Cause::NoAck),
+                message: "ü".into(),
+                observed_ms: 7,
+            },
+            CheckpointSnapshot {
+                kind: CheckpointKind::External,
+                target: "http:h:80".into(),
+                answers: None,
+                cause: None,
+                message: String::new(),
+                observed_ms: 0,
+            },
+        ],
+        override_: None,
     };
-    let unseen = NodeSnapshot { count: None, cause: None, ..node("b:3306", Facts::default()) };
+    let unseen =
+        NodeSnapshot { count: None, cause: None, checkpoints: vec![], ..node("b:3306", Facts::default()) };
     let pool = PoolSnapshot {
         name: "orders".into(),
         kind: PoolKind::Ring,
@@ -78,6 +98,7 @@ fn seen() -> Seen {
         epoch: u64::MAX,
         active: Some(1),
         paused: true,
+        frozen: None,
         nodes: vec![node("a:3306", facts), unseen],
     };
     Seen { snapshot: Snapshot { wall_ms: 9, pools: vec![pool] }, fingerprint: u64::MAX - 1, pid: 42 }

@@ -1,7 +1,8 @@
 //! Operators' commands: judged by rules like everything else, told as events, stored like decisions.
 
 use super::Engine;
-use super::input::{Answer, Command, NodeRef};
+use super::event::Severity;
+use super::input::{Answer, Command, LONGEST_LIMIT, LONGEST_REASON, NodeRef, SHORTEST_LIMIT};
 use super::pool_machine::PoolMachine;
 use super::time::Now;
 use crate::error::{Error, ErrorCode, Result};
@@ -18,36 +19,65 @@ pub struct Done {
     pub node: Option<usize>,
     /// What was done, in words.
     pub message: String,
+    /// How urgent it is that somebody knows.
+    pub severity: Severity,
 }
 
 impl Engine {
     /// Carries out an operator's command, or refuses it by rule ([`ErrorCode::Refused`]).
     pub fn command(&mut self, now: Now, command: Command) -> Result<Answer> {
-        self.now = now.mono;
-        let index = match &command {
-            Command::RecoverNode(r) | Command::RemoveNode(r) => r.pool,
-            Command::RecoverPool(pool) | Command::ActivatePrimary(pool) => *pool,
-        };
+        let index = command.pool();
         let pool = self.pools.get_mut(index).ok_or_else(|| not_found("pool", index))?;
-        if let Command::RecoverNode(NodeRef { node, .. }) | Command::RemoveNode(NodeRef { node, .. }) =
-            command
+        if let Some(NodeRef { node, .. }) = command.node()
             && (node >= pool.nodes.len()
                 || (pool.judge.is_removed(node) && matches!(command, Command::RecoverNode(_))))
         {
             return Err(not_found("node", node));
         }
-        let out = &mut self.out;
-        let done = pool.command(now, &command, out)?;
+        check_order(&command)?;
+        let done = pool.command(now, &command, &mut self.out)?;
+        self.touched.clear();
+        self.touched.push(index);
         if let Command::RemoveNode(node) = command {
+            // The driver lets go of what it does for the node: no answer comes that a cycle could wait for.
+            pool.nodes[node.node].schedule.in_flight = None;
+            pool.close_if_complete(now, &mut self.out);
             self.vantage.forget(node, &self.pools);
         }
         self.settle(now);
-        Ok(Answer { message: done.message, rule: done.rule, sequence: self.written })
+        Ok(Answer {
+            message: done.message,
+            rule: done.rule,
+            sequence: self.written + u64::from(self.out.dirty),
+        })
     }
 }
 
 fn not_found(what: &str, index: usize) -> Error {
     Error::new(ErrorCode::NotFound, format!("there is no {what} number {index}"))
+}
+
+/// Reason and time limit of an order, and that it orders something.
+fn check_order(command: &Command) -> Result<()> {
+    let (Command::Override { reason, limit, .. }
+    | Command::Freeze { reason, limit, .. }
+    | Command::Maintenance { reason, limit, .. }) = command
+    else {
+        return Ok(());
+    };
+    let invalid = |text: String| Err(Error::new(ErrorCode::Invalid, text));
+    if matches!(command, Command::Override { set, .. } if set.is_empty()) {
+        return invalid("the override sets nothing: give a state, a status, a type or a weight".into());
+    }
+    if reason.trim().is_empty() || reason.len() > LONGEST_REASON {
+        return invalid(format!("the reason has {} bytes: give 1 to {LONGEST_REASON}", reason.len()));
+    }
+    match limit {
+        Some(limit) if !(SHORTEST_LIMIT..=LONGEST_LIMIT).contains(limit) => {
+            invalid(format!("the time limit is {limit:?}: give one second to 366 days, or none"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn refused(pool: &str, rule: u16, reason: &str) -> Error {
@@ -56,7 +86,21 @@ fn refused(pool: &str, rule: u16, reason: &str) -> Error {
 }
 
 impl PoolMachine {
-    pub(super) fn obey(&mut self, command: &Command) -> Result<Done> {
+    pub(super) fn obey(&mut self, now: Now, command: &Command) -> Result<Done> {
+        match command {
+            Command::RecoverNode(_)
+            | Command::RecoverPool(_)
+            | Command::ActivatePrimary(_)
+            | Command::RemoveNode(_) => self.move_by_command(command),
+            _ => {
+                let name = self.config.name.clone();
+                self.order(now, command).map_err(|no| refused(&name, no.rule, &no.reason))
+            }
+        }
+    }
+
+    fn move_by_command(&mut self, command: &Command) -> Result<Done> {
+        let active = self.judge.active();
         let name = self.config.name.clone();
         let answer = match &mut self.judge {
             Judge::Safe { model, settings, .. } => match command {
@@ -68,21 +112,27 @@ impl PoolMachine {
                     command::activate_primary(model).map(|rule| (rule, primary_of(model)))
                 }
                 Command::RemoveNode(r) => command::remove(model, r.node).map(|rule| (rule, Some(r.node))),
+                _ => Ok((0, None)),
             },
-            Judge::Mpp { members, .. } => match command {
-                Command::RecoverNode(r) => Ok((mpp::recover(&mut members[r.node]), Some(r.node))),
+            Judge::Mpp { members, settings } => match command {
+                Command::RecoverNode(r) => {
+                    mpp::recover(&mut members[r.node]).map(|rule| (rule, Some(r.node)))
+                }
                 Command::RecoverPool(_) => Ok((mpp::RECOVER_POOL, None)),
-                Command::ActivatePrimary(_) => mpp::activate_primary(members),
+                Command::ActivatePrimary(_) => mpp::activate_primary(members, settings.frozen),
                 Command::RemoveNode(r) => mpp::remove(members, r.node),
+                _ => Ok((0, None)),
             },
         };
         let (rule, node) = answer.map_err(|no| refused(&name, no.rule, &no.reason))?;
         match command {
             Command::ActivatePrimary(_) => self.gate.forget_waiting(),
             Command::RecoverPool(_) => self.status = PoolStatus::Ok,
-            Command::RecoverNode(_) | Command::RemoveNode(_) => {}
+            Command::RemoveNode(r) => self.forget_orders(r.node),
+            _ => {}
         }
-        if let Some(node) = node {
+        let new = self.judge.active().filter(|&new| Some(new) != active);
+        for node in [node, new].into_iter().flatten() {
             self.nodes[node].rule = rule;
         }
         let sentence = rule_sentence(rule).unwrap_or_default();
@@ -90,7 +140,7 @@ impl PoolMachine {
             Some(node) => format!("{}: {sentence}", self.nodes[node].name),
             None => format!("pool {name}: {sentence}"),
         };
-        Ok(Done { rule, node, message })
+        Ok(Done { rule, node, message, severity: Severity::Info })
     }
 }
 

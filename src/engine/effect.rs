@@ -1,7 +1,7 @@
 //! What the engine asks of the outside.
 
 use super::event::Event;
-use super::input::NodeRef;
+use super::input::{CheckRef, NodeRef};
 use crate::store::Cache;
 
 /// One request. After every input the driver takes effects until there is none: the one drain rule.
@@ -16,7 +16,15 @@ pub enum Effect {
         /// Make a fresh login even if a connection is kept.
         fresh: bool,
     },
-    /// Write the state to the cache; the answer is [`super::Input::Persisted`].
+    /// Look at a checkpoint now; the answer is [`super::Input::Checked`] with the same number, exactly once.
+    Check {
+        /// The checkpoint.
+        place: CheckRef,
+        /// Number of the look.
+        check: u64,
+    },
+    /// Write the state to the cache; the answer is [`super::Input::Persisted`], and while the instance runs the next
+    /// write is asked for after it.
     Persist {
         /// Number of the write. A later one replaces an earlier one that has not begun.
         sequence: u64,

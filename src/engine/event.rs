@@ -21,7 +21,7 @@ words! {
         Relief = 5 => "relief",
         /// The ACTIVE node is at FAIL and nobody may take over; the text says why, node by node.
         LastNode = 6 => "last_node",
-        /// An operator's command was carried out.
+        /// An operator's command was carried out; or the time of an operator's order is about to run out, or has.
         Command = 7 => "command",
         /// A planned hand-over began, ended or was given up.
         HandOver = 8 => "hand_over",
@@ -39,8 +39,10 @@ words! {
         Late = 14 => "late",
         /// No node answers at all: the prober itself may be cut off, and silence is not counted; or a node answers again.
         Isolated = 15 => "isolated",
+        /// A checkpoint no longer answers or answers again, or could not be looked at.
+        Checkpoint = 16 => "checkpoint",
         /// A new configuration is in force.
-        Reload = 16 => "reload",
+        Reload = 20 => "reload",
     }
 }
 

@@ -1,12 +1,14 @@
 //! Why a pool is as it is: the facts, the rules that judged them, and what would change the decision.
 
 use super::pool_machine::PoolMachine;
-use super::time::Now;
+use super::time::{Duration, Now};
 use crate::config::LastResort;
-use crate::policy::safe::{Bar, Model, Settings};
+use crate::policy::safe::restart::BARRED_BY_INTENT;
+use crate::policy::safe::{Bar, Model, Pin};
 use crate::policy::{mpp, rule_sentence};
-use crate::pool::{Judge, NodeType, PoolStatus, State};
+use crate::pool::{Judge, Status};
 use crate::probe::ThreadState;
+use crate::store::utc::format_utc;
 use core::fmt::Write;
 
 /// The pool in words, one fact a line.
@@ -31,20 +33,41 @@ fn write_all(text: &mut String, pool: &PoolMachine, now: Now) -> core::fmt::Resu
         Some(a) => writeln!(text, "ACTIVE is {}", pool.nodes[a].name)?,
         None => writeln!(text, "no node is ACTIVE")?,
     }
+    if let Some(freeze) = &pool.orders.frozen {
+        write!(text, "frozen: no rule changes a state or the role")?;
+        write_order(text, &freeze.order.reason, freeze.order.since_ms, freeze.left(now.mono))?;
+    }
     for i in (0..pool.nodes.len()).filter(|&i| !pool.judge.is_removed(i)) {
         write_node(text, pool, i, now)?;
     }
     writeln!(text, "what would change it:")?;
     match &pool.judge {
-        Judge::Safe { model, settings, .. } => write_safe(text, pool, model, settings, now),
-        Judge::Mpp { members, settings } => write_mpp(text, pool, members, settings),
+        Judge::Safe { model, .. } => write_facts(text, pool, model, now)?,
+        Judge::Mpp { members, settings } => write_orders(text, pool, members, settings)?,
     }
+    let names: Vec<&str> = pool.nodes.iter().map(|n| n.name.as_str()).collect();
+    let cycles = matches!(pool.judge, Judge::Mpp { .. });
+    for change in pool.would_change(now) {
+        writeln!(text, "  {}", change.sentence(&names, cycles))?;
+    }
+    Ok(())
 }
 
 fn write_node(text: &mut String, pool: &PoolMachine, i: usize, now: Now) -> core::fmt::Result {
     let node = &pool.nodes[i];
-    let (state, status) = (pool.judge.state(i), pool.judge.status(i));
-    writeln!(text, "node {} ({}): {state}, {status}", node.name, node.config.node_type)?;
+    let (state, status) = (pool.judge.state(i), pool.status_of(i));
+    writeln!(text, "node {} ({}): {state}, {status}", node.name, pool.type_of(i))?;
+    if let Some(standing) = pool.orders.nodes.get(i).and_then(Option::as_ref) {
+        write!(text, "  {}", standing.order)?;
+        write_order(text, &standing.order.reason, standing.order.since_ms, standing.left(now.mono))?;
+        if standing.order.set.status.is_some() {
+            writeln!(text, "  the rules have its status at {}", pool.judge.status(i))?;
+        }
+    }
+    if let Some((rule, state)) = pool.orders.would.get(i).copied().flatten() {
+        let sentence = rule_sentence(rule).unwrap_or_default();
+        writeln!(text, "  without an operator's order: {state}, rule {rule}: {sentence}")?;
+    }
     if node.rule != 0 {
         let sentence = rule_sentence(node.rule).unwrap_or_default();
         writeln!(text, "  rule {}: {sentence}", node.rule)?;
@@ -63,6 +86,9 @@ fn write_node(text: &mut String, pool: &PoolMachine, i: usize, now: Now) -> core
             writeln!(text)?;
         }
     }
+    for line in pool.checkpoint_lines(i, now.mono) {
+        writeln!(text, "  {line}")?;
+    }
     let facts = &node.facts;
     if let (Some(flavour), Some(version)) = (facts.flavour, facts.version) {
         writeln!(text, "  server {flavour} {version}")?;
@@ -77,6 +103,14 @@ fn write_node(text: &mut String, pool: &PoolMachine, i: usize, now: Now) -> core
             Some(lag) => writeln!(text, ", {} s behind", lag.as_secs())?,
             None => writeln!(text, ", lag unknown")?,
         }
+    }
+    if node.intent && pool.judge.waits_for_recover(i) {
+        writeln!(text, "  {}", rule_sentence(BARRED_BY_INTENT).unwrap_or_default())?;
+    } else if node.intent {
+        writeln!(
+            text,
+            "  its intent to fail is on record: the next bad observation could take its role, so after a crash now it would wait for `recover`"
+        )?;
     }
     if pool.judge.waits_for_recover(i) {
         match pool.config.auto_recover {
@@ -94,6 +128,16 @@ fn write_node(text: &mut String, pool: &PoolMachine, i: usize, now: Now) -> core
     Ok(())
 }
 
+/// The reason of an order, its age in words of the clock, and its end.
+fn write_order(text: &mut String, reason: &str, since_ms: u64, left: Option<Duration>) -> core::fmt::Result {
+    let since = format_utc(since_ms).unwrap_or_default();
+    write!(text, ", since {since}, reason: {reason}; ")?;
+    match left {
+        Some(left) => writeln!(text, "ends in {} s, without a switch", left.as_secs()),
+        None => writeln!(text, "until an operator ends it"),
+    }
+}
+
 fn write_stranded(text: &mut String, pool: &PoolMachine, i: usize) -> core::fmt::Result {
     let Some(active) = pool.judge.active().filter(|&a| a != i) else { return Ok(()) };
     match &pool.nodes[i].stranded {
@@ -104,33 +148,52 @@ fn write_stranded(text: &mut String, pool: &PoolMachine, i: usize) -> core::fmt:
     }
 }
 
-fn write_safe(
-    text: &mut String,
-    pool: &PoolMachine,
-    model: &Model,
-    settings: &Settings,
-    now: Now,
-) -> core::fmt::Result {
-    if pool.cut_off {
-        writeln!(text, "  the prober itself may be cut off: a reply from any node of any pool changes that")?;
+/// What holds the decision up where no observation or command of its own would change it.
+fn write_facts(text: &mut String, pool: &PoolMachine, model: &Model, now: Now) -> core::fmt::Result {
+    if model.frozen {
+        writeln!(text, "  an operator froze the pool: `primacy unfreeze` lets the rules decide again")?;
+    }
+    if model.failback_waits {
+        writeln!(
+            text,
+            "  no hand-back begins by itself: an order's time ran out; `primacy activate-primary` begins one"
+        )?;
     }
     if let Some(a) = model.active() {
-        let taken = model.members[a].ladder.steps(settings.rise);
-        let left = settings.fall.saturating_sub(taken);
         let name = &pool.nodes[a].name;
-        if left == 0 && pool.held_since.is_some() {
-            writeln!(text, "  {name} has failed, but is {}", pool.hearers_in_words(now.mono))?;
-            writeln!(text, "  proof that {name} is gone, or replicas that no longer hear it, change that")?;
-        } else if left == 0 {
-            writeln!(text, "  {name} has failed: it loses the role as soon as another node may take over")?;
-        } else {
-            writeln!(text, "  {left} more observations of class gone, hung or silent fail {name}")?;
+        match model.members[a].pin {
+            Pin::Fixed => {
+                writeln!(
+                    text,
+                    "  an operator fixed the role on {name}: `primacy unset {name}` changes that"
+                )?;
+            }
+            Pin::Leave => writeln!(
+                text,
+                "  {name} hands the role over for maintenance, as soon as a node that may take over has proven that it has everything"
+            )?,
+            Pin::Free => {}
+        }
+        let ordered = model.frozen || model.members[a].pin == Pin::Fixed;
+        if ordered && pool.held_since.is_none() && pool.judge.status(a) == Status::Fail {
+            writeln!(text, "  {name} has failed, and keeps the role by an operator's order")?;
         }
     }
-    if let Some(since) = pool.barred_since {
+    if pool.cut_off {
+        writeln!(
+            text,
+            "  the prober itself may be cut off: a reply from any node or checkpoint of any pool changes that"
+        )?;
+    }
+    if let Some(a) = model.active().filter(|_| pool.held_since.is_some()) {
+        let name = &pool.nodes[a].name;
+        writeln!(text, "  {name} has failed, but is {}", pool.hearers_in_words(now.mono))?;
+        writeln!(text, "  proof that {name} is gone, or replicas that no longer hear it, change that")?;
+    }
+    if pool.barred_since.is_some() {
         match pool.config.last_resort {
-            LastResort::After(wait) => {
-                let left = (since + wait).since(now.mono);
+            LastResort::After(_) => {
+                let left = pool.last_resort_timer(now.mono).map(|at| at.since(now.mono)).unwrap_or_default();
                 writeln!(
                     text,
                     "  last_resort lets a good node that waits for `recover` take over in {} s",
@@ -149,59 +212,37 @@ fn write_safe(
         let name = &pool.nodes[i].name;
         match model.bar(i) {
             None => writeln!(text, "  {name} may take over")?,
-            Some(bar) => {
-                writeln!(text, "  {name} may not take over: {}; {}", bar.sentence(), remedy(bar, name))?
-            }
+            Some(bar) => writeln!(text, "  {name} may not take over: {}{}", bar.sentence(), remedy(bar))?,
         }
     }
     Ok(())
 }
 
-fn remedy(bar: Bar, name: &str) -> String {
+/// What makes its next observation a good one, where the server has to change.
+fn remedy(bar: Bar) -> &'static str {
     match bar {
-        Bar::NotSeen | Bar::NotFresh => "its next good observation changes that".into(),
-        Bar::NotStandby(State::Unknown) => "its first good observation changes that".into(),
-        Bar::NotStandby(_) => {
-            "it heals by itself once it is good for as many steps as `rise` asks for".into()
-        }
-        Bar::WaitsForRecover => format!("`primacy recover {name}` changes that"),
-        Bar::NotGood(_) => "a good observation changes that".into(),
-        Bar::NotApplying => "starting its replication (SQL) thread changes that".into(),
-        Bar::Lag => "catching up changes that".into(),
-        Bar::ReadOnly => "SET GLOBAL read_only = 0 on it changes that".into(),
-        Bar::Removed => "a start with an empty cache changes that".into(),
+        Bar::NotApplying => "; starting its replication (SQL) thread changes that",
+        Bar::Lag => "; catching up changes that",
+        Bar::ReadOnly => "; SET GLOBAL read_only = 0 on it changes that",
+        Bar::Pinned(_) => "; ending the order with `primacy unset` changes that",
+        Bar::Removed => "; a start with an empty cache changes that",
+        _ => "",
     }
 }
 
-fn write_mpp(
+/// What an operator's order holds up under `mpp`.
+fn write_orders(
     text: &mut String,
     pool: &PoolMachine,
     members: &[mpp::Member],
     settings: &mpp::Settings,
 ) -> core::fmt::Result {
-    if pool.status == PoolStatus::Fail {
-        writeln!(
-            text,
-            "  the pool's status is FAIL: `primacy recover pool:{}` changes that",
-            pool.config.name
-        )?;
+    if settings.frozen {
+        writeln!(text, "  an operator froze the pool: `primacy unfreeze` lets the table decide again")?;
     }
-    for (i, m) in members.iter().enumerate().filter(|(_, m)| !m.removed) {
+    for (i, m) in members.iter().enumerate().filter(|(_, m)| !m.removed && m.fixed) {
         let name = &pool.nodes[i].name;
-        let left = settings.levels.saturating_sub(m.count.unwrap_or(0));
-        match m.state {
-            State::Active => writeln!(text, "  {left} more cycles without a connection fail {name}")?,
-            State::FailedOnline | State::FailedOffline => {
-                writeln!(text, "  `primacy recover {name}` takes {name} back into the pool")?;
-            }
-            State::Standby if m.node_type == NodeType::Primary => {
-                writeln!(text, "  `primacy activate-primary` makes {name} ACTIVE at once")?;
-            }
-            State::Standby => {
-                writeln!(text, "  {name} takes over once no node above it has status OK or OK_WARN")?;
-            }
-            State::Unknown => writeln!(text, "  a healthy cycle makes {name} STANDBY")?,
-        }
+        writeln!(text, "  an operator fixed {name} as {}: `primacy unset {name}` changes that", m.state)?;
     }
     Ok(())
 }

@@ -62,6 +62,11 @@ impl HandOverGate {
         self.retry = Duration::ZERO;
     }
 
+    /// When the pause began.
+    pub fn since(&self) -> Option<Time> {
+        self.open.map(|(since, _)| since)
+    }
+
     /// When the pause must end.
     pub fn deadline(&self) -> Option<Time> {
         self.open.map(|(_, until)| until)

@@ -1,9 +1,12 @@
 //! What the outside tells the engine.
 
-use crate::pool::PoolStatus;
+use super::time::Duration;
 use crate::pool::state::words;
+use crate::pool::{MaintenanceRole, Override, PoolStatus};
 use crate::probe::Observation;
 use core::fmt;
+
+pub use crate::pool::overrides::LONGEST_REASON;
 
 words! {
     /// How a host's own use of a node ended, as far as it says something about reaching the node.
@@ -35,6 +38,15 @@ pub struct NodeRef {
     pub node: usize,
 }
 
+/// A checkpoint by its place: the node, and the index among the node's checkpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CheckRef {
+    /// The node.
+    pub node: NodeRef,
+    /// Index in [`crate::config::NodeConfig::checkpoints`].
+    pub index: usize,
+}
+
 /// Everything that can happen to an engine, apart from commands.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Input {
@@ -56,6 +68,15 @@ pub enum Input {
         /// The number from [`super::Effect::Probe`]; an old one is ignored.
         probe: u64,
         /// What it brought.
+        observation: Observation,
+    },
+    /// A look at a checkpoint that the engine asked for has ended.
+    Checked {
+        /// The checkpoint.
+        place: CheckRef,
+        /// The number from [`super::Effect::Check`]; an old one is ignored.
+        check: u64,
+        /// How it ended; without facts.
         observation: Observation,
     },
     /// The host measured a node's health itself (`probe = "external"`).
@@ -105,6 +126,78 @@ pub enum Command {
     ActivatePrimary(usize),
     /// Takes a node out of the pool until the configuration is read again.
     RemoveNode(NodeRef),
+    /// Sets a node's state, status, type or weight above the rules. Takes the place of the node's earlier override or
+    /// maintenance.
+    Override {
+        /// The node.
+        node: NodeRef,
+        /// What is set; something must be.
+        set: Override,
+        /// Why, for everybody who meets it later: 1 to [`LONGEST_REASON`] bytes.
+        reason: String,
+        /// How long; `None` until it is ended. From [`SHORTEST_LIMIT`] to [`LONGEST_LIMIT`].
+        limit: Option<Duration>,
+    },
+    /// Ends an override or a maintenance of a node.
+    ClearOverride(NodeRef),
+    /// Lets no rule change a state or the role of a pool.
+    Freeze {
+        /// Index of the pool.
+        pool: usize,
+        /// Why.
+        reason: String,
+        /// How long; `None` until it is ended.
+        limit: Option<Duration>,
+    },
+    /// Ends the freeze of a pool: the counts begin anew.
+    Unfreeze(usize),
+    /// Takes a node out of the candidates, and its faults out of the alarms, until that is ended. Takes the place of the
+    /// node's earlier override or maintenance.
+    Maintenance {
+        /// The node.
+        node: NodeRef,
+        /// What becomes of the role, if the node is ACTIVE.
+        role: MaintenanceRole,
+        /// Why.
+        reason: String,
+        /// How long; `None` until it is ended.
+        limit: Option<Duration>,
+    },
+}
+
+/// The shortest time limit of an override, a freeze or a maintenance.
+pub const SHORTEST_LIMIT: Duration = Duration::from_secs(1);
+
+/// The longest time limit of an override, a freeze or a maintenance: who wants more gives none.
+pub const LONGEST_LIMIT: Duration = Duration::from_secs(366 * 24 * 3600);
+
+impl Command {
+    /// Index of the pool that the command is about.
+    pub fn pool(&self) -> usize {
+        match self {
+            Command::RecoverNode(node)
+            | Command::RemoveNode(node)
+            | Command::ClearOverride(node)
+            | Command::Override { node, .. }
+            | Command::Maintenance { node, .. } => node.pool,
+            Command::RecoverPool(pool)
+            | Command::ActivatePrimary(pool)
+            | Command::Unfreeze(pool)
+            | Command::Freeze { pool, .. } => *pool,
+        }
+    }
+
+    /// The node that the command is about, if it is about one.
+    pub fn node(&self) -> Option<NodeRef> {
+        match self {
+            Command::RecoverNode(node)
+            | Command::RemoveNode(node)
+            | Command::ClearOverride(node)
+            | Command::Override { node, .. }
+            | Command::Maintenance { node, .. } => Some(*node),
+            _ => None,
+        }
+    }
 }
 
 /// The answer to a command that was not refused.

@@ -3,13 +3,18 @@
 //! Grammar: `handle` an input or give a `command`; then take effects from `poll_effect` until there is none;
 //! then sleep until `poll_timeout` at most. Time comes in with every call.
 
+pub mod change;
+mod checkpoints;
 pub mod commands;
+pub mod deadlines;
 mod doubt;
 pub mod effect;
 pub mod event;
 mod explain;
 mod hand_over;
 pub mod input;
+mod intent;
+mod orders;
 mod outbox;
 mod pool_machine;
 mod reconfigure;
@@ -21,13 +26,17 @@ mod tests;
 pub mod time;
 mod vantage;
 mod views;
+mod what_if;
 
+pub use deadlines::Deadlines;
 pub use effect::Effect;
 pub use event::{Event, EventKind, Severity};
-pub use input::{Answer, Command, Input, NodeRef, ReportOutcome};
+pub use input::{
+    Answer, CheckRef, Command, Input, LONGEST_LIMIT, LONGEST_REASON, NodeRef, ReportOutcome, SHORTEST_LIMIT,
+};
 pub use reconfigure::Reconfigured;
 pub use schedule::BACK_OFF;
-pub use snapshot::{NodeSnapshot, PoolSnapshot, Snapshot};
+pub use snapshot::{CheckpointSnapshot, NodeSnapshot, PoolSnapshot, Snapshot};
 pub use time::{Now, Time};
 
 use crate::config::{Config, ProbeMode};
@@ -39,15 +48,23 @@ use pool_machine::{PoolMachine, Running};
 use vantage::Vantage;
 
 /// All pools of one instance.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Engine {
     config: Config,
     pools: Vec<PoolMachine>,
     vantage: Vantage,
     out: Outbox,
     written: u64,
+    /// Started, and the number of the write that is under way since.
+    started: bool,
+    writing: Option<u64>,
     store_failed: bool,
-    now: Time,
+    /// When each pool wants to be looked at.
+    timers: Deadlines,
+    /// Pools that the input or command at hand is about.
+    touched: Vec<usize>,
+    /// What all pools have been told about the observer.
+    cut_off: bool,
     /// The highest epoch that a pool which has left the configuration may have used.
     retired: u64,
 }
@@ -57,67 +74,107 @@ impl Engine {
     ///
     /// `seed` feeds the jitter of the schedule. A lost cache starts its epochs from `now.wall_ms`.
     pub fn new(config: Config, cache: Option<&Cache>, seed: u64, now: Now) -> Engine {
+        let mut out = Outbox::new(seed);
         let pools: Vec<PoolMachine> = config
             .pools
             .iter()
             .enumerate()
             .map(|(i, pool)| {
                 let stored = cache.and_then(|c| c.pools.iter().find(|s| s.name == pool.name));
-                PoolMachine::new(i, pool.clone(), stored, now)
+                let mut pool =
+                    PoolMachine::new(i, pool.clone(), stored, cache.map_or(0, |c| c.written_ms), now);
+                if let Some(stored) = stored {
+                    pool.resume(now, stored, &mut out);
+                }
+                pool
             })
             .collect();
+        let mut timers = Deadlines::default();
+        for (i, pool) in pools.iter().enumerate() {
+            timers.set(i, pool.next_timer(now.mono));
+        }
         Engine {
             config,
             vantage: Vantage::new(&pools),
             pools,
-            out: Outbox::new(seed),
+            out,
             written: cache.map_or(0, |c| c.sequence),
+            started: false,
+            writing: None,
             store_failed: false,
-            now: now.mono,
+            timers,
+            touched: Vec::new(),
+            cut_off: false,
             retired: 0,
         }
     }
 
     /// Takes one input.
     pub fn handle(&mut self, now: Now, input: Input) {
-        self.now = now.mono;
+        self.touched.clear();
         match input {
-            Input::Start => self.pools.iter_mut().for_each(|p| p.running = Running::Yes),
-            Input::Stop => self.pools.iter_mut().for_each(|p| {
-                p.running = Running::No;
-                p.nodes.iter_mut().for_each(|n| n.schedule.in_flight = None);
-                p.cycle_open = false;
-            }),
+            Input::Start => {
+                self.started = true;
+                self.pools.iter_mut().for_each(|p| p.running = Running::Yes);
+                self.touch_all();
+            }
+            Input::Stop => {
+                self.started = false;
+                self.pools.iter_mut().for_each(|p| {
+                    p.running = Running::No;
+                    p.nodes.iter_mut().for_each(|n| n.schedule.in_flight = None);
+                    p.checks.forget();
+                    p.cycle_open = false;
+                    p.withdraw_intent(&mut self.out);
+                });
+                self.touch_all();
+            }
             Input::RunOnce { pool } => {
+                self.touched.push(pool);
                 if let Some(p) = self.pools.get_mut(pool) {
                     p.running = Running::Once(now.mono);
                     self.vantage.begin_cycle(pool);
                 }
             }
             Input::Timer => {}
-            Input::Probed { node, probe, observation } => self.probed(now, node, probe, observation),
+            Input::Probed { node, probe, observation } => {
+                self.touched.push(node.pool);
+                self.probed(now, node, probe, observation);
+            }
+            Input::Checked { place, check, observation } => {
+                self.touched.push(place.node.pool);
+                if let Some(p) = self.pools.get_mut(place.node.pool)
+                    && p.checked(now, place, check, observation, &mut self.vantage, &mut self.out)
+                {
+                    p.close_if_complete(now, &mut self.out);
+                }
+            }
             Input::Observed { node, observation } => {
+                self.touched.push(node.pool);
                 if let Some(p) = self.pools.get_mut(node.pool).filter(|p| node.node < p.nodes.len()) {
                     p.observed(now, node.node, observation, &mut self.vantage, &mut self.out);
                 }
             }
             Input::ConnectionLost { node } => {
+                self.touched.push(node.pool);
                 if let Some(p) = self.pools.get_mut(node.pool) {
                     p.hint(node.node);
                 }
             }
             Input::Report { node, outcome } => {
+                self.touched.push(node.pool);
                 if let Some(p) = self.pools.get_mut(node.pool).filter(|_| outcome.is_connect_failure()) {
                     p.reported(node.node);
                 }
             }
             Input::Cycle { pool, pool_status } => {
+                self.touched.push(pool);
                 // A cycle of the library's own closes with its last probe: the next one would ask for them again.
                 if let Some(p) = self.pools.get_mut(pool).filter(|p| !p.cycle_open) {
                     p.close_cycle(now, pool_status, &mut self.out);
                 }
             }
-            Input::Persisted { outcome, .. } => self.persisted(now, outcome),
+            Input::Persisted { sequence, outcome } => self.persisted(now, sequence, outcome),
         }
         self.settle(now);
     }
@@ -130,13 +187,11 @@ impl Engine {
         }
         n.schedule.in_flight = None;
         p.observed(now, node.node, observation, &mut self.vantage, &mut self.out);
-        let in_flight = p.nodes.iter().any(|n| n.schedule.in_flight.is_some());
-        if p.cycle_open && !in_flight {
-            p.close_cycle(now, None, &mut self.out);
-        }
+        p.close_if_complete(now, &mut self.out);
     }
 
-    fn persisted(&mut self, now: Now, outcome: Result<(), String>) {
+    fn persisted(&mut self, now: Now, sequence: u64, outcome: Result<(), String>) {
+        self.writing = self.writing.filter(|&writing| writing > sequence);
         let failed = outcome.is_err();
         if failed == self.store_failed {
             return;
@@ -153,9 +208,22 @@ impl Engine {
         self.out.dirty |= !failed;
     }
 
-    /// Carries what time and decisions have made due.
+    fn touch_all(&mut self) {
+        self.touched = (0..self.pools.len()).collect();
+    }
+
+    /// Carries what time and decisions have made due. Only the pools at hand and those whose time has come are looked
+    /// at: an instance may have thousands.
     fn settle(&mut self, now: Now) {
-        for pool in &mut self.pools {
+        if core::mem::replace(&mut self.cut_off, self.vantage.is_cut_off()) != self.cut_off {
+            self.touch_all();
+        }
+        while let Some(pool) = self.timers.take_due(now.mono) {
+            self.touched.push(pool);
+        }
+        for &index in &self.touched {
+            let Some(pool) = self.pools.get_mut(index) else { continue };
+            pool.run_out(now, &mut self.out);
             if pool.gate.deadline().is_some_and(|d| d <= now.mono) {
                 pool.evaluate(now, Occasion::Expired, &mut self.out);
             }
@@ -165,14 +233,50 @@ impl Engine {
             if pool.doubt_is_due(now.mono) || pool.last_resort_is_due(now.mono) {
                 pool.evaluate(now, Occasion::Look, &mut self.out);
             }
-            pool.cut_off = self.vantage.is_cut_off();
+            pool.cut_off = self.cut_off;
             pool.ask_for_probes(now.mono, &mut self.out);
+            self.timers.set(index, pool.next_timer(now.mono));
         }
-        if std::mem::take(&mut self.out.dirty) {
-            self.written += 1;
-            let cache = self.cache(now);
-            self.out.push(Effect::Persist { sequence: self.written, cache });
+        self.persist(now);
+    }
+
+    /// Has the state written if it changed. One write at a time while the instance runs: what changes during one goes
+    /// out together with the next. Nobody brings the end of a write to an engine that has stopped.
+    ///
+    /// An intent that was not noted beforehand is asked to be written ahead of what was decided; where that has to wait,
+    /// the next write holds the decision itself.
+    fn persist(&mut self, now: Now) {
+        let intents = core::mem::take(&mut self.out.intents);
+        if !self.out.dirty || (self.started && self.writing.is_some()) {
+            return;
         }
+        if !intents.is_empty() {
+            let mut cache = self.next_document(now);
+            for (index, pool) in intents {
+                if let Some(place) = cache.pools.get_mut(index) {
+                    *place = pool;
+                }
+            }
+            self.out.push_first(Effect::Persist { sequence: self.written, cache });
+            if self.started {
+                return;
+            }
+        }
+        self.out.dirty = false;
+        let cache = self.next_document(now);
+        self.out.push(Effect::Persist { sequence: self.written, cache });
+    }
+
+    /// The state with the number of a write that begins.
+    fn next_document(&mut self, now: Now) -> Cache {
+        self.written += 1;
+        self.writing = Some(self.written);
+        self.cache(now)
+    }
+
+    /// Pools that the last input or command was about, or whose time had come with it; some perhaps more than once.
+    pub fn touched(&self) -> &[usize] {
+        &self.touched
     }
 
     /// The next effect, until there is none.
@@ -182,7 +286,7 @@ impl Engine {
 
     /// When the engine wants [`Input::Timer`] at the latest.
     pub fn poll_timeout(&self) -> Option<Time> {
-        self.pools.iter().filter_map(|p| p.next_timer(self.now)).min()
+        self.timers.first()
     }
 
     /// The configuration in force.
@@ -193,6 +297,11 @@ impl Engine {
     /// The state of all pools.
     pub fn snapshot(&self, now: Now) -> Snapshot {
         Snapshot { wall_ms: now.wall_ms, pools: self.pools.iter().map(PoolMachine::snapshot).collect() }
+    }
+
+    /// The state of one pool.
+    pub fn pool_snapshot(&self, pool: usize) -> Option<PoolSnapshot> {
+        self.pools.get(pool).map(PoolMachine::snapshot)
     }
 
     /// The state as the cache stores it.
@@ -207,6 +316,11 @@ impl Engine {
     /// Why the pool is as it is: rule, facts, and what would change the decision.
     pub fn explain(&self, now: Now, pool: usize) -> String {
         self.pools.get(pool).map_or_else(String::new, |p| explain::explain(p, now))
+    }
+
+    /// What would change the decision, as data; [`Engine::explain`] prints its sentences from this.
+    pub fn would_change(&self, now: Now, pool: usize) -> Vec<change::Change> {
+        self.pools.get(pool).map_or_else(Vec::new, |p| p.would_change(now))
     }
 
     /// Whether every node of the pool has been judged in the current cycle (`mpp`), or no doubt is open (`safe`).

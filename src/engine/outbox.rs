@@ -6,15 +6,18 @@ use super::input::NodeRef;
 use super::time::Now;
 use crate::pool::{State, Status};
 use crate::probe::Cause;
+use crate::store::StoredPool;
 use std::collections::VecDeque;
 
 /// Collects what the pools ask of the outside.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Outbox {
     effects: VecDeque<Effect>,
     events: u64,
     probes: u64,
     random: u64,
+    /// Pools, by index, as they are to be stored ahead of everything else: with a mark that no document holds yet.
+    pub intents: Vec<(usize, StoredPool)>,
     /// The stored state differs from the last one written.
     pub dirty: bool,
 }
@@ -82,6 +85,11 @@ impl Outbox {
         self.effects.push_back(effect);
     }
 
+    /// Queues an effect ahead of all others.
+    pub fn push_first(&mut self, effect: Effect) {
+        self.effects.push_front(effect);
+    }
+
     /// Queues an event.
     pub fn emit(&mut self, now: Now, draft: Draft) {
         self.events += 1;
@@ -105,11 +113,17 @@ impl Outbox {
         }));
     }
 
+    /// The next number for a probe or a look at a checkpoint.
+    pub fn number(&mut self) -> u64 {
+        self.probes += 1;
+        self.probes
+    }
+
     /// Asks for a probe and returns its number.
     pub fn probe(&mut self, node: NodeRef, fresh: bool) -> u64 {
-        self.probes += 1;
-        self.effects.push_back(Effect::Probe { node, probe: self.probes, fresh });
-        self.probes
+        let probe = self.number();
+        self.effects.push_back(Effect::Probe { node, probe, fresh });
+        probe
     }
 
     /// The next number below `bound` of a fixed sequence (splitmix64, Steele et al. 2014); 0 if `bound` is 0.

@@ -1,16 +1,18 @@
 //! One pool in motion: observations and commands pass the policy, and what it decides becomes events,
 //! epochs and stored state.
 
+use super::checkpoints::Checks;
 use super::commands::Done;
 use super::event::{EventKind, Severity};
 use super::hand_over::{GateView, HandOverGate};
 use super::input::Command;
+use super::orders::Orders;
 use super::outbox::{Draft, Outbox};
 use super::recovery::Bucket;
 use super::time::{Now, Time};
 use super::vantage::Vantage;
 use crate::config::{LastResort, PoolConfig, ProbeMode};
-use crate::gtid::Missing;
+use crate::policy::safe::restart::BARRED_BY_INTENT;
 use crate::policy::{mpp, reload, rule_sentence, safe};
 use crate::pool::evidence::Surroundings;
 use crate::pool::node::Window;
@@ -30,7 +32,7 @@ pub enum Running {
 }
 
 /// One pool.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct PoolMachine {
     /// Index of the pool.
     pub index: usize,
@@ -62,8 +64,12 @@ pub struct PoolMachine {
     pub cut_off: bool,
     /// The rules by which the alarm about a last node has been given.
     pub alarmed: Vec<u16>,
+    /// What is known of its checkpoints.
+    pub checks: Checks,
     /// The gate of a planned hand-over.
     pub gate: HandOverGate,
+    /// What operators ordered.
+    pub orders: Orders,
     /// `mpp`: findings of the cycle under way, and when it began.
     pub findings: Vec<Option<mpp::Finding>>,
     /// `mpp`: when the cycle under way, or the last one, began.
@@ -77,21 +83,31 @@ pub struct PoolMachine {
 pub const EPOCH_RESERVE: u64 = 16;
 
 /// State, status and role of all nodes before a change, to tell afterwards what changed.
-struct Before {
-    nodes: Vec<(State, Status, Option<u32>)>,
-    active: Option<usize>,
+pub(super) struct Before {
+    pub(super) nodes: Vec<(State, Status, Option<u32>)>,
+    pub(super) active: Option<usize>,
+    pub(super) epoch: u64,
     status: PoolStatus,
 }
 
 impl PoolMachine {
     /// Makes a pool, as it was stored or from nothing.
-    pub fn new(index: usize, config: PoolConfig, stored: Option<&StoredPool>, now: Now) -> PoolMachine {
+    /// `written_ms` is when the stored state was written.
+    pub fn new(
+        index: usize,
+        config: PoolConfig,
+        stored: Option<&StoredPool>,
+        written_ms: u64,
+        now: Now,
+    ) -> PoolMachine {
         let nodes: Vec<Node> = config.nodes.iter().cloned().map(Node::new).collect();
         let found: Vec<Option<&StoredNode>> = nodes
             .iter()
             .map(|n| stored.and_then(|s| s.nodes.iter().find(|stored| stored.name == n.name)))
             .collect();
-        let judge = Judge::new(&config, &found);
+        let names: Vec<&str> = nodes.iter().map(|n| n.name.as_str()).collect();
+        let orders = Orders::restore(&names, stored, written_ms, now);
+        let judge = Judge::new(&config, &found, stored);
         let epoch = stored.map_or(now.wall_ms, |s| s.epoch);
         let floor = stored.map_or(0, |s| s.epoch_reserved).max(epoch).max(now.wall_ms);
         let mut pool = PoolMachine {
@@ -108,7 +124,9 @@ impl PoolMachine {
             bucket: Bucket::default(),
             cut_off: false,
             alarmed: Vec::new(),
+            checks: Checks::new(config.nodes.iter().map(|n| n.checkpoints.len())),
             gate: HandOverGate::default(),
+            orders,
             findings: vec![None; nodes.len()],
             cycle_started: None,
             cycle_open: false,
@@ -167,6 +185,9 @@ impl PoolMachine {
                         Some(mpp::Finding::ConnectFailed)
                     }
                 };
+                if self.cycle_open && self.findings[node] == Some(mpp::Finding::ConnectFailed) {
+                    self.look_at_checkpoints(now, node, out);
+                }
             }
             Judge::Safe { .. } => {
                 self.listen(node, started);
@@ -186,25 +207,43 @@ impl PoolMachine {
         }
     }
 
+    /// Closes the library's own cycle once every node and every checkpoint that was asked for has been looked at.
+    pub fn close_if_complete(&mut self, now: Now, out: &mut Outbox) {
+        let present = |i: &usize| !self.judge.is_removed(*i);
+        let probing =
+            (0..self.nodes.len()).filter(present).any(|i| self.nodes[i].schedule.in_flight.is_some());
+        if self.cycle_open && !probing && !self.is_checking() {
+            self.close_cycle(now, None, out);
+        }
+    }
+
     /// Closes a cycle of policy `mpp`; nodes without a finding stay as they are.
     pub fn close_cycle(&mut self, now: Now, pool_status: Option<PoolStatus>, out: &mut Outbox) {
         self.cycle_open = false;
         let before = self.before();
         let findings = std::mem::take(&mut self.findings);
         self.findings = vec![None; self.nodes.len()];
-        let Judge::Mpp { members, settings } = &mut self.judge else { return };
+        if !matches!(self.judge, Judge::Mpp { .. }) {
+            return;
+        }
+        let cut_off = self.cut_off_node(&findings);
         // What the host's checkpoints found holds for this cycle alone; a FAIL of the library's own stays.
-        let standing = match self.config.probe_mode {
-            ProbeMode::External => PoolStatus::Ok,
-            ProbeMode::Builtin => self.status,
+        let standing = self.standing_status();
+        let status = match pool_status {
+            Some(status) => status,
+            None => self.status_of_cycle(standing, cut_off),
         };
-        let status = pool_status.unwrap_or(standing);
+        let would = self.cycle_without_orders(&findings, status);
+        let Judge::Mpp { members, settings } = &mut self.judge else { return };
         let verdicts = mpp::cycle(members, &findings, *settings, status);
         for verdict in verdicts {
             self.nodes[verdict.node].rule = verdict.rule;
         }
         self.status = status;
         self.tell(now, &before, out);
+        if let Some(would) = would {
+            self.tell_would(now, None, |i| would[i].0, |i| would[i].1, out);
+        }
     }
 
     /// Runs the tables of `safe` on an occasion and carries out what they decide.
@@ -218,9 +257,8 @@ impl PoolMachine {
     /// as lost first.
     pub fn command(&mut self, now: Now, command: &Command, out: &mut Outbox) -> crate::Result<Done> {
         let before = self.before();
-        let done = self.obey(command)?;
-        let draft =
-            self.draft(EventKind::Command, Severity::Info, done.node, done.rule, done.message.clone());
+        let done = self.obey(now, command)?;
+        let draft = self.draft(EventKind::Command, done.severity, done.node, done.rule, done.message.clone());
         out.emit(now, draft);
         out.dirty = true;
         self.decide(now, safe::Occasion::Look, &before, out);
@@ -244,31 +282,57 @@ impl PoolMachine {
         Ok(())
     }
 
+    /// What clocks and counters say to the tables.
+    pub(super) fn dues(&self, now: Time) -> safe::Dues {
+        safe::Dues {
+            hand_back: self.gate.is_due(now)
+                && (self.is_leaving() || self.held_down_until().is_none_or(|until| until <= now)),
+            heard: self.is_heard(now),
+            doubt_over: self.doubt_is_over(now),
+            last_resort: self.last_resort_is_due(now),
+        }
+    }
+
+    /// `mpp`: the pool's status at the beginning of a cycle. What the host's checkpoints found holds for one cycle alone; a
+    /// FAIL of the library's own stays.
+    pub(super) fn standing_status(&self) -> PoolStatus {
+        match self.config.probe_mode {
+            ProbeMode::External => PoolStatus::Ok,
+            ProbeMode::Builtin => self.status,
+        }
+    }
+
     fn decide(&mut self, now: Now, occasion: safe::Occasion, before: &Before, out: &mut Outbox) {
-        let dues = safe::Dues {
-            hand_back: self.gate.is_due(now.mono)
-                && self.held_down_until().is_none_or(|until| until <= now.mono),
-            heard: self.is_heard(now.mono),
-            doubt_over: self.doubt_is_over(now.mono),
-            last_resort: self.last_resort_is_due(now.mono),
-        };
+        let dues = self.dues(now.mono);
+        let would = self.without_orders(dues, occasion);
         let Judge::Safe { model, settings, .. } = &mut self.judge else { return };
         let verdict = safe::evaluate(model, &safe::table::IN_FORCE, settings, dues, occasion);
         let in_doubt = model.in_doubt();
         let handing_over = model.hand_over.is_some();
         if let safe::Occasion::Observed(node, _) = occasion {
             let kept = before.nodes[node].0 == self.judge.state(node);
-            self.nodes[node].rule = if kept { verdict.charge } else { verdict.state };
+            let ordered = table_holds(verdict.state);
+            self.nodes[node].rule = if kept && !ordered { verdict.charge } else { verdict.state };
         }
         // A doubt that holds the last resort back does not start its time anew.
         let barred = verdict.roles.last().is_some_and(|&(rule, action)| {
             let held = action == safe::RoleAction::KeepDoubted && self.barred_since.is_some();
-            rule == safe::table::BARRED || held
+            rule == safe::table::BARRED || rule == safe::table::NOBODY_BUT_BARRED || held
         });
         self.barred_since = if barred { self.barred_since.or(Some(now.mono)) } else { None };
         let active = self.judge.active();
         for &(rule, action) in &verdict.roles {
             self.carry_out(now, rule, action, before, out);
+        }
+        if let Some((model, free)) = would {
+            let seen = match occasion {
+                safe::Occasion::Observed(node, _) => Some(node),
+                _ => None,
+            };
+            let role = free.roles.last().map_or(0, |r| r.0);
+            let rule =
+                |i: usize| if model.active() == Some(i) || active == Some(i) { role } else { free.state };
+            self.tell_would(now, seen, |i| model.members[i].state, rule, out);
         }
         if !handing_over {
             self.gate.close();
@@ -281,7 +345,13 @@ impl PoolMachine {
                     "first bad observation of the ACTIVE node: it and the stand-ins are looked at closely";
                 out.emit(
                     now,
-                    self.draft(EventKind::Doubt, Severity::Warning, active, verdict.charge, text.into()),
+                    self.draft(
+                        EventKind::Doubt,
+                        self.urgency(active, Severity::Warning),
+                        active,
+                        verdict.charge,
+                        text.into(),
+                    ),
                 );
             }
             (Some(_), false) => {
@@ -328,8 +398,24 @@ impl PoolMachine {
                     for (name, bar) in self.bars() {
                         text.push_str(&format!("; {name}: {}", bar.sentence()));
                     }
-                    let quiet = rule == safe::table::BARRED && self.config.last_resort == LastResort::Never;
+                    let barred = matches!(rule, safe::table::BARRED | safe::table::NOBODY_BUT_BARRED);
+                    let quiet = barred && self.config.last_resort == LastResort::Never;
                     let severity = if quiet { Severity::Warning } else { Severity::Alarm };
+                    out.emit(now, self.draft(EventKind::LastNode, severity, active, rule, text));
+                }
+                self.blame(active, rule);
+            }
+            safe::RoleAction::KeepByOrder => {
+                if !self.alarmed.contains(&rule) {
+                    self.alarmed.push(rule);
+                    let mut text = rule_sentence(rule).unwrap_or_default().to_string();
+                    if let Some(name) = self.candidate() {
+                        text.push_str(&format!("; {name} could take over"));
+                    }
+                    for (name, bar) in self.bars() {
+                        text.push_str(&format!("; {name}: {}", bar.sentence()));
+                    }
+                    let severity = self.urgency(active, Severity::Alarm);
                     out.emit(now, self.draft(EventKind::LastNode, severity, active, rule, text));
                 }
                 self.blame(active, rule);
@@ -338,7 +424,7 @@ impl PoolMachine {
                 self.hold_in_doubt(now, rule, out);
                 self.blame(active, rule);
             }
-            safe::RoleAction::BeginHandOver => {
+            safe::RoleAction::BeginHandOver | safe::RoleAction::BeginLeave => {
                 let deadline = self.config.handback_deadline;
                 self.gate.begin(now.mono, deadline);
                 let heir = self.heir();
@@ -371,60 +457,22 @@ impl PoolMachine {
         }
     }
 
+    fn is_leaving(&self) -> bool {
+        matches!(&self.judge, Judge::Safe { model, .. } if model.is_leaving())
+    }
+
+    /// Who would take over if the ACTIVE node failed now.
+    fn candidate(&self) -> Option<&str> {
+        let Judge::Safe { model, .. } = &self.judge else { return None };
+        model.candidate().map(|c| self.nodes[c].name.as_str())
+    }
+
     /// Who is to get the role in a hand-over under way.
     pub fn heir(&self) -> Option<usize> {
         match &self.judge {
             Judge::Safe { model, .. } => model.hand_over.map(|h| h.to),
             Judge::Mpp { .. } => None,
         }
-    }
-
-    /// Looks at every node that waits for `recover` in the light of a new observation.
-    fn look_at_the_waiting(&mut self, now: Now, out: &mut Outbox) {
-        for node in 0..self.nodes.len() {
-            if self.judge.waits_for_recover(node) {
-                self.report_stranded(now, node, out);
-                self.try_auto_recover(now, node, out);
-            } else {
-                self.nodes[node].stranded = None;
-            }
-        }
-    }
-
-    /// Once a failed ACTIVE answers again: how much does it hold that the present ACTIVE lacks?
-    ///
-    /// A node that replicates again holds what the ACTIVE wrote a moment ago, so only an observation of the ACTIVE that
-    /// began after the node's own had ended can say what it lacks.
-    fn report_stranded(&mut self, now: Now, node: usize, out: &mut Outbox) {
-        let Some(missing) = self.stranded(node) else { return };
-        if self.nodes[node].stranded.replace(missing.clone()).is_some() {
-            return;
-        }
-        let name = self.judge.active().map_or("", |active| self.nodes[active].name.as_str());
-        let (severity, text) = if missing.count() == 0 {
-            (Severity::Info, format!("the failed node answers; everything it holds is on {name} too"))
-        } else {
-            let count = missing.count();
-            (
-                Severity::Warning,
-                format!(
-                    "the failed node answers and holds {count} transactions that {name} lacks: {missing}"
-                ),
-            )
-        };
-        let mut draft = self.draft(EventKind::Stranded, severity, Some(node), self.nodes[node].rule, text);
-        draft.count = missing.count();
-        out.emit(now, draft);
-    }
-
-    /// What a node holds that the ACTIVE node lacks, if the last observations of both can tell.
-    pub(super) fn stranded(&self, node: usize) -> Option<Missing> {
-        let active = self.judge.active().filter(|&active| active != node)?;
-        let (mine, theirs) = (&self.nodes[node], &self.nodes[active]);
-        if theirs.last.as_ref()?.started < mine.last.as_ref()?.ended {
-            return None;
-        }
-        mine.last_facts()?.gtids.as_ref()?.missing_from(theirs.last_facts()?.gtids.as_ref()?)
     }
 
     fn surroundings(&self) -> Surroundings<'_> {
@@ -465,11 +513,12 @@ impl PoolMachine {
         }
     }
 
-    fn before(&self) -> Before {
+    pub(super) fn before(&self) -> Before {
         let judge = &self.judge;
         Before {
-            nodes: (0..judge.len()).map(|i| (judge.state(i), judge.status(i), judge.count(i))).collect(),
+            nodes: (0..judge.len()).map(|i| (judge.state(i), self.status_of(i), judge.count(i))).collect(),
             active: judge.active(),
+            epoch: self.epoch,
             status: self.status,
         }
     }
@@ -483,7 +532,8 @@ impl PoolMachine {
     }
 
     /// Turns the difference to `before` into epoch, events and a stored state.
-    fn tell(&mut self, now: Now, before: &Before, out: &mut Outbox) {
+    pub(super) fn tell(&mut self, now: Now, before: &Before, out: &mut Outbox) {
+        self.note_intent(now, before, out);
         let active = self.judge.active();
         if active != before.active {
             self.epoch = self.epoch.max(self.epoch_floor).saturating_add(1);
@@ -495,12 +545,12 @@ impl PoolMachine {
         }
         self.settle_status();
         for (i, &(state, status, count)) in before.nodes.iter().enumerate() {
-            let (new_state, new_status) = (self.judge.state(i), self.judge.status(i));
+            let (new_state, new_status) = (self.judge.state(i), self.status_of(i));
             if new_state != state {
                 self.nodes[i].changed_ms = now.wall_ms;
                 self.nodes[i].standby_since = (new_state == State::Standby).then_some(now.mono);
             }
-            if new_state != state || new_status == Status::Fail {
+            if new_state != state || self.judge.status(i) == Status::Fail {
                 // What led to this is settled by it.
                 self.nodes[i].window = Window::default();
             }
@@ -518,7 +568,7 @@ impl PoolMachine {
                 _ => Severity::Warning,
             };
             let rule = self.nodes[i].rule;
-            let mut draft = self.draft(kind, severity, Some(i), rule, self.words(i));
+            let mut draft = self.draft(kind, self.urgency(Some(i), severity), Some(i), rule, self.words(i));
             draft.state = (state, new_state);
             draft.status = (status, new_status);
             out.emit(now, draft);
@@ -526,8 +576,9 @@ impl PoolMachine {
         if self.status != before.status {
             out.dirty = true;
             let severity = if self.status == PoolStatus::Fail { Severity::Alarm } else { Severity::Info };
-            let text = format!("the pool's status is {}", self.status);
-            out.emit(now, self.draft(EventKind::PoolStatus, severity, None, 0, text));
+            let (rule, text) = self.status_in_words();
+            let severity = self.urgency(self.judge.active(), severity);
+            out.emit(now, self.draft(EventKind::PoolStatus, severity, None, rule, text));
         }
         if active != before.active {
             self.tell_switch(now, before.active, active, out);
@@ -563,10 +614,18 @@ impl PoolMachine {
 
     pub(super) fn words(&self, node: usize) -> String {
         let sentence = rule_sentence(self.nodes[node].rule).unwrap_or_default();
-        match self.nodes[node].last.as_ref().map(|o| o.message.as_str()) {
+        let mut text = match self.nodes[node].last.as_ref().map(|o| o.message.as_str()) {
             None | Some("") => sentence.to_string(),
             Some(message) => format!("{sentence} ({message})"),
+        };
+        if self.nodes[node].intent
+            && self.nodes[node].rule != BARRED_BY_INTENT
+            && self.judge.waits_for_recover(node)
+        {
+            text.push_str("; ");
+            text.push_str(rule_sentence(BARRED_BY_INTENT).unwrap_or_default());
         }
+        text
     }
 
     /// What an event about a node, or about the pool, says.
@@ -579,7 +638,7 @@ impl PoolMachine {
         message: String,
     ) -> Draft {
         let state = node.map_or(State::Unknown, |i| self.judge.state(i));
-        let status = node.map_or(Status::Ok, |i| self.judge.status(i));
+        let status = node.map_or(Status::Ok, |i| self.status_of(i));
         Draft {
             kind,
             severity,
@@ -594,6 +653,11 @@ impl PoolMachine {
             count: 0,
         }
     }
+}
+
+/// Whether the row cites an operator's order.
+fn table_holds(rule: u16) -> bool {
+    matches!(rule, safe::table::HELD_FIXED | safe::table::HELD_FROZEN)
 }
 
 pub(super) fn config_nodes(nodes: &[Node]) -> impl Iterator<Item = (usize, String)> + use<> {

@@ -2,16 +2,17 @@
 //!
 //! All of it happens or nothing: every row that can refuse is asked before anything changes.
 
-use super::Engine;
 use super::event::{EventKind, Severity};
 use super::input::NodeRef;
 use super::outbox::{Draft, Outbox};
 use super::pool_machine::{EPOCH_RESERVE, PoolMachine, Running};
 use super::time::Now;
+use super::{Deadlines, Engine};
 use crate::config::{Config, PoolConfig};
 use crate::error::{Error, ErrorCode, Result};
 use crate::policy::mpp::{Member, Settings};
 use crate::policy::{reload, rule_sentence, safe};
+use crate::pool::overrides::types_in_force;
 use crate::pool::{Address, Judge, Node, NodeType, State, Status};
 
 /// What became of a reload that was not refused.
@@ -76,11 +77,10 @@ impl Engine {
                 )
             })?;
         }
-        self.now = now.mono;
         let message = self.differences(&config, &plans);
         let changed = self.config != config;
         self.retire(&plans);
-        let running = self.pools.iter().any(|pool| pool.running == Running::Yes);
+        let running = self.started;
         let mut moved = Vec::new();
         let mut old: Vec<Option<PoolMachine>> =
             core::mem::take(&mut self.pools).into_iter().map(Some).collect();
@@ -92,6 +92,7 @@ impl Engine {
                     moved.extend(from.map(|(node, from)| {
                         (NodeRef { pool: was, node: from }, NodeRef { pool: index, node })
                     }));
+                    pool.index = index;
                     if !plan.leaving.is_empty() {
                         // Tried on a copy above.
                         let _ = pool.leave(now, &plan.leaving, &mut self.out);
@@ -104,6 +105,8 @@ impl Engine {
         }
         self.vantage.moved(&moved, &self.pools);
         self.config = config;
+        self.timers = Deadlines::default();
+        self.touch_all();
         self.out.dirty |= changed;
         let draft = Draft::about_instance(EventKind::Reload, Severity::Info, message.clone());
         self.out.emit(now, Draft { rule: reload::RELOADED, ..draft });
@@ -118,7 +121,9 @@ impl Engine {
         Plan {
             was,
             nodes: config.nodes.iter().map(|node| place(&node.address)).collect(),
-            leaving: (0..before.len()).filter(|&i| config.node(&before[i].config.address).is_none()).collect(),
+            leaving: (0..before.len())
+                .filter(|&i| config.node(&before[i].config.address).is_none())
+                .collect(),
         }
     }
 
@@ -130,7 +135,7 @@ impl Engine {
     }
 
     fn begin(&self, now: Now, index: usize, config: PoolConfig, running: bool) -> PoolMachine {
-        let mut pool = PoolMachine::new(index, config, None, now);
+        let mut pool = PoolMachine::new(index, config, None, 0, now);
         pool.epoch = pool.epoch.max(self.retired);
         pool.epoch_floor = pool.epoch_floor.max(self.retired);
         pool.epoch_reserved = pool.epoch_floor.saturating_add(EPOCH_RESERVE);
@@ -199,12 +204,23 @@ impl PoolMachine {
             bucket,
             cut_off,
             alarmed,
+            checks,
             mut gate,
+            mut orders,
             findings,
             cycle_started,
             cycle_open,
         } = self;
         let mut nodes: Vec<Option<Node>> = nodes.into_iter().map(Some).collect();
+        let alike: Vec<bool> = from
+            .iter()
+            .zip(&config.nodes)
+            .map(|(was, is)| {
+                let was = was.and_then(|was| nodes.get(was)?.as_ref());
+                was.is_some_and(|was| was.config.checkpoints == is.checkpoints)
+            })
+            .collect();
+        let counts: Vec<usize> = config.nodes.iter().map(|node| node.checkpoints.len()).collect();
         let kept = from.iter().zip(&config.nodes).map(|(was, config)| {
             let node = was.and_then(|was| nodes.get_mut(was)?.take());
             match node {
@@ -216,7 +232,14 @@ impl PoolMachine {
             }
         });
         let nodes: Vec<Node> = kept.collect();
-        let judge = moved(judge, &config, from);
+        orders.would =
+            from.iter().map(|was| was.and_then(|was| orders.would.get(was).copied().flatten())).collect();
+        orders.nodes = from.iter().map(|was| orders.nodes.get_mut((*was)?)?.take()).collect();
+        let sets = config.nodes.iter().zip(&orders.nodes);
+        let sets: Vec<_> = sets
+            .map(|(node, order)| (node.node_type, order.as_ref().and_then(|o| o.order.set.node_type)))
+            .collect();
+        let judge = moved(judge, &config, &types_in_force(&sets), from);
         if !matches!(&judge, Judge::Safe { model, .. } if model.hand_over.is_some()) {
             gate.close();
         }
@@ -235,26 +258,25 @@ impl PoolMachine {
             bucket,
             cut_off,
             alarmed,
+            checks: checks.moved(from, &counts, &alike),
             gate,
+            orders,
             findings: from.iter().map(|was| was.and_then(|was| *findings.get(was)?)).collect(),
             cycle_started,
             cycle_open,
             config,
         };
-        let in_flight = pool.nodes.iter().any(|node| node.schedule.in_flight.is_some());
-        if pool.cycle_open && !in_flight {
-            // It waited for nodes that have left.
-            pool.close_cycle(now, None, out);
-        }
+        // It may have waited for nodes that have left.
+        pool.close_if_complete(now, out);
         pool
     }
 }
 
 /// The same decisions about nodes at new places, under new settings.
-fn moved(judge: Judge, config: &PoolConfig, from: &[Option<usize>]) -> Judge {
-    let types = config.nodes.iter().map(|node| node.node_type);
+fn moved(judge: Judge, config: &PoolConfig, types: &[NodeType], from: &[Option<usize>]) -> Judge {
+    let types = types.iter().copied();
     match judge {
-        Judge::Mpp { members, settings: _ } => Judge::Mpp {
+        Judge::Mpp { members, settings } => Judge::Mpp {
             members: from
                 .iter()
                 .zip(types)
@@ -266,10 +288,15 @@ fn moved(judge: Judge, config: &PoolConfig, from: &[Option<usize>]) -> Judge {
                         status: Status::Ok,
                         count: None,
                         removed: false,
+                        fixed: false,
                     },
                 })
                 .collect(),
-            settings: Settings { levels: config.levels, hostile_takeover: config.hostile_takeover },
+            settings: Settings {
+                levels: config.levels,
+                hostile_takeover: config.hostile_takeover,
+                ..settings
+            },
         },
         Judge::Safe { model, settings: old, counts } => {
             let settings = safe::Settings { fall: config.fall, rise: config.rise, failback: config.failback };
@@ -288,7 +315,7 @@ fn moved(judge: Judge, config: &PoolConfig, from: &[Option<usize>]) -> Judge {
                 .map(|to| safe::HandOver { to });
             let counts =
                 from.iter().map(|was| was.and_then(|was| counts.get(was).copied().flatten())).collect();
-            Judge::Safe { model: safe::Model { members, hand_over }, settings, counts }
+            Judge::Safe { model: safe::Model { members, hand_over, ..model }, settings, counts }
         }
     }
 }

@@ -1,10 +1,12 @@
-//! Recovery without an operator (rule 9 of the design): by proof, and not too often.
+//! What failed as ACTIVE (rule 9 of the design): what it holds that nobody else has, and recovery without an operator, by
+//! proof and not too often.
 
 use super::event::{EventKind, Severity};
 use super::outbox::Outbox;
 use super::pool_machine::PoolMachine;
 use super::time::{Duration, Now, Time};
 use crate::config::{AutoRecover, Failback};
+use crate::gtid::Missing;
 use crate::policy::rule_sentence;
 use crate::policy::safe::Occasion;
 use crate::policy::safe::command::auto_recover;
@@ -32,6 +34,54 @@ impl Bucket {
 }
 
 impl PoolMachine {
+    /// Looks at every node that waits for `recover` in the light of a new observation.
+    pub(super) fn look_at_the_waiting(&mut self, now: Now, out: &mut Outbox) {
+        for node in 0..self.nodes.len() {
+            if self.judge.waits_for_recover(node) {
+                self.report_stranded(now, node, out);
+                self.try_auto_recover(now, node, out);
+            } else {
+                self.nodes[node].stranded = None;
+            }
+        }
+    }
+
+    /// Once a failed ACTIVE answers again: how much does it hold that the present ACTIVE lacks?
+    ///
+    /// A node that replicates again holds what the ACTIVE wrote a moment ago, so only an observation of the ACTIVE that
+    /// began after the node's own had ended can say what it lacks.
+    fn report_stranded(&mut self, now: Now, node: usize, out: &mut Outbox) {
+        let Some(missing) = self.stranded(node) else { return };
+        if self.nodes[node].stranded.replace(missing.clone()).is_some() {
+            return;
+        }
+        let name = self.judge.active().map_or("", |active| self.nodes[active].name.as_str());
+        let (severity, text) = if missing.count() == 0 {
+            (Severity::Info, format!("the failed node answers; everything it holds is on {name} too"))
+        } else {
+            let count = missing.count();
+            (
+                Severity::Warning,
+                format!(
+                    "the failed node answers and holds {count} transactions that {name} lacks: {missing}"
+                ),
+            )
+        };
+        let mut draft = self.draft(EventKind::Stranded, severity, Some(node), self.nodes[node].rule, text);
+        draft.count = missing.count();
+        out.emit(now, draft);
+    }
+
+    /// What a node holds that the ACTIVE node lacks, if the last observations of both can tell.
+    fn stranded(&self, node: usize) -> Option<Missing> {
+        let active = self.judge.active().filter(|&active| active != node)?;
+        let (mine, theirs) = (&self.nodes[node], &self.nodes[active]);
+        if theirs.last.as_ref()?.started < mine.last.as_ref()?.ended {
+            return None;
+        }
+        mine.last_facts()?.gtids.as_ref()?.missing_from(theirs.last_facts()?.gtids.as_ref()?)
+    }
+
     /// Takes a node back that failed as ACTIVE, if the configuration wants that, its transactions prove that nothing
     /// would be lost, and it has not happened too often.
     pub(super) fn try_auto_recover(&mut self, now: Now, node: usize, out: &mut Outbox) {

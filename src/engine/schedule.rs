@@ -20,7 +20,7 @@ struct Due {
 }
 
 impl PoolMachine {
-    fn probes(&self) -> bool {
+    pub(super) fn probes(&self) -> bool {
         self.running != Running::No && self.config.probe_mode == ProbeMode::Builtin
     }
 
@@ -35,8 +35,10 @@ impl PoolMachine {
         };
         let waiting = self.gate.waits_until(now);
         let held_down = self.held_down_until().filter(|&at| at > now);
-        let held =
-            [self.doubt_timer(now), self.last_resort_timer(now), held_down].into_iter().flatten().min();
+        let held = [self.doubt_timer(now), self.last_resort_timer(now), held_down, self.orders_timer()]
+            .into_iter()
+            .flatten()
+            .min();
         [probe, self.gate.deadline(), waiting, held].into_iter().flatten().min()
     }
 
@@ -48,8 +50,11 @@ impl PoolMachine {
         if matches!(self.judge, Judge::Mpp { .. }) {
             if self.next_cycle(now).is_some_and(|at| at <= now) {
                 self.cycle_started = Some(now);
-                self.cycle_open = true;
-                for node in (0..self.nodes.len()).filter(|&i| !self.judge.is_removed(i)).collect::<Vec<_>>() {
+                let nodes: Vec<usize> =
+                    (0..self.nodes.len()).filter(|&i| !self.judge.is_removed(i)).collect();
+                // A cycle closes with its last probe.
+                self.cycle_open = !nodes.is_empty();
+                for node in nodes {
                     self.ask(now, node, false, out);
                 }
             }
@@ -64,15 +69,21 @@ impl PoolMachine {
 
     fn ask(&mut self, now: Time, node: usize, fresh: bool, out: &mut Outbox) {
         let interval = u64::try_from(self.nodes[node].config.probe.interval.as_nanos()).unwrap_or(u64::MAX);
-        let jitter = Duration::from_nanos(out.random(interval / 10));
+        // After its first look a node falls out of step with all others that were looked at in the same moment.
+        let first = self.nodes[node].schedule.last_started.is_none();
+        let jitter = Duration::from_nanos(out.random(if first { interval } else { interval / 10 }));
         // A kept connection hides what a new client would meet: a changed password, no connection free.
         let login_interval = self.nodes[node].config.probe.login_interval;
-        let stale = self.nodes[node].schedule.last_login.is_none_or(|at| now.since(at) >= login_interval);
-        let fresh = fresh || stale;
+        let last = self.nodes[node].schedule.last_login;
+        let early = self.nodes[node].schedule.login_jitter;
+        let fresh = fresh || last.is_none_or(|at| now.since(at) + early >= login_interval);
+        let range = u64::try_from(login_interval.as_nanos()).unwrap_or(u64::MAX);
+        let login_jitter = out.random(if last.is_none() { range } else { range / 10 });
         let probe = out.probe(NodeRef { pool: self.index, node }, fresh);
         let schedule = &mut self.nodes[node].schedule;
         if fresh {
             schedule.last_login = Some(now);
+            schedule.login_jitter = Duration::from_nanos(login_jitter);
         }
         schedule.in_flight = Some(probe);
         schedule.last_started = Some(now);
@@ -103,8 +114,12 @@ impl PoolMachine {
         }
         let Some(last) = n.schedule.last_started else { return Some(Due { at: Time(0), fresh: false }) };
         let doubtful = self.in_question(node);
-        if doubtful || self.proving(node) {
-            return Some(Due { at: last + n.config.probe.confirm_interval, fresh: doubtful });
+        if doubtful {
+            return Some(Due { at: last + n.config.probe.confirm_interval, fresh: true });
+        }
+        if self.proving(node) {
+            let at = self.proves_at(node, last + n.config.probe.confirm_interval)?;
+            return Some(Due { at, fresh: false });
         }
         if n.schedule.hint {
             // A server that closes every connection after its answer must not be logged in to without end.
@@ -191,12 +206,29 @@ impl PoolMachine {
     /// Whether a stand-in still has to be looked at before it is certain that nobody may take over.
     pub(super) fn awaits_stand_in(&self) -> bool {
         let stand_in = |i: &usize| Some(*i) != self.judge.active() && !self.judge.is_removed(*i);
-        self.probes() && (0..self.nodes.len()).filter(stand_in).any(|i| self.in_question(i))
+        let unseen = |i: usize| self.judge.active().is_none() && self.nodes[i].last.is_none();
+        self.probes() && (0..self.nodes.len()).filter(stand_in).any(|i| self.in_question(i) || unseen(i))
     }
 
     /// Whether a hand-over waits for this node's proof.
     fn proving(&self, node: usize) -> bool {
         self.heir().is_some_and(|h| h == node || self.judge.active() == Some(node))
+    }
+
+    /// The two sides of a hand-over are looked at in turn: only what was seen of the heir after the ACTIVE node had
+    /// answered can show that it has all that the other had, however fast either of them answers.
+    fn proves_at(&self, node: usize, at: Time) -> Option<Time> {
+        let (active, heir) = (self.judge.active()?, self.heir()?);
+        let since = self.gate.since()?;
+        let had = self.nodes[active].last.as_ref().filter(|o| o.started >= since).map(|o| o.ended);
+        let compared =
+            had.is_some_and(|ended| self.nodes[heir].last.as_ref().is_some_and(|o| o.started >= ended));
+        match had {
+            Some(ended) if node == heir && !compared => Some(at.max(ended)),
+            Some(_) if node != heir && compared => Some(at),
+            None if node != heir => Some(at),
+            _ => None,
+        }
     }
 
     /// Whether one cycle with its burst has come to its end.

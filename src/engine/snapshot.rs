@@ -1,18 +1,18 @@
 //! The state of all pools at one moment, detached from the engine.
 
-use crate::pool::{NodeType, PolicyName, PoolKind, PoolStatus, State, Status};
-use crate::probe::{Cause, Facts};
+use crate::pool::{Freeze, NodeOverride, NodeType, PolicyName, PoolKind, PoolStatus, State, Status};
+use crate::probe::{Cause, CheckpointKind, Facts};
 
 /// One node in a snapshot.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NodeSnapshot {
     /// Canonical address.
     pub name: String,
-    /// PRIMARY or SECONDARY.
+    /// PRIMARY or SECONDARY, as configured or set by an override.
     pub node_type: NodeType,
     /// Role and health as decided.
     pub state: State,
-    /// The ladder.
+    /// The ladder, or what an override sets.
     pub status: Status,
     /// Bad observations in a row; `None` before the first probe.
     pub count: Option<u32>,
@@ -30,12 +30,34 @@ pub struct NodeSnapshot {
     pub observed_ms: u64,
     /// Wall-clock time of the last change of state; 0 if it never changed.
     pub changed_ms: u64,
-    /// Share of clients.
+    /// Share of clients, as configured or set by an override.
     pub weight: u32,
     /// Site, may be empty.
     pub site: String,
     /// What the last successful probe learnt.
     pub facts: Facts,
+    /// Its checkpoints, in the order of their kinds.
+    pub checkpoints: Vec<CheckpointSnapshot>,
+    /// An operator's override or maintenance.
+    pub override_: Option<NodeOverride>,
+}
+
+/// One checkpoint in a snapshot.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckpointSnapshot {
+    /// Where it lies.
+    pub kind: CheckpointKind,
+    /// Method and target as the configuration spells them.
+    pub target: String,
+    /// Whether it was found in order when it was last looked at; `None` before the first time. Nobody looks while all
+    /// is well.
+    pub answers: Option<bool>,
+    /// How that ended.
+    pub cause: Option<Cause>,
+    /// The same in words, may be empty.
+    pub message: String,
+    /// Wall-clock time of that, milliseconds since the Unix epoch; 0 before the first time.
+    pub observed_ms: u64,
 }
 
 /// One pool in a snapshot.
@@ -55,6 +77,8 @@ pub struct PoolSnapshot {
     pub active: Option<usize>,
     /// Routing pauses for a hand-over: no new client should be sent to the ACTIVE node.
     pub paused: bool,
+    /// An operator's freeze.
+    pub frozen: Option<Freeze>,
     /// In configuration order.
     pub nodes: Vec<NodeSnapshot>,
 }

@@ -1,5 +1,6 @@
 //! Whether the observer itself is the sick one (rule 12 of the design).
 
+use super::checkpoints::Witness;
 use super::event::{EventKind, Severity};
 use super::input::NodeRef;
 use super::outbox::{Draft, Outbox};
@@ -8,6 +9,7 @@ use super::time::{Duration, Now, Time};
 use crate::config::{ProbeConfig, print_duration};
 use crate::policy::rule_sentence;
 use crate::policy::safe::table::ISOLATED;
+use crate::pool::Judge;
 use crate::probe::{Cause, Class, Facts, Observation};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,8 +29,27 @@ fn overrun(observation: &Observation, probe: &ProbeConfig, now: Now) -> Option<D
     Some(took).filter(|&took| took > probe.probe_timeout + probe.timeout)
 }
 
+/// Makes the end of a look that the prober was too late for a blind one, and says how late; `None` if it was in time.
+pub(super) fn blind_if_late(
+    observation: &mut Observation,
+    probe: &ProbeConfig,
+    now: Now,
+) -> Option<Duration> {
+    let took = overrun(observation, probe, now)?;
+    observation.cause = Cause::Local;
+    observation.errno = 0;
+    observation.facts = Facts::default();
+    observation.message = format!(
+        "the prober itself was late: it came back to this probe after {}, which may take {}; \
+         what it did not hear proves nothing",
+        print_duration(Duration::from_millis(took.as_millis().try_into().unwrap_or(u64::MAX))),
+        print_duration(probe.probe_timeout)
+    );
+    Some(took)
+}
+
 /// What the nodes of all pools together say about the observer's own network.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Vantage {
     /// Different addresses that are reached over a network.
     remotes: usize,
@@ -49,6 +70,18 @@ impl Vantage {
     /// Whether no node answers.
     pub fn is_cut_off(&self) -> bool {
         self.cut_off
+    }
+
+    /// Something over the network has replied to a look that began at `started`: that proves the path. `who` is its name.
+    /// Whether the prober counted as cut off until now.
+    pub(super) fn hear(&mut self, now: Now, started: Time, who: &str, out: &mut Outbox) -> bool {
+        self.replied = self.replied.max(Some(started));
+        let cut_off = core::mem::take(&mut self.cut_off);
+        if cut_off {
+            let text = format!("{who} answers: the prober is no longer cut off");
+            out.emit(now, Draft::about_instance(EventKind::Isolated, Severity::Info, text));
+        }
+        cut_off
     }
 
     /// One pool is looked at: what others said before is no longer what they would say.
@@ -86,7 +119,8 @@ impl PoolMachine {
     /// Whether a silent node proves nothing, because nobody at all has answered since it fell silent.
     ///
     /// A first silent observation always counts: it makes the others be looked at closely. Any reply from any node
-    /// over the network proves the path, a reset and a kernel's mere acknowledgement too.
+    /// over the network proves the path, a reset and a kernel's mere acknowledgement too; so does one from a checkpoint,
+    /// which is one more witness where a pool has few nodes.
     pub(super) fn is_isolated(
         &mut self,
         now: Now,
@@ -103,22 +137,35 @@ impl PoolMachine {
         }
         if class != Class::Silent {
             vantage.replying.insert(place);
-            vantage.replied = vantage.replied.max(Some(started));
-            if core::mem::take(&mut vantage.cut_off) {
-                let text = format!("{} answers: the prober is no longer cut off", n.name);
-                out.emit(now, Draft::about_instance(EventKind::Isolated, Severity::Info, text));
-            }
+            let name = n.name.clone();
+            vantage.hear(now, started, &name, out);
             return false;
         }
         vantage.replying.remove(&place);
-        let Some(since) = n.silent_since.filter(|&since| since < started) else { return false };
-        if vantage.remotes < 2 || vantage.replied.is_some_and(|at| at >= since) {
+        let Some(since) = n.silent_since else { return false };
+        if vantage.replied.is_some_and(|at| at >= since) {
             return false;
         }
+        if matches!(self.judge, Judge::Safe { .. }) {
+            self.look_for_a_path(now, node, vantage.cut_off, out);
+        }
+        let witness = self.witness(node, since);
+        if since >= started || vantage.remotes + usize::from(witness != Witness::None) < 2 {
+            return false;
+        }
+        // A node without checkpoints of its own waits for its pool's before anything is told.
+        let waits = witness == Witness::None && !vantage.cut_off && self.is_checking();
+        if witness == Witness::Pending || waits {
+            // Its end says which it is; until then nothing is counted and nothing is told.
+            return true;
+        }
         // Whatever the node's own silence is, it is measured from where the path is known to be open.
-        n.silent_since = Some(started);
+        self.nodes[node].silent_since = Some(started);
         if vantage.replying.is_empty() && !core::mem::replace(&mut vantage.cut_off, true) {
-            let text = rule_sentence(ISOLATED).unwrap_or_default().to_string();
+            let mut text = rule_sentence(ISOLATED).unwrap_or_default().to_string();
+            if witness == Witness::Silent {
+                text.push_str(&format!("; nor does any checkpoint: {}", self.silent_checkpoints(node)));
+            }
             let draft = Draft::about_instance(EventKind::Isolated, Severity::Alarm, text);
             out.emit(now, Draft { rule: ISOLATED, ..draft });
         }
@@ -134,26 +181,17 @@ impl PoolMachine {
         out: &mut Outbox,
     ) {
         let n = &mut self.nodes[node];
-        let Some(took) = overrun(observation, &n.config.probe, now) else {
+        if blind_if_late(observation, &n.config.probe, now).is_none() {
             let in_time = now.mono.since(observation.started) <= n.config.probe.probe_timeout;
             if in_time && core::mem::take(&mut n.late) >= LATE_ALARM {
                 let text = "the prober's loop is in time again: observations count as ever".to_string();
                 out.emit(now, self.draft(EventKind::Late, Severity::Info, Some(node), 0, text));
             }
             return;
-        };
+        }
         n.late = n.late.saturating_add(1);
         // Nobody listened in the meantime: silence is measured anew.
         n.silent_since = None;
-        observation.cause = Cause::Local;
-        observation.errno = 0;
-        observation.facts = Facts::default();
-        observation.message = format!(
-            "the prober itself was late: it came back to this probe after {}, which may take {}; \
-             what it did not hear proves nothing",
-            print_duration(Duration::from_millis(took.as_millis().try_into().unwrap_or(u64::MAX))),
-            print_duration(n.config.probe.probe_timeout)
-        );
         if n.late == LATE_ALARM {
             let text = format!(
                 "{LATE_ALARM} probes in a row were discarded because the prober's own loop is late: \

@@ -240,8 +240,10 @@ pub enum primacy_event_kind {
     PRIMACY_EVENT_LATE = 14,
     /// No node answers at all: the prober itself may be cut off, and silence is not counted; or a node answers again.
     PRIMACY_EVENT_ISOLATED = 15,
+    /// A checkpoint no longer answers or answers again, or could not be looked at.
+    PRIMACY_EVENT_CHECKPOINT = 16,
     /// A new configuration is in force.
-    PRIMACY_EVENT_RELOAD = 16,
+    PRIMACY_EVENT_RELOAD = 20,
 }
 
 /// How urgent an event is.
@@ -321,6 +323,7 @@ same!(primacy_event_kind, EventKind {
     PRIMACY_EVENT_STORE = Store, PRIMACY_EVENT_LOG = Log, PRIMACY_EVENT_LOST = Lost,
     PRIMACY_EVENT_LATE = Late,
     PRIMACY_EVENT_ISOLATED = Isolated,
+    PRIMACY_EVENT_CHECKPOINT = Checkpoint,
     PRIMACY_EVENT_RELOAD = Reload,
 });
 same!(primacy_severity, Severity {

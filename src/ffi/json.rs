@@ -1,7 +1,7 @@
 //! Snapshots and budgets as text.
 
 use crate::engine::Snapshot;
-use crate::engine::snapshot::{NodeSnapshot, PoolSnapshot};
+use crate::engine::snapshot::{CheckpointSnapshot, NodeSnapshot, PoolSnapshot};
 use crate::gtid::Gtids;
 use crate::policy::budget::{Budget, Worst};
 use crate::probe::{Channel, Facts};
@@ -49,6 +49,18 @@ fn node(node: &NodeSnapshot) -> Value {
         "weight": node.weight,
         "site": node.site,
         "facts": facts(&node.facts),
+        "checkpoints": node.checkpoints.iter().map(checkpoint).collect::<Vec<_>>(),
+    })
+}
+
+fn checkpoint(seen: &CheckpointSnapshot) -> Value {
+    json!({
+        "kind": seen.kind.name(),
+        "target": seen.target,
+        "answers": seen.answers,
+        "cause": seen.cause.map(|cause| cause.name()),
+        "message": seen.message,
+        "observed_ms": seen.observed_ms,
     })
 }
 
@@ -105,6 +117,8 @@ pub(super) fn budget(budget: &Budget) -> String {
     json!({
         "pool": budget.pool,
         "connections_per_node": budget.connections_per_node,
+        "checkpoints": budget.checkpoints,
+        "check_time_ms": millis(budget.check_time),
         "lines": lines,
     })
     .to_string()

@@ -127,7 +127,7 @@ impl LockedCache {
                 Effect::Persist { cache, .. } => outcome = Some(cache),
                 Effect::Emit(event) => events.push(event),
                 // Nobody probes here; the decider does when it starts.
-                Effect::Probe { .. } => {}
+                Effect::Probe { .. } | Effect::Check { .. } => {}
             }
         }
         if let Some(cache) = outcome {

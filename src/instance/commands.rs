@@ -8,7 +8,7 @@ use crate::engine::{Answer, Command, Engine, Input, ReportOutcome, Snapshot};
 use crate::error::{Error, ErrorCode, Result};
 use crate::io::clock;
 use crate::policy::budget::Budget;
-use crate::pool::PoolStatus;
+use crate::pool::{MaintenanceRole, Override, PoolStatus};
 use crate::probe::Observation;
 use std::time::Duration;
 
@@ -61,6 +61,53 @@ impl Handle {
         self.command(Command::RemoveNode(node), durability)
     }
 
+    pub(super) fn set_override(
+        &self,
+        pool: &str,
+        node: &str,
+        set: Override,
+        reason: &str,
+        limit: Option<Duration>,
+        durability: Durability,
+    ) -> Result<Answer> {
+        let node = names::node(&self.open()?.config, pool, node)?;
+        self.command(Command::Override { node, set, reason: reason.to_owned(), limit }, durability)
+    }
+
+    pub(super) fn clear_override(&self, pool: &str, node: &str, durability: Durability) -> Result<Answer> {
+        let node = names::node(&self.open()?.config, pool, node)?;
+        self.command(Command::ClearOverride(node), durability)
+    }
+
+    pub(super) fn freeze(
+        &self,
+        pool: &str,
+        reason: &str,
+        limit: Option<Duration>,
+        durability: Durability,
+    ) -> Result<Answer> {
+        let pool = names::pool(&self.open()?.config, pool)?;
+        self.command(Command::Freeze { pool, reason: reason.to_owned(), limit }, durability)
+    }
+
+    pub(super) fn unfreeze(&self, pool: &str, durability: Durability) -> Result<Answer> {
+        let pool = names::pool(&self.open()?.config, pool)?;
+        self.command(Command::Unfreeze(pool), durability)
+    }
+
+    pub(super) fn maintenance(
+        &self,
+        pool: &str,
+        node: &str,
+        role: MaintenanceRole,
+        reason: &str,
+        limit: Option<Duration>,
+        durability: Durability,
+    ) -> Result<Answer> {
+        let node = names::node(&self.open()?.config, pool, node)?;
+        self.command(Command::Maintenance { node, role, reason: reason.to_owned(), limit }, durability)
+    }
+
     fn command(&self, command: Command, durability: Durability) -> Result<Answer> {
         let mut core = self.open()?;
         let answer = core.carry_out(clock::now(), command)?;
@@ -68,9 +115,13 @@ impl Handle {
         drop(core);
         if let (Durability::Wait, Some(writer), true) = (durability, writer, answer.sequence > 0) {
             // This thread may block, so it writes itself: the helper may be stuck in the resolver.
-            if let Some((sequence, outcome)) = writer.write() {
+            // The change may be in the write that follows the one at hand.
+            while let Some((sequence, outcome)) = writer.write() {
                 let mut core = self.shared.core.lock();
                 core.give(clock::now(), Input::Persisted { sequence, outcome })?;
+                if sequence >= answer.sequence {
+                    break;
+                }
             }
             writer.wait(answer.sequence, DURABLE)?;
         }

@@ -7,7 +7,10 @@ use crate::control::{Answer, Ask, Change, Done, Id, Memory, Request, Seen};
 use crate::engine::{self, Command, Input, Now, Severity};
 use crate::error::{Error, ErrorCode, Result};
 use crate::io::control::{Asked, ClientId, ControlSetup};
+use crate::io::file::CacheFolder;
+use crate::io::place::Place;
 use crate::io::users;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use crate::io::control_client::{Client, NoClient, new_id};
@@ -34,10 +37,14 @@ pub(super) struct Desk {
 }
 
 /// What the configuration says about the socket, with users as numbers. Blocks on the system's user database.
-pub(super) fn setup(config: &Config) -> Result<Option<ControlSetup>> {
+pub(super) fn setup(config: &Config, cache: Option<&Arc<CacheFolder>>) -> Result<Option<ControlSetup>> {
     let Some(path) = config.control_path() else { return Ok(None) };
     let named = matches!(config.control_socket, ControlSocket::At(_));
-    Ok(Some(ControlSetup { path, named, users: users::numbers(&config.control_users)? }))
+    let place = match cache.filter(|_| !named) {
+        Some(folder) => Place::beside(path, Arc::clone(folder)),
+        None => Place::at(path),
+    };
+    Ok(Some(ControlSetup { place, named, users: users::numbers(&config.control_users)? }))
 }
 
 fn done(answer: engine::Answer) -> Done {

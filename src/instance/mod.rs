@@ -32,7 +32,7 @@ use crate::config::Config;
 use crate::engine::{Answer, ReportOutcome, Severity, Snapshot};
 use crate::error::Result;
 use crate::policy::budget::Budget;
-use crate::pool::PoolStatus;
+use crate::pool::{MaintenanceRole, Override, PoolStatus};
 use crate::probe::{Cause, Facts};
 use std::os::fd::RawFd;
 use std::sync::Arc;
@@ -234,7 +234,7 @@ impl Instance {
     ///
     /// # Errors
     ///
-    /// Of all four commands: [`crate::ErrorCode::Refused`] with the rule's sentence, [`crate::ErrorCode::NotFound`];
+    /// Of all commands: [`crate::ErrorCode::Refused`] with the rule's sentence, [`crate::ErrorCode::NotFound`];
     /// with [`Durability::Wait`] also [`crate::ErrorCode::Io`] and [`crate::ErrorCode::Timeout`]: the command is in
     /// force, the cache does not hold it.
     pub fn recover_node(&self, pool: &str, node: &str, durability: Durability) -> Result<Answer> {
@@ -254,6 +254,66 @@ impl Instance {
     /// Takes a node out of the pool. Errors as [`Instance::recover_node`].
     pub fn remove_node(&self, pool: &str, node: &str, durability: Durability) -> Result<Answer> {
         self.handle.remove_node(pool, node, durability)
+    }
+
+    /// Sets a node's state, status, type or weight above the rules, until `limit` has passed or it is ended; takes the
+    /// place of the node's earlier override or maintenance. A state of ACTIVE moves the role at once, without the proof of
+    /// a hand-over; another one on the ACTIVE node gives its role to a node that may take over.
+    ///
+    /// `reason` is 1 to 1000 bytes, `limit` a second to 366 days; 60 s before its end an event warns. When it ends the node
+    /// keeps its state and is counted anew: nothing switches by that alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`Instance::recover_node`]: [`crate::ErrorCode::Refused`] for a second ACTIVE or PRIMARY, and if nobody may take
+    /// the role over; [`crate::ErrorCode::Invalid`] for an override that sets nothing, a reason or a limit out of range.
+    pub fn set_override(
+        &self,
+        pool: &str,
+        node: &str,
+        set: Override,
+        reason: &str,
+        limit: Option<Duration>,
+        durability: Durability,
+    ) -> Result<Answer> {
+        self.handle.set_override(pool, node, set, reason, limit, durability)
+    }
+
+    /// Ends a node's override or maintenance. Errors as [`Instance::recover_node`].
+    pub fn clear_override(&self, pool: &str, node: &str, durability: Durability) -> Result<Answer> {
+        self.handle.clear_override(pool, node, durability)
+    }
+
+    /// Lets no rule change a state or the role of a pool; what is observed is shown and told as ever, and operators'
+    /// commands work. `reason` and `limit` as in [`Instance::set_override`]. Errors as there.
+    pub fn freeze(
+        &self,
+        pool: &str,
+        reason: &str,
+        limit: Option<Duration>,
+        durability: Durability,
+    ) -> Result<Answer> {
+        self.handle.freeze(pool, reason, limit, durability)
+    }
+
+    /// Ends a freeze; every node is counted anew. Errors as [`Instance::recover_node`].
+    pub fn unfreeze(&self, pool: &str, durability: Durability) -> Result<Answer> {
+        self.handle.unfreeze(pool, durability)
+    }
+
+    /// Takes a node out of the candidates and its faults out of the alarms until that is ended by
+    /// [`Instance::clear_override`]; takes the place of the node's earlier override. `role` says what becomes of the role
+    /// if the node is ACTIVE. `reason` and `limit` as in [`Instance::set_override`]. Errors as there.
+    pub fn maintenance(
+        &self,
+        pool: &str,
+        node: &str,
+        role: MaintenanceRole,
+        reason: &str,
+        limit: Option<Duration>,
+        durability: Durability,
+    ) -> Result<Answer> {
+        self.handle.maintenance(pool, node, role, reason, limit, durability)
     }
 
     /// The state of all pools. After a defect of the engine: the last good copy, at most a second older than the defect.

@@ -2,8 +2,9 @@
 
 use super::shared::Core;
 use crate::config::{Config, NodeConfig, PoolConfig, ProbeConfig, ProbeMode, RsaPublicKey, TlsMode};
-use crate::engine::{Engine, NodeRef};
+use crate::engine::{CheckRef, Engine, NodeRef};
 use crate::error::{Error, ErrorCode, Result};
+use crate::io::checkpoint::CheckSetup;
 use crate::io::driver::NodeSetup;
 use crate::io::file::{CacheFolder, read_public, read_secret};
 use crate::io::lock::CacheLock;
@@ -11,7 +12,7 @@ use crate::io::tls::TlsConfig;
 use crate::io::writer::Writer;
 use crate::io::{clock, entropy, helper};
 use crate::pool::Host;
-use crate::probe::{AddressBook, SessionConfig};
+use crate::probe::{AddressBook, CheckMethod, Checkpoint, SessionConfig};
 use crate::wire::{Encryption, RsaPolicy, Secret, Transport};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -44,21 +45,27 @@ impl Files {
 /// What is known of names, by name and port.
 pub(super) type Names = BTreeMap<(String, u16), AddressBook>;
 
-/// Reads what the driver needs of every node that the library probes. Blocks on the resolver, for names that are not
-/// known.
-pub(super) fn node_setups(config: &Config, mut known: Names) -> Result<Vec<NodeSetup>> {
+/// Reads what the driver needs of every node that the library probes, and of their checkpoints. Blocks on the resolver, for
+/// names that are not known.
+pub(super) fn setups(config: &Config, mut known: Names) -> Result<(Vec<NodeSetup>, Vec<CheckSetup>)> {
     let mut files = Files::default();
-    let mut setups = Vec::new();
+    let (mut setups, mut checks) = (Vec::new(), Vec::new());
     for (pool, pool_config) in config.pools.iter().enumerate() {
         if pool_config.probe_mode == ProbeMode::External {
             continue;
         }
         for (node, node_config) in pool_config.nodes.iter().enumerate() {
-            setups.push(setup(&mut files, NodeRef { pool, node }, pool_config, node_config)?);
+            let node = NodeRef { pool, node };
+            setups.push(setup(&mut files, node, pool_config, node_config)?);
+            for (index, checkpoint) in node_config.checkpoints.iter().enumerate() {
+                let link = setup(&mut files, node, pool_config, &stand_in(node_config, checkpoint))?;
+                let place = CheckRef { node, index };
+                checks.push(CheckSetup { place, checkpoint: checkpoint.clone(), link });
+            }
         }
     }
     // After the files: a wrong path should not wait for a slow resolver to be told.
-    for setup in &mut setups {
+    for setup in setups.iter_mut().chain(checks.iter_mut().map(|check| &mut check.link)) {
         let Some(name) = &setup.name else { continue };
         let book = known.entry(name.clone()).or_insert_with(|| {
             let mut book = AddressBook::named();
@@ -67,7 +74,19 @@ pub(super) fn node_setups(config: &Config, mut known: Names) -> Result<Vec<NodeS
         });
         setup.book = book.clone();
     }
-    Ok(setups)
+    Ok((setups, checks))
+}
+
+/// The checkpoint as if it were a node: a `mysql` one is logged in to with the account of the node that it belongs to.
+fn stand_in(node: &NodeConfig, checkpoint: &Checkpoint) -> NodeConfig {
+    let probe = ProbeConfig { admin_port: None, ..node.probe.clone() };
+    let mut node = NodeConfig { address: checkpoint.address(), probe, ..node.clone() };
+    if checkpoint.method != CheckMethod::Mysql {
+        // Nobody logs in, so that no secret is kept.
+        node.probe.tls = TlsMode::Disabled;
+        (node.probe.password_file, node.probe.rsa_public_key) = (None, RsaPublicKey::Refuse);
+    }
+    node
 }
 
 fn setup(files: &mut Files, node: NodeRef, pool: &PoolConfig, config: &NodeConfig) -> Result<NodeSetup> {

@@ -80,8 +80,9 @@ impl Handle {
     /// Makes the driver and begins to probe.
     fn begin(&self, core: &mut Core, mode: Mode) -> Result<()> {
         core.check()?;
-        let driver = Driver::new(mode, &self.shared.registry, core.nodes.clone())
+        let mut driver = Driver::new(mode, &self.shared.registry, core.nodes.clone())
             .map_err(|e| os("the system gives no descriptors for the driver", &e))?;
+        driver.add_checkpoints(core.checks.clone());
         core.driver = Some(driver);
         core.stop = false;
         core.ended = false;

@@ -4,8 +4,9 @@ use super::control::{self, Desk};
 use super::events::Hub;
 use super::open;
 use crate::config::Config;
-use crate::engine::{Effect, Engine, Input, NodeRef, Now, Snapshot, Time};
+use crate::engine::{Effect, Engine, Input, NodeRef, Now, PoolSnapshot, Snapshot, Time};
 use crate::error::{Error, ErrorCode, Result};
+use crate::io::checkpoint::CheckSetup;
 use crate::io::clock;
 use crate::io::control::{CLIENTS, ControlSetup};
 use crate::io::descriptor::Registry;
@@ -84,6 +85,7 @@ pub(super) struct Core {
     pub(super) control: Option<ControlSetup>,
     pub(super) desk: Desk,
     pub(super) nodes: Vec<NodeSetup>,
+    pub(super) checks: Vec<CheckSetup>,
     pub(super) folder: Option<Arc<CacheFolder>>,
     pub(super) writer: Option<Arc<Writer>>,
     pub(super) opened_by: Option<u32>,
@@ -100,8 +102,8 @@ pub(super) struct Core {
     pub(super) observed: Option<(usize, BTreeSet<usize>)>,
     /// Inputs that no driver brings.
     inputs: VecDeque<Input>,
-    /// The last good copy and its age.
-    copy: Option<(Time, Snapshot)>,
+    /// The last good copies of the pools, each with its age.
+    pub(super) copies: Vec<(Time, PoolSnapshot)>,
     pub(super) hub: Arc<Hub>,
     #[cfg(feature = "testing")]
     planted: bool,
@@ -113,15 +115,16 @@ impl Handle {
             Some(path) => Some(Arc::new(CacheFolder::open(path)?)),
             None => None,
         };
-        let nodes = open::node_setups(&config, open::Names::new())?;
-        let registry = Registry::new(2 * nodes.len() + SPARE_DESCRIPTORS);
+        let (nodes, checks) = open::setups(&config, open::Names::new())?;
+        let registry = Registry::new(2 * (nodes.len() + checks.len()) + SPARE_DESCRIPTORS);
         let hub = Arc::new(Hub::default());
         let core = Core {
             fingerprint: config.fingerprint(),
-            control: control::setup(&config)?,
+            control: control::setup(&config, folder.as_ref())?,
             desk: Desk::default(),
             config,
             nodes,
+            checks,
             folder,
             writer: None,
             opened_by: None,
@@ -133,7 +136,7 @@ impl Handle {
             poisoned: None,
             observed: None,
             inputs: VecDeque::new(),
-            copy: None,
+            copies: Vec::new(),
             hub: Arc::clone(&hub),
             #[cfg(feature = "testing")]
             planted: false,
@@ -190,7 +193,7 @@ impl Handle {
             driver.abandon();
         }
         core.engine = None;
-        core.copy = None;
+        core.copies = Vec::new();
         // A clone in the helper's hands may hold its lock; only this reference is dropped.
         core.writer = None;
         // What only the threads of the parent still held.
@@ -267,6 +270,11 @@ impl Core {
                         driver.probe(now.mono, node, probe, fresh);
                     }
                 }
+                Effect::Check { place, check } => {
+                    if let Some(driver) = &mut self.driver {
+                        driver.check(now.mono, place, check);
+                    }
+                }
                 Effect::Persist { sequence, cache } => self.persist(sequence, cache),
                 Effect::Emit(event) => {
                     changed = true;
@@ -299,7 +307,8 @@ impl Core {
     /// Drains, then feeds what came in, at most `budget` inputs, draining after each. Returns how many.
     pub(super) fn pump(&mut self, now: Now, budget: usize) -> Result<usize> {
         let mut handled = 0;
-        let mut changed = self.drain(now)?;
+        let changed = self.drain(now)?;
+        self.refresh_copies(now, changed)?;
         while handled < budget {
             let next = self.inputs.pop_front().or_else(|| self.driver.as_mut()?.next_input());
             let Some(input) = next else { break };
@@ -311,9 +320,9 @@ impl Core {
             self.hear(now, &input);
             self.guarded(|engine| engine.handle(now, input))?;
             handled += 1;
-            changed |= self.drain(now)?;
+            let changed = self.drain(now)?;
+            self.refresh_copies(now, changed)?;
         }
-        self.refresh_copy(now, changed)?;
         Ok(handled)
     }
 
@@ -366,24 +375,39 @@ impl Core {
         }
     }
 
-    /// Keeps the copy that a snapshot after a panic shows. Not at every probe: most change nothing but a time.
-    fn refresh_copy(&mut self, now: Now, changed: bool) -> Result<()> {
-        if changed || self.copy.as_ref().is_none_or(|(at, _)| now.mono.since(*at) >= COPY_AGE) {
-            let snapshot = self.guarded(|engine| engine.snapshot(now))?;
-            self.copy = Some((now.mono, snapshot));
-        }
-        Ok(())
+    /// Keeps the copy that a snapshot after a panic shows, of the pools at hand. Not at every probe: most change nothing
+    /// but a time.
+    fn refresh_copies(&mut self, now: Now, changed: bool) -> Result<()> {
+        let mut copies = core::mem::take(&mut self.copies);
+        let outcome = self.guarded(|engine| {
+            for index in copies.len()..engine.config().pools.len() {
+                copies.extend(engine.pool_snapshot(index).map(|pool| (now.mono, pool)));
+            }
+            for &index in engine.touched() {
+                if !changed && copies.get(index).is_some_and(|(at, _)| now.mono.since(*at) < COPY_AGE) {
+                    continue;
+                }
+                let (Some(copy), Some(pool)) = (copies.get_mut(index), engine.pool_snapshot(index)) else {
+                    continue;
+                };
+                *copy = (now.mono, pool);
+            }
+        });
+        self.copies = copies;
+        outcome
     }
 
     /// The last good copy.
     pub(super) fn copy(&self) -> Option<Snapshot> {
-        self.copy.as_ref().map(|(_, snapshot)| snapshot.clone())
+        let pools: Vec<PoolSnapshot> = self.copies.iter().map(|(_, pool)| pool.clone()).collect();
+        (!pools.is_empty()).then(|| Snapshot { wall_ms: clock::now().wall_ms, pools })
     }
 
     /// Ends probing: the engine is told, sockets are closed, the driver is given back to be dropped without the lock.
     pub(super) fn end_probing(&mut self) -> Option<Driver> {
         let now = clock::now();
-        if self.poisoned.is_none() && self.driver.is_some() {
+        // In a forked child the cache is the parent's.
+        if self.poisoned.is_none() && (self.driver.is_some() || self.is_open()) {
             // Only a panic can fail here, and that has raised its alarm already.
             let _ = self.give(now, Input::Stop);
         }
@@ -395,6 +419,12 @@ impl Core {
             if let Some(setup) = self.nodes.iter_mut().find(|setup| setup.node == node) {
                 setup.book = book;
                 setup.book.forget_question();
+            }
+        }
+        for (place, book) in driver.check_books() {
+            if let Some(check) = self.checks.iter_mut().find(|check| check.place == place) {
+                check.link.book = book;
+                check.link.book.forget_question();
             }
         }
         Some(driver)

@@ -6,6 +6,7 @@
 
 use super::control_listener::Listener;
 use super::descriptor::Registry;
+use super::place::Place;
 use super::poller::{Poller, Ready};
 use super::socket::{Received, Socket};
 use super::users::{self, Peer};
@@ -13,7 +14,6 @@ use crate::control::{Answer, FrameReader, Id, LARGEST_ANSWER, LARGEST_REQUEST, R
 use crate::engine::Time;
 use crate::error::{Error, ErrorCode, Result};
 use std::collections::VecDeque;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ const FIRST_TOKEN: u32 = 0xffff_0000;
 #[derive(Clone, Debug)]
 pub(crate) struct ControlSetup {
     /// Where.
-    pub(crate) path: PathBuf,
+    pub(crate) place: Place,
     /// The configuration names it, so that nothing starts without; else it lies beside a cache whose lock is ours.
     pub(crate) named: bool,
     /// Who may connect, beside root and ourselves.
@@ -113,7 +113,7 @@ impl ControlServer {
             listener.close();
             return Err(Error::new(
                 ErrorCode::Io,
-                format!("the control socket {} cannot be watched: {e}", setup.path.display()),
+                format!("the control socket {} cannot be watched: {e}", setup.place.path().display()),
             ));
         }
         Ok(ControlServer {

@@ -3,13 +3,13 @@
 
 use super::control::ControlSetup;
 use super::descriptor::{Fd, Registry, checked, owned};
+use super::place::Place;
 use super::socket::{Progress, RawAddress, Socket, Target};
 use super::users;
 use crate::error::{Error, ErrorCode, Result};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Connections that wait to be taken.
@@ -23,7 +23,7 @@ const OTHERS: libc::mode_t = 0o666;
 #[derive(Debug)]
 pub(crate) struct Listener {
     fd: Fd,
-    path: PathBuf,
+    place: Place,
     /// Device and inode, so that a successor's socket is not removed.
     file: Option<(u64, u64)>,
 }
@@ -31,7 +31,7 @@ pub(crate) struct Listener {
 impl Listener {
     /// Binds and listens.
     pub(crate) fn open(registry: &Arc<Registry>, setup: &ControlSetup) -> Result<Listener> {
-        let path = &setup.path;
+        let path = setup.place.path();
         let failed = |e: &io::Error| {
             let hint = match e.raw_os_error() {
                 Some(libc::ENAMETOOLONG) => "; set control_socket to a shorter path, at most 107 bytes",
@@ -44,12 +44,16 @@ impl Listener {
             };
             Error::new(ErrorCode::Io, format!("cannot make the control socket {}: {e}{hint}", path.display()))
         };
-        make_room(setup, &failed)?;
+        let place = setup.place.settle().map_err(|e| failed(&e))?;
+        // The place may be reached by its bare name, but those who come need a path that fits.
+        RawAddress::unix(path).map_err(|e| failed(&e))?;
+        make_room(&place, setup.named, &failed)?;
         let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
         // SAFETY: no pointer is passed.
         let fd = owned(unsafe { libc::socket(libc::AF_UNIX, kind, 0) }).map_err(|e| failed(&e))?;
-        bind(&fd, path).map_err(|e| failed(&e))?;
-        let listener = Listener { fd: registry.adopt(fd), path: path.clone(), file: id_of(path) };
+        let fd = place.with_path(move |path| bind(&fd, path).map(|()| fd)).map_err(|e| failed(&e))?;
+        let file = id_of(&place);
+        let listener = Listener { fd: registry.adopt(fd), place, file };
         listener.listen(!setup.users.is_empty()).map_err(|e| {
             listener.close();
             failed(&e)
@@ -85,17 +89,16 @@ impl Listener {
     pub(crate) fn close(&self) {
         // SAFETY: no pointer is passed. Failure means that there is nothing to end.
         unsafe { libc::shutdown(self.number(), libc::SHUT_RDWR) };
-        if self.file.is_some() && id_of(&self.path) == self.file {
+        if self.file.is_some() && id_of(&self.place) == self.file {
             // A folder that has become closed to us keeps a socket that refuses; the next start replaces it.
-            let _ = std::fs::remove_file(&self.path);
+            let _ = self.place.remove();
         }
     }
 
     fn listen(&self, others: bool) -> io::Result<()> {
         if others {
             // The umask has cut the mode at bind. Nobody can connect before listen.
-            let mode = std::fs::Permissions::from_mode(OTHERS);
-            std::fs::set_permissions(&self.path, mode)?;
+            self.place.set_mode(OTHERS)?;
         }
         // SAFETY: no pointer is passed.
         checked(unsafe { libc::listen(self.number(), BACKLOG) })
@@ -113,28 +116,27 @@ fn bind(fd: &OwnedFd, path: &Path) -> io::Result<()> {
 }
 
 /// Removes what a dead process has left.
-fn make_room(setup: &ControlSetup, failed: &dyn Fn(&io::Error) -> Error) -> Result<()> {
-    let path = &setup.path;
+fn make_room(place: &Place, named: bool, failed: &dyn Fn(&io::Error) -> Error) -> Result<()> {
+    let path = place.path();
     let taken = |what: String| {
         Error::new(ErrorCode::Io, format!("cannot make the control socket {}: {what}", path.display()))
     };
-    let metadata = match path.symlink_metadata() {
-        Ok(metadata) => metadata,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(e) => return Err(failed(&e)),
-    };
-    if !metadata.file_type().is_socket() {
+    let Some((_, mode)) = place.look().map_err(|e| failed(&e))? else { return Ok(()) };
+    if mode & libc::S_IFMT != libc::S_IFSOCK {
         return Err(taken(
             "there is a file of that name that is no socket; move it aside or name another path".into(),
         ));
     }
     // Beside a cache whose lock is ours nobody else has a right to listen, though a forked child of the dead
     // may still hold its socket open.
-    if setup.named {
-        let registry = Registry::new(0);
-        match Socket::connect(&registry, &Target::Unix(path.clone())) {
-            Ok((socket, Progress::Up)) => {
-                let who = users::peer(socket.number()).map_or(0, |peer| peer.pid);
+    if named {
+        let attempt = place.with_path(|path| {
+            let (socket, progress) = Socket::connect(&Registry::new(0), &Target::Unix(path.to_owned()))?;
+            let pid = if progress == Progress::Up { users::peer(socket.number())?.pid } else { 0 };
+            Ok((progress, pid))
+        });
+        match attempt {
+            Ok((Progress::Up, who)) => {
                 return Err(taken(format!("process {who} listens there; stop it or name another path")));
             }
             Ok(_) => return Err(taken("another process listens there; stop it or name another path".into())),
@@ -142,12 +144,9 @@ fn make_room(setup: &ControlSetup, failed: &dyn Fn(&io::Error) -> Error) -> Resu
             Err(e) => return Err(failed(&e)),
         }
     }
-    match std::fs::remove_file(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(failed(&e)),
-        _ => Ok(()),
-    }
+    place.remove().map_err(|e| failed(&e))
 }
 
-fn id_of(path: &Path) -> Option<(u64, u64)> {
-    path.symlink_metadata().ok().map(|m| (m.dev(), m.ino()))
+fn id_of(place: &Place) -> Option<(u64, u64)> {
+    place.look().ok().flatten().map(|(id, _)| id)
 }

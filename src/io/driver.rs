@@ -3,6 +3,7 @@
 //! It decides nothing. One lock, the instance's, guards it together with the engine; only the wait of the thread of
 //! our own happens outside that lock.
 
+use super::checkpoint::{CheckSetup, Checker};
 use super::clock;
 use super::control::{Asked, ClientId, ControlContext, ControlServer, ControlSetup};
 use super::descriptor::Registry;
@@ -13,8 +14,9 @@ use super::tls::TlsSetup;
 use super::wake::Wake;
 use super::writer::Writer;
 use crate::control::Answer;
-use crate::engine::{Input, NodeRef, Time};
+use crate::engine::{CheckRef, Deadlines, Input, NodeRef, Time};
 use crate::probe::{AddressBook, SessionConfig};
+use crate::wire::SharedColumns;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::os::fd::RawFd;
@@ -27,6 +29,9 @@ mod tests;
 
 /// One buffer serves all sockets: what a read brought is handed in before the next.
 const BUFFER: usize = 16 * 1024;
+
+/// Connections made at a time. Thousands at once would all be late together; one after the other each is in time.
+const LOGINS: usize = 1024;
 
 /// Who waits for the descriptors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,11 +76,21 @@ pub(crate) struct Driver {
     places: Vec<Vec<Option<usize>>>,
     /// Indices of links whose nodes have left.
     free: Vec<usize>,
+    /// In the order of their places.
+    checkers: Vec<Checker>,
+    /// How often there was a new configuration.
+    reloads: u32,
     inputs: VecDeque<Input>,
     buffer: Box<[u8]>,
+    columns: SharedColumns,
+    /// Probes that make a connection, and those that have to wait until one of them has ended.
+    logins: usize,
+    queue: VecDeque<(usize, u64, bool)>,
     ready: Vec<Ready>,
     helper: Option<Helper>,
     control: Option<ControlServer>,
+    /// When each link wants to be looked at, and after all links each checker.
+    timers: Deadlines,
     /// The last batch of events was full: timers wait until the rest was read.
     more: bool,
 }
@@ -96,11 +111,17 @@ impl Driver {
             links: links.collect(),
             places: Vec::new(),
             free: Vec::new(),
+            checkers: Vec::new(),
+            reloads: 0,
             inputs: VecDeque::new(),
             buffer: vec![0; BUFFER].into_boxed_slice(),
+            columns: SharedColumns::default(),
+            logins: 0,
+            queue: VecDeque::new(),
             ready: Vec::new(),
             helper: None,
             control: None,
+            timers: Deadlines::default(),
             more: false,
         };
         driver.note_places();
@@ -124,12 +145,27 @@ impl Driver {
 
     /// New places, nodes and ways to probe; `moved` names the nodes that stay, by their place before and now. All inputs
     /// were taken before: they speak of the places before. A probe under way goes on, and is answered for the new place.
-    pub(crate) fn reconfigure(&mut self, now: Time, nodes: Vec<NodeSetup>, moved: &[(NodeRef, NodeRef)]) {
+    /// Looks at checkpoints end: the engine asks anew.
+    pub(crate) fn reconfigure(
+        &mut self,
+        now: Time,
+        nodes: Vec<NodeSetup>,
+        checks: Vec<CheckSetup>,
+        moved: &[(NodeRef, NodeRef)],
+    ) {
+        self.reloads = self.reloads.wrapping_add(1);
+        // Their timers come after those of all links, however many there will be.
+        for index in 0..self.checkers.len() {
+            self.with_checker(now, index, |checker, context| checker.shut(context));
+            self.timers.set(self.links.len() + index, None);
+        }
+        self.checkers.clear();
         let stay: BTreeMap<NodeRef, usize> =
             moved.iter().filter_map(|(was, is)| Some((*is, self.place(*was)?))).collect();
         let staying: BTreeSet<usize> = stay.values().copied().collect();
         for index in (0..self.links.len()).filter(|index| !staying.contains(index)) {
             if !self.free.contains(&index) {
+                self.queue.retain(|waiting| waiting.0 != index);
                 self.with_link(now, index, |link, context| link.shut(context));
                 self.free.push(index);
             }
@@ -147,6 +183,16 @@ impl Driver {
             }
         }
         self.note_places();
+        self.add_checkpoints(checks);
+        self.admit(now);
+    }
+
+    /// Takes in the checkpoints; before the first effect, and anew with each configuration.
+    pub(crate) fn add_checkpoints(&mut self, mut setups: Vec<CheckSetup>) {
+        setups.sort_by_key(|setup| setup.place);
+        let indexed = setups.into_iter().enumerate();
+        self.checkers =
+            indexed.map(|(index, setup)| Checker::new(index as u32, self.reloads << 20, setup)).collect();
     }
 
     /// Begins to take operators' commands.
@@ -195,14 +241,55 @@ impl Driver {
     /// Starts a probe. A node without a link, which the engine never asks for, is not answered.
     pub(crate) fn probe(&mut self, now: Time, node: NodeRef, probe: u64, fresh: bool) {
         let Some(index) = self.place(node) else { return };
+        if self.logins >= LOGINS && self.links.get(index).is_some_and(|link| link.needs_login(fresh)) {
+            self.queue.push_back((index, probe, fresh));
+        } else {
+            self.begin(now, index, probe, fresh);
+        }
+    }
+
+    fn begin(&mut self, now: Time, index: usize, probe: u64, fresh: bool) {
         self.resolve_if_due(now, index);
+        // Names of checkpoints are kept fresh too: once one is looked at it may be too late to ask.
+        for checker in
+            self.links.get(index).map(Link::node).map(|node| self.checkers_of(node)).unwrap_or_default()
+        {
+            self.resolve_if_due(now, self.links.len() + checker);
+        }
         self.with_link(now, index, |link, context| link.begin(context, probe, fresh));
+    }
+
+    /// Looks at a checkpoint. One that was not configured, which the engine never asks for, is not answered.
+    pub(crate) fn check(&mut self, now: Time, place: CheckRef, check: u64) {
+        if let Ok(index) = self.checkers.binary_search_by_key(&place, Checker::place) {
+            self.resolve_if_due(now, self.links.len() + index);
+            self.with_checker(now, index, |checker, context| checker.begin(context, check));
+        }
+    }
+
+    /// The indices of a node's checkers.
+    fn checkers_of(&self, node: NodeRef) -> core::ops::Range<usize> {
+        let first = self.checkers.partition_point(|checker| checker.place().node < node);
+        first..self.checkers.partition_point(|checker| checker.place().node <= node)
+    }
+
+    /// Begins probes that had to wait.
+    fn admit(&mut self, now: Time) {
+        while self.logins < LOGINS {
+            let Some((index, probe, fresh)) = self.queue.pop_front() else { return };
+            self.begin(now, index, probe, fresh);
+        }
     }
 
     /// Closes what is kept for a node that left its pool.
     pub(crate) fn forget(&mut self, now: Time, node: NodeRef) {
         if let Some(index) = self.place(node) {
+            self.queue.retain(|waiting| waiting.0 != index);
             self.with_link(now, index, |link, context| link.shut(context));
+            self.admit(now);
+        }
+        for index in self.checkers_of(node) {
+            self.with_checker(now, index, |checker, context| checker.shut(context));
         }
     }
 
@@ -232,6 +319,7 @@ impl Driver {
             self.handle(now, event);
         }
         self.take_results(now);
+        self.admit(now);
     }
 
     /// Looks what is ready, without waiting.
@@ -244,6 +332,7 @@ impl Driver {
         self.ready = events;
         self.more = outcome?;
         self.take_results(now);
+        self.admit(now);
         Ok(())
     }
 
@@ -256,11 +345,18 @@ impl Driver {
         if let Some(control) = &mut self.control {
             control.judge_deadlines(&mut self.poller, now);
         }
-        for index in 0..self.links.len() {
-            if self.links.get(index).and_then(Link::deadline).is_some_and(|at| at <= now) {
-                self.with_link(now, index, |link, context| link.timeout(context));
+        // Once each: a deadline that is set anew for now or earlier must not keep the loop.
+        let mut due = Vec::new();
+        while let Some(index) = self.timers.take_due(now) {
+            due.push(index);
+        }
+        for index in due {
+            match index.checked_sub(self.links.len()) {
+                None => self.with_link(now, index, |link, context| link.timeout(context)),
+                Some(index) => self.with_checker(now, index, |checker, context| checker.timeout(context)),
             }
         }
+        self.admit(now);
         true
     }
 
@@ -274,7 +370,7 @@ impl Driver {
     pub(crate) fn set_deadline(&mut self, engine: Option<Time>) {
         let at = if self.inputs.is_empty() && !self.more {
             let control = self.control.as_ref().and_then(ControlServer::deadline);
-            self.links.iter().filter_map(Link::deadline).chain(engine).chain(control).min()
+            self.timers.first().into_iter().chain(engine).chain(control).min()
         } else {
             Some(clock::mono())
         };
@@ -286,8 +382,12 @@ impl Driver {
 
     /// Ends all sessions and closes all sockets. The helper ends after the job at hand.
     pub(crate) fn shut(&mut self, now: Time) {
+        self.queue.clear();
         for index in 0..self.links.len() {
             self.with_link(now, index, |link, context| link.shut(context));
+        }
+        for index in 0..self.checkers.len() {
+            self.with_checker(now, index, |checker, context| checker.shut(context));
         }
         if let Some(mut control) = self.control.take() {
             control.shut(&mut self.poller);
@@ -306,6 +406,11 @@ impl Driver {
     pub(crate) fn books(&mut self) -> Vec<(NodeRef, AddressBook)> {
         let links = self.links.iter_mut().enumerate().filter(|(index, _)| !self.free.contains(index));
         links.map(|(_, link)| (link.node(), link.book().clone())).collect()
+    }
+
+    /// The address books of the checkpoints as they are now.
+    pub(crate) fn check_books(&mut self) -> Vec<(CheckRef, AddressBook)> {
+        self.checkers.iter_mut().map(|checker| (checker.place(), checker.book().clone())).collect()
     }
 
     /// In a child after fork: drops memory and descriptors, and touches neither epoll nor the threads that the child
@@ -337,6 +442,12 @@ impl Driver {
             }
             return;
         }
+        if let Some(index) = Checker::index_of(event.token) {
+            if self.checkers.get(index).is_some_and(|checker| checker.owns(event.token)) {
+                self.with_checker(now, index, |checker, context| checker.ready(context, event));
+            }
+            return;
+        }
         let index = Link::index_of(event.token);
         if self.links.get(index).is_some_and(|link| link.owns(event.token)) {
             self.with_link(now, index, |link, context| link.ready(context, event));
@@ -350,9 +461,28 @@ impl Driver {
                 registry: &self.registry,
                 inputs: &mut self.inputs,
                 buffer: &mut self.buffer,
+                columns: &mut self.columns,
                 now,
             };
+            let before = link.is_logging_in();
             step(link, &mut context);
+            self.logins = self.logins - usize::from(before) + usize::from(link.is_logging_in());
+            self.timers.set(index, link.deadline());
+        }
+    }
+
+    fn with_checker(&mut self, now: Time, index: usize, step: impl FnOnce(&mut Checker, &mut Context<'_>)) {
+        if let Some(checker) = self.checkers.get_mut(index) {
+            let mut context = Context {
+                poller: &mut self.poller,
+                registry: &self.registry,
+                inputs: &mut self.inputs,
+                buffer: &mut self.buffer,
+                columns: &mut self.columns,
+                now,
+            };
+            step(checker, &mut context);
+            self.timers.set(self.links.len() + index, checker.deadline());
         }
     }
 
@@ -363,18 +493,33 @@ impl Driver {
         }
     }
 
+    /// What is known of the addresses of a link, or after all links of a checkpoint.
+    fn book(&mut self, index: usize) -> Option<&mut AddressBook> {
+        match index.checked_sub(self.links.len()) {
+            None => self.links.get_mut(index).map(Link::book),
+            Some(index) => self.checkers.get_mut(index).map(Checker::book),
+        }
+    }
+
+    /// The name that is resolved for a link, or after all links for a checkpoint.
+    fn name(&self, index: usize) -> Option<(&str, u16)> {
+        match index.checked_sub(self.links.len()) {
+            None => self.links.get(index).and_then(Link::name),
+            Some(index) => self.checkers.get(index).and_then(Checker::name),
+        }
+    }
+
     fn resolve_if_due(&mut self, now: Time, index: usize) {
-        let Some(link) = self.links.get_mut(index) else { return };
-        if !link.book().ask(now) {
+        if !self.book(index).is_some_and(|book| book.ask(now)) {
             return;
         }
-        let Some((host, port)) = link.name().map(|(host, port)| (host.to_owned(), port)) else { return };
+        let Some((host, port)) = self.name(index).map(|(host, port)| (host.to_owned(), port)) else { return };
         match self.helper() {
             Ok(helper) => helper.resolve(index, host, port),
             Err(error) => {
                 let words = format!("{host} cannot be resolved, no helper thread: {error}");
-                if let Some(link) = self.links.get_mut(index) {
-                    link.book().resolved(now, Err(words));
+                if let Some(book) = self.book(index) {
+                    book.resolved(now, Err(words));
                 }
             }
         }
@@ -384,10 +529,10 @@ impl Driver {
         while let Some(result) = self.helper.as_ref().and_then(Helper::result) {
             match result {
                 JobResult::Resolved { link, name: (host, port), answer } => {
-                    // The link may have become another node's while the resolver was at work.
-                    let link = self.links.get_mut(link).filter(|link| link.name() == Some((&host, port)));
-                    if let Some(link) = link {
-                        link.book().resolved(now, answer);
+                    // The index may have become another node's while the resolver was at work.
+                    let same = self.name(link) == Some((&host, port));
+                    if let Some(book) = self.book(link).filter(|_| same) {
+                        book.resolved(now, answer);
                     }
                 }
                 JobResult::Written((sequence, outcome)) => {

@@ -3,7 +3,7 @@
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
@@ -69,6 +69,11 @@ impl Folder {
 
     /// Device and inode behind a name, without opening it; `None` if there is no such file.
     pub fn id_of(&self, name: &CStr) -> io::Result<Option<FileId>> {
+        Ok(self.look(name)?.map(|(id, _)| id))
+    }
+
+    /// Device, inode and mode behind a name, without opening it; `None` if there is no such file.
+    pub fn look(&self, name: &CStr) -> io::Result<Option<(FileId, libc::mode_t)>> {
         let mut stat = core::mem::MaybeUninit::<libc::stat>::uninit();
         // SAFETY: the descriptor is open as long as `self`, the name ends with NUL, and the buffer has the size of
         // the structure that the kernel fills.
@@ -79,11 +84,17 @@ impl Folder {
             Ok(()) => {
                 // SAFETY: fstatat succeeded, so it filled the structure.
                 let stat = unsafe { stat.assume_init() };
-                Ok(Some((stat.st_dev, stat.st_ino)))
+                Ok(Some(((stat.st_dev, stat.st_ino), stat.st_mode)))
             }
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(e),
         }
+    }
+
+    /// Sets a file's mode.
+    pub fn set_mode(&self, name: &CStr, mode: libc::mode_t) -> io::Result<()> {
+        // SAFETY: the descriptor is open as long as `self`; the name ends with NUL.
+        result(unsafe { libc::fchmodat(self.0.as_raw_fd(), name.as_ptr(), mode, 0) })
     }
 
     /// Waits until the folder's entries are on disk.
@@ -104,4 +115,10 @@ impl Folder {
 
 fn result(rc: libc::c_int) -> io::Result<()> {
     if rc == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+impl AsFd for Folder {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
 }

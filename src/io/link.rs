@@ -10,6 +10,7 @@ use super::socket::{Progress, Received, Socket, Target};
 use super::tls::Stream;
 use crate::engine::{Input, NodeRef, Time};
 use crate::probe::{Action, AddressBook, Cause, Class, Observation, PeerSign, ProbeRequest, Session};
+use crate::wire::SharedColumns;
 use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,6 +29,7 @@ pub(super) struct Context<'a> {
     pub(super) registry: &'a Arc<Registry>,
     pub(super) inputs: &'a mut VecDeque<Input>,
     pub(super) buffer: &'a mut [u8],
+    pub(super) columns: &'a mut SharedColumns,
     pub(super) now: Time,
 }
 
@@ -47,6 +49,8 @@ pub(super) struct Link {
     tls: Option<Box<Stream>>,
     /// The probe at hand.
     running: Option<u64>,
+    /// It makes a connection or logs in.
+    logging_in: bool,
     /// Probes asked for while one was running.
     waiting: VecDeque<(u64, bool)>,
     /// What the node is to be probed with once the probe at hand has ended.
@@ -81,6 +85,7 @@ impl Link {
             outgoing: Vec::new(),
             tls: None,
             running: None,
+            logging_in: false,
             waiting: VecDeque::new(),
             next: None,
             #[cfg(feature = "testing")]
@@ -90,7 +95,12 @@ impl Link {
 
     /// A link for another node in the place of this one, whose sockets are closed. Events of those are still recognized.
     pub(super) fn replaced_by(&mut self, setup: NodeSetup) {
-        *self = Link { generation: self.generation.wrapping_add(1), ..Link::new(self.index, setup) };
+        *self = Link::of_generation(self.index, self.generation.wrapping_add(1), setup);
+    }
+
+    /// A link whose sockets are told from those of others that had its index.
+    pub(super) fn of_generation(index: u32, generation: u32, setup: NodeSetup) -> Link {
+        Link { generation, ..Link::new(index, setup) }
     }
 
     /// The node has a new place, and may be probed in another way. A kept connection stays where address and account are
@@ -157,6 +167,16 @@ impl Link {
 
     fn token(&self) -> u64 {
         u64::from(self.generation) << 32 | u64::from(self.index)
+    }
+
+    /// Whether a probe begun now would make a connection.
+    pub(super) fn needs_login(&self, fresh: bool) -> bool {
+        fresh || self.socket.is_none()
+    }
+
+    /// Whether a probe is at hand that makes a connection, or found that it has to.
+    pub(super) fn is_logging_in(&self) -> bool {
+        self.running.is_some() && self.logging_in
     }
 
     /// The index of the link that a token names.
@@ -241,7 +261,12 @@ impl Link {
                 }
             }));
             match outcome {
-                Ok(()) => return,
+                Ok(()) => {
+                    if self.running.is_none() {
+                        self.session.rest(context.columns);
+                    }
+                    return;
+                }
                 // Once more, for the probes that wait behind the broken one.
                 Err(panic) => self.broken(context, &panic_text(panic.as_ref())),
             }
@@ -253,6 +278,7 @@ impl Link {
         self.adopt(context);
         let Some((probe, fresh)) = self.waiting.pop_front() else { return false };
         self.running = Some(probe);
+        self.logging_in = self.needs_login(fresh);
         #[cfg(feature = "testing")]
         if core::mem::take(&mut self.planted) {
             panic!("planted in a probe session");
@@ -614,7 +640,7 @@ fn send_rest(socket: &Socket, outgoing: &mut Vec<u8>) -> Result<(), i32> {
 /// Of the failures of several addresses the one that says most about the server: a fault of our own proves nothing and
 /// comes first; where one address is silent the server may live there, and silence takes longest to count; a refusal
 /// proves that the host is there; an address family that this machine lacks says least.
-fn more_telling(a: i32, b: i32) -> i32 {
+pub(super) fn more_telling(a: i32, b: i32) -> i32 {
     let rank = |errno: i32| match errno {
         libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM => 4,
         libc::ETIMEDOUT => 3,

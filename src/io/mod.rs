@@ -2,6 +2,7 @@
 //!
 //! The driver carries out what the engine asks for; a thread of its own or the host's loop turns it.
 
+pub(crate) mod checkpoint;
 pub(crate) mod clock;
 #[cfg(feature = "cli")]
 pub mod console;
@@ -10,6 +11,7 @@ pub(crate) mod control_client;
 mod control_listener;
 pub(crate) mod descriptor;
 pub(crate) mod driver;
+mod echo;
 pub(crate) mod entropy;
 pub mod file;
 mod folder;
@@ -18,6 +20,7 @@ pub(crate) mod link;
 pub mod lock;
 #[cfg(not(feature = "tls"))]
 pub(crate) mod no_tls;
+pub(crate) mod place;
 pub(crate) mod poller;
 mod socket;
 pub(crate) mod thread;

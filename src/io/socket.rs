@@ -261,7 +261,7 @@ union Storage {
 }
 
 impl RawAddress {
-    fn of(target: &Target) -> io::Result<RawAddress> {
+    pub(super) fn of(target: &Target) -> io::Result<RawAddress> {
         Ok(match target {
             Target::Tcp(SocketAddr::V4(a)) => RawAddress {
                 storage: Storage {
@@ -311,7 +311,7 @@ impl RawAddress {
         (&raw const self.storage).cast()
     }
 
-    fn family(&self) -> i32 {
+    pub(super) fn family(&self) -> i32 {
         // SAFETY: every member of the union begins with the family.
         i32::from(unsafe { self.storage.family })
     }

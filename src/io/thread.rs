@@ -39,11 +39,11 @@ impl Drop for Mask {
 }
 
 /// Starts a thread. `name` has at most 15 bytes (the kernel's limit), `stack` is in bytes.
-pub(crate) fn spawn(
+pub(crate) fn spawn<T: Send + 'static>(
     name: &str,
     stack: usize,
-    body: impl FnOnce() + Send + 'static,
-) -> io::Result<JoinHandle<()>> {
+    body: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<JoinHandle<T>> {
     // Before creation, not inside the thread: a signal could land between its birth and its first line.
     let _mask = Mask::block()?;
     Builder::new().name(name.into()).stack_size(stack).spawn(body)

@@ -4,11 +4,11 @@
 //! outside: the operating system's wake-ups and the candidate's own login. A kernel that takes longer to tear a
 //! killed server down begins the fault later.
 
-use crate::config::{OnDoubt, PoolConfig, ProbeConfig, ProbeMode, print_duration};
+use crate::config::{NodeConfig, OnDoubt, PoolConfig, ProbeConfig, ProbeMode, print_duration};
 use crate::engine::BACK_OFF;
 use crate::engine::time::Duration;
 use crate::pool::PolicyName;
-use crate::probe::Class;
+use crate::probe::{CheckMethod, Checkpoint, Class};
 use core::fmt;
 
 /// Added to every figure for wake-ups and the candidate's login.
@@ -61,6 +61,10 @@ pub struct Budget {
     pub login_interval: Duration,
     /// The longest time that a failed node is left alone.
     pub back_off: Duration,
+    /// The most checkpoints that are looked at for one node.
+    pub checkpoints: usize,
+    /// The longest time that they take, all at once. Under `mpp` a cycle waits for them.
+    pub check_time: Duration,
 }
 
 /// The budget of a pool. The slowest node's settings count.
@@ -80,7 +84,23 @@ pub fn budget(pool: &PoolConfig) -> Budget {
             PolicyName::Safe => worst(pool, |p| p.interval).max(BACK_OFF),
             PolicyName::Mpp => worst(pool, |p| p.interval),
         },
+        checkpoints: pool.nodes.iter().map(|n| n.checkpoints.len()).max().unwrap_or_default(),
+        check_time: check_time(pool),
     }
+}
+
+/// The longest time that a node's checkpoints take: each step has `timeout`, the whole `probe_timeout`.
+fn check_time(pool: &PoolConfig) -> Duration {
+    let of = |node: &NodeConfig, checkpoint: &Checkpoint| {
+        let steps = match checkpoint.method {
+            CheckMethod::Simple => node.probe.timeout,
+            CheckMethod::Http => node.probe.timeout * 2,
+            CheckMethod::Mysql => node.probe.probe_timeout,
+        };
+        steps.min(node.probe.probe_timeout)
+    };
+    let times = pool.nodes.iter().flat_map(|node| node.checkpoints.iter().map(move |c| of(node, c)));
+    times.max().unwrap_or_default()
 }
 
 fn worst(pool: &PoolConfig, of: impl Fn(&ProbeConfig) -> Duration) -> Duration {
@@ -97,6 +117,12 @@ fn safe_lines(pool: &PoolConfig) -> Vec<BudgetLine> {
     let confirm = worst(pool, |p| p.confirm_interval);
     let step = worst(pool, |p| p.timeout.max(p.confirm_interval));
     let silence = worst(pool, |p| p.silence);
+    // While checkpoints that were asked for the path have not answered, a silent node is held.
+    let held = step + check_time(pool);
+    let waits = match check_time(pool) {
+        Duration::ZERO => String::new(),
+        time => format!(" + checkpoints {}", print_duration(time)),
+    };
     let [i, c, t, s, m] = [interval, confirm, step, silence, MARGIN].map(print_duration);
     let mut lines = vec![
         BudgetLine {
@@ -121,15 +147,15 @@ fn safe_lines(pool: &PoolConfig) -> Vec<BudgetLine> {
             class: Class::Silent,
             fault: "host or network silent",
             // One observation may be held until another node has proven the path.
-            worst: Worst::Within(interval + (silence + step).max(step * (fall + 1)) + MARGIN),
-            formula: if silence + step >= step * (fall + 1) {
+            worst: Worst::Within(interval + (silence + step).max(step * fall + held) + MARGIN),
+            formula: if silence + step >= step * fall + held {
                 format!("interval {i} + silence {s} + timeout {t} + {m}")
             } else {
-                format!("interval {i} + {} x timeout {t} + {m}", fall + 1)
+                format!("interval {i} + {} x timeout {t}{waits} + {m}", fall + 1)
             },
         },
     ];
-    let unheard = (interval + step * fall).max(interval + (silence + step).max(step * (fall + 1)));
+    let unheard = (interval + step * fall).max(interval + (silence + step).max(step * fall + held));
     let heard = "hung or silent, but a replica still hears it";
     lines.push(match pool.on_doubt {
         OnDoubt::Hold => never(Class::Silent, heard, "on_doubt hold: held for as long as that lasts"),
@@ -167,12 +193,24 @@ fn mpp_lines(pool: &PoolConfig) -> Vec<BudgetLine> {
     let levels = pool.levels;
     let interval = worst(pool, |p| p.interval);
     let probe = worst(pool, |p| p.timeout);
+    let checks = check_time(pool);
     let [i, t, m] = [interval, probe, MARGIN].map(print_duration);
-    let cycle = interval.max(probe);
-    let hanging = Worst::Within(interval + cycle * levels.saturating_sub(1) + probe + MARGIN);
-    let slow = format!("levels {levels} x interval {i} + timeout {t} + {m}");
-    let quick = Worst::Within(interval * levels + MARGIN);
-    let fast = format!("levels {levels} x interval {i} + {m}");
+    // A cycle in which a node cannot be reached ends when its checkpoints have been looked at, after the probe.
+    let within = |look: Duration| {
+        Worst::Within(interval + interval.max(look) * levels.saturating_sub(1) + look + MARGIN)
+    };
+    let (hanging, quick) = (within(probe + checks), within(checks));
+    let waits = match checks {
+        Duration::ZERO => String::new(),
+        time => format!(" + checkpoints {}", print_duration(time)),
+    };
+    let in_cycles = |look: Duration, steps: String| match look <= interval {
+        true => format!("levels {levels} x interval {i}{steps} + {m}"),
+        // Each cycle is as long as its looks.
+        false => format!("interval {i} + levels {levels} x ({}) + {m}", steps.trim_start_matches(" + ")),
+    };
+    let slow = in_cycles(probe + checks, format!(" + timeout {t}{waits}"));
+    let fast = in_cycles(checks, waits.clone());
     let line =
         |class, fault, worst, formula: &String| BudgetLine { class, fault, worst, formula: formula.clone() };
     vec![
@@ -221,6 +259,14 @@ impl fmt::Display for Budget {
                 f,
                 "; a fresh login every {login} and with each probe of a doubt; \
                  a failed node is probed every {back_off} at the slowest"
+            )?;
+        }
+        if self.checkpoints > 0 {
+            write!(
+                f,
+                "; checkpoints looked at for a node that cannot be reached: {}, within {}",
+                self.checkpoints,
+                print_duration(self.check_time)
             )?;
         }
         writeln!(f)

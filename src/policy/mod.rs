@@ -23,11 +23,15 @@ pub fn rule_sentence(number: u16) -> Option<&'static str> {
     let charge = || safe::table::CHARGE.iter().find(|r| r.number == number).map(|r| r.sentence);
     let state = || safe::table::STATE.iter().find(|r| r.number == number).map(|r| r.sentence);
     let role = || safe::table::ROLE.iter().find(|r| r.number == number).map(|r| r.sentence);
+    let restart = || safe::restart::RESTART.iter().find(|r| r.number == number).map(|r| r.sentence);
     mpp.or_else(|| in_steps(&mpp::STEPS))
+        .or_else(|| in_steps(&mpp::orders::ORDERS))
         .or_else(charge)
         .or_else(state)
         .or_else(role)
+        .or_else(restart)
         .or_else(|| in_steps(&safe::table::COMMANDS))
+        .or_else(|| in_steps(&safe::table::NOTICES))
         .or_else(fixed)
         .or_else(|| in_steps(&reload::STEPS))
 }

@@ -4,6 +4,8 @@
 //! once. The first row of [`RULES`] whose condition holds decides. `n` is the count before the cycle, `M` the
 //! number of levels, `H` hostile takeover.
 
+pub mod orders;
+
 use super::Refusal;
 use crate::pool::{NodeType, PoolStatus, State, Status};
 
@@ -42,6 +44,8 @@ pub struct Member {
     pub count: Option<u32>,
     /// An operator took it out of the pool: nobody looks at it.
     pub removed: bool,
+    /// An override or a maintenance fixes its state.
+    pub fixed: bool,
 }
 
 /// Settings of the table.
@@ -51,6 +55,8 @@ pub struct Settings {
     pub levels: u32,
     /// The original's `H`: a PRIMARY takes the role from an ACTIVE SECONDARY.
     pub hostile_takeover: bool,
+    /// An operator lets the table change no state.
+    pub frozen: bool,
 }
 
 /// What a row's condition can look at.
@@ -107,9 +113,11 @@ pub const ACTIVATE_PRIMARY_REFUSED: u16 = 125;
 pub const REMOVE: u16 = 126;
 /// Number of the refusal of `remove`.
 pub const REMOVE_REFUSED: u16 = 127;
+/// Number of the step that makes the pool's status FAIL.
+pub const CHECKPOINTS_FAILED: u16 = 141;
 
 /// The rows that stand outside the table, with their sentences.
-pub const STEPS: [(u16, &str); 8] = [
+pub const STEPS: [(u16, &str); 9] = [
     (TWO_ACTIVE, "PRIMARY and SECONDARY are both ACTIVE: the SECONDARY is judged as a STANDBY"),
     (POOL_FAILED, "the pool's status is FAIL: no node may be ACTIVE until the pool is recovered"),
     (RECOVER, "an operator recovered the node: it starts again as UNKNOWN"),
@@ -118,6 +126,10 @@ pub const STEPS: [(u16, &str); 8] = [
     (ACTIVATE_PRIMARY_REFUSED, "only a PRIMARY that is STANDBY can be made ACTIVE"),
     (REMOVE, "an operator took the node out of the pool"),
     (REMOVE_REFUSED, "only a member of the pool can be removed"),
+    (
+        CHECKPOINTS_FAILED,
+        "the node cannot be reached and all its checkpoints fail: the pool's status is FAIL until it is recovered",
+    ),
 ];
 
 macro_rules! rules {
@@ -196,10 +208,17 @@ pub fn cycle(
     let mut verdicts = Vec::with_capacity(order.len());
     for (place, &i) in order.iter().enumerate() {
         let Some(finding) = findings.get(i).copied().flatten() else { continue };
-        let primary_state =
-            order.first().map(|&p| &members[p]).filter(|p| p.node_type == NodeType::Primary).map(|p| p.state);
+        // A PRIMARY that an operator keeps from the role is nobody to give way to.
+        let barred = |m: &Member| m.fixed && m.state == State::Standby;
+        let primary_state = order
+            .first()
+            .map(|&p| &members[p])
+            .filter(|p| p.node_type == NodeType::Primary)
+            .map(|p| if barred(p) { Unknown } else { p.state });
+        let still = members[i].fixed || settings.frozen;
         let secondary = members[i].node_type == NodeType::Secondary;
         let gave_way = secondary
+            && !still
             && members[i].state == Active
             && primary_state == Some(Active)
             && finding != Finding::Healthy;
@@ -220,18 +239,32 @@ pub fn cycle(
                 .any(|m| m.node_type == NodeType::Secondary && m.state == State::Active && !m.removed),
             above_ok: order[..place]
                 .iter()
-                .any(|&a| matches!(members[a].status, Status::Ok | Status::OkWarn)),
+                .map(|&a| &members[a])
+                .any(|m| matches!(m.status, Status::Ok | Status::OkWarn) && (!m.fixed || m.state == Active)),
         };
         let Some(rule) = RULES.iter().find(|r| (r.when)(&view)) else { continue };
+        let role_fixed =
+            members.iter().enumerate().any(|(j, m)| j != i && m.fixed && m.state == Active && !m.removed);
         let member = &mut members[i];
-        member.state = rule.state.unwrap_or(member.state);
+        let wanted = rule.state.unwrap_or(member.state);
+        let ordered = match wanted {
+            wanted if wanted == member.state => None,
+            _ if member.fixed => Some(orders::HELD_FIXED),
+            _ if settings.frozen => Some(orders::HELD_FROZEN),
+            Active if role_fixed => Some(orders::HELD_ROLE),
+            _ => None,
+        };
+        if ordered.is_none() {
+            member.state = wanted;
+        }
         member.status = rule.status;
         member.count = Some(match rule.exit {
             Exit::Ok => 0,
             Exit::Warn | Exit::Fail => n.saturating_add(1),
         });
         let mut number = if gave_way && rule.state.is_none() { TWO_ACTIVE } else { rule.number };
-        if pool_status == PoolStatus::Fail && member.state == Active {
+        number = ordered.unwrap_or(number);
+        if pool_status == PoolStatus::Fail && member.state == Active && !still {
             member.state = Standby;
             number = POOL_FAILED;
         }
@@ -260,18 +293,29 @@ pub fn selected(members: &[Member]) -> Option<usize> {
 }
 
 /// Operator's `recover`: UNKNOWN, OK_WARN, count 0, whatever the node was.
-pub fn recover(member: &mut Member) -> u16 {
+pub fn recover(member: &mut Member) -> Result<u16, Refusal> {
+    if member.fixed {
+        let reason = format!("the node is {}", member.state);
+        return Err(Refusal { rule: orders::FIXED_REFUSED, reason });
+    }
     member.state = Unknown;
     member.status = Status::OkWarn;
     member.count = Some(0);
-    RECOVER
+    Ok(RECOVER)
 }
 
 /// Operator's `activate-primary`: refused unless the PRIMARY is STANDBY.
-pub fn activate_primary(members: &mut [Member]) -> Result<(u16, Option<usize>), Refusal> {
+pub fn activate_primary(members: &mut [Member], frozen: bool) -> Result<(u16, Option<usize>), Refusal> {
     let primary = members.iter().position(|m| m.node_type == NodeType::Primary && !m.removed);
+    let fixed = |m: &Member| m.fixed && m.state == Active;
+    if members.iter().any(fixed) || primary.is_some_and(|p| members[p].fixed) {
+        let reason = "an operator fixed the PRIMARY, or the role on another node: end that first".into();
+        return Err(Refusal { rule: ACTIVATE_PRIMARY_REFUSED, reason });
+    }
     match primary.map(|p| (p, members[p].state)) {
         Some((p, Standby)) => {
+            // In a frozen pool no cycle would make the SECONDARY give way.
+            members.iter_mut().filter(|m| frozen && m.state == Active).for_each(|m| m.state = Standby);
             members[p].state = Active;
             Ok((ACTIVATE_PRIMARY, Some(p)))
         }
@@ -289,6 +333,7 @@ pub fn remove(members: &mut [Member], node: usize) -> Result<(u16, Option<usize>
         return Err(Refusal { rule: REMOVE_REFUSED, reason: "the node is removed already".into() });
     }
     members[node].removed = true;
+    members[node].fixed = false;
     members[node].state = Unknown;
     Ok((REMOVE, Some(node)))
 }

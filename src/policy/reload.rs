@@ -96,7 +96,10 @@ pub const STEPS: [(u16, &str); 4] = [
     ),
     (LEAVES, "the node is not in the configuration any more"),
     (RELOADED, "the new configuration is in force; what stays in it keeps its state"),
-    (INHERITS, "the ACTIVE node left the configuration, and the most preferred good one that stays takes over"),
+    (
+        INHERITS,
+        "the ACTIVE node left the configuration, and the most preferred good one that stays takes over",
+    ),
 ];
 
 /// The first row that refuses, with every key that it is about.
@@ -133,7 +136,9 @@ pub fn take_out(judge: &mut Judge, leaving: &[usize]) -> Result<Option<usize>, R
                 };
                 let stays = members.iter().enumerate().any(|(i, m)| i != node && fit(m));
                 if active == Some(node) && !stays {
-                    return Err(refused("the node is ACTIVE and no other is ACTIVE or a good STANDBY".into()));
+                    return Err(refused(
+                        "the node is ACTIVE and no other is ACTIVE or a good STANDBY".into(),
+                    ));
                 }
                 mpp::remove(members, node).map_err(|no| refused(no.reason))?;
             }

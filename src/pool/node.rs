@@ -40,6 +40,9 @@ pub struct Node {
     pub changed_ms: u64,
     /// What it was found to hold that the ACTIVE node lacks, while it waits for `recover`; the event was given.
     pub stranded: Option<Missing>,
+    /// ACTIVE: the next bad observation could take its role, and the cache notes that. Failed: it waits for `recover`
+    /// because such a note was found at the start.
+    pub intent: bool,
     /// The schedule.
     pub schedule: Schedule,
 }
@@ -61,6 +64,12 @@ impl Window {
     pub fn push(&mut self, bad: bool) {
         self.bits = (self.bits << 1 | u32::from(bad)) & ((1 << Window::LENGTH) - 1);
         self.filled = (self.filled + 1).min(Window::LENGTH);
+    }
+
+    /// Whether one more bad one would be too many.
+    pub fn is_at_the_brink(mut self) -> bool {
+        self.push(true);
+        self.is_bad()
     }
 
     /// Whether it is full and 60 % of it are bad.
@@ -89,6 +98,8 @@ pub struct Schedule {
     pub last_started: Option<Time>,
     /// When a probe with a fresh login was last asked for.
     pub last_login: Option<Time>,
+    /// Taken off the time until the next fresh login, as with `jitter`.
+    pub login_jitter: Duration,
     /// The kept connection was lost: look soon.
     pub hint: bool,
     /// Probes in a row that a lost connection brought about.
@@ -121,6 +132,7 @@ impl Node {
             observed_ms: 0,
             changed_ms: 0,
             stranded: None,
+            intent: false,
             schedule: Schedule::default(),
         }
     }

@@ -2,6 +2,7 @@
 
 pub mod addresses;
 pub mod cause;
+pub mod checkpoint;
 pub mod exchange;
 pub mod observation;
 mod replica_status;
@@ -13,6 +14,7 @@ mod verdict;
 
 pub use addresses::AddressBook;
 pub use cause::{Cause, Class};
+pub use checkpoint::{CheckMethod, Checkpoint, CheckpointKind};
 pub use exchange::{Action, PeerSign, ProbeRequest, SessionConfig};
 pub use observation::{Channel, Facts, Flavour, Observation, ServerVersion, ThreadState};
 pub use session::Session;

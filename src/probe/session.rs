@@ -18,7 +18,9 @@ use super::observation::{Facts, Observation};
 use super::statements::{Reader, Reading, Statements, identify};
 use super::verdict;
 use crate::engine::time::{Duration, Time};
-use crate::wire::{Answer, Client, ClientConfig, Phase, ServerError, Transport, WireError, WireErrorKind};
+use crate::wire::{
+    Answer, Client, ClientConfig, Phase, ServerError, SharedColumns, Transport, WireError, WireErrorKind,
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Link {
@@ -35,7 +37,7 @@ enum Step {
     StartTls,
     Close,
     Lost,
-    Done(Observation),
+    Done(Box<Observation>),
 }
 
 /// A probe under way.
@@ -120,6 +122,13 @@ impl Session {
                 self.hang_up();
                 self.connect(now);
             }
+        }
+    }
+
+    /// No probe is under way and all is drained: lets go of memory that is not needed until the next one.
+    pub fn rest(&mut self, shared: &mut SharedColumns) {
+        if self.probe.is_none() && self.steps.is_empty() {
+            self.client.rest(shared);
         }
     }
 
@@ -246,7 +255,7 @@ impl Session {
                 Step::Close => return Some(Action::Close),
                 Step::StartTls => return Some(Action::StartTls),
                 Step::Lost => return Some(Action::Lost),
-                Step::Done(observation) => return Some(Action::Done(observation)),
+                Step::Done(observation) => return Some(Action::Done(*observation)),
                 Step::Send if self.client.has_output() => {
                     return self.client.poll_transmit().map(Action::Send);
                 }
@@ -497,6 +506,6 @@ impl Session {
             end.errno = u32::from(word.code);
             end.message = format!("{word}; then {}", end.message);
         }
-        self.steps.push(Step::Done(end));
+        self.steps.push(Step::Done(Box::new(end)));
     }
 }

@@ -1,7 +1,7 @@
 use super::checksum::crc64;
 use super::{Cache, StoredNode, StoredPool, decode, encode};
 use crate::ErrorCode;
-use crate::pool::{NodeType, PoolStatus, State, Status};
+use crate::pool::{Freeze, MaintenanceRole, NodeOverride, NodeType, Override, PoolStatus, State, Status};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -17,6 +17,12 @@ fn sample() -> Cache {
                 epoch: u64::MAX,
                 epoch_reserved: u64::MAX - 1,
                 status: PoolStatus::Ok,
+                frozen: Some(Freeze {
+                    reason: "new \"switch\"".into(),
+                    since_ms: 1_763_720_000_000,
+                    until_ms: Some(1_763_723_600_000),
+                }),
+                failback_waits: true,
                 removed: vec!["10.0.1.13:3306".into(), "unix:/run/a \"b\".sock".into()],
                 nodes: vec![
                     StoredNode {
@@ -27,12 +33,14 @@ fn sample() -> Cache {
                         count: Some(u32::MAX),
                         waits_for_recover: true,
                         owed: false,
+                        intent: false,
                         rule: 12,
                         observed_ms: 1_763_724_297_001,
                         changed_ms: u64::MAX,
                         message:
                             "Can't connect:\n\t\"[node \\x\"] 接続 é  # not a comment\r\u{1b}[31m\u{202e}"
                                 .into(),
+                        override_: None,
                     },
                     StoredNode {
                         name: "[2001:db8::12]:3306".into(),
@@ -42,10 +50,23 @@ fn sample() -> Cache {
                         count: None,
                         waits_for_recover: false,
                         owed: true,
+                        intent: false,
                         rule: 0,
                         observed_ms: 0,
                         changed_ms: 0,
                         message: String::new(),
+                        override_: Some(NodeOverride {
+                            reason: "no room".into(),
+                            since_ms: 7,
+                            until_ms: None,
+                            maintenance: None,
+                            set: Override {
+                                state: Some(State::Active),
+                                status: Some(Status::OkInfo),
+                                node_type: Some(NodeType::Primary),
+                                weight: Some(0),
+                            },
+                        }),
                     },
                 ],
             },
@@ -54,6 +75,8 @@ fn sample() -> Cache {
                 epoch: 0,
                 epoch_reserved: 0,
                 status: PoolStatus::Fail,
+                frozen: None,
+                failback_waits: false,
                 removed: vec![],
                 nodes: vec![],
             },
@@ -98,6 +121,10 @@ written_ms = 1763724297123  # 2025-11-21T11:24:57.123Z
 epoch = 7
 epoch_reserved = 1007
 status = OK
+frozen = "new \"switch\""
+frozen_since_ms = 1763720000000  # 2025-11-21T10:13:20.000Z
+frozen_until_ms = 1763723600000  # 2025-11-21T11:13:20.000Z
+failback_waits = yes
 removed = "10.0.1.13:3306"
 removed = "unix:/run/a \"b\".sock"
 
@@ -124,6 +151,12 @@ rule = 0
 observed_ms = 0
 changed_ms = 0
 message = ""
+override = "no room"
+override_since_ms = 7  # 1970-01-01T00:00:00.007Z
+set_state = ACTIVE
+set_status = OK_INFO
+set_type = PRIMARY
+set_weight = 0
 "#
     );
     assert_eq!(last, format!("checksum = crc64 {:016x}\n", crc64(body.as_bytes())));
@@ -266,15 +299,43 @@ fn text() -> impl Strategy<Value = String> {
     prop_oneof![any::<String>(), "[\\\\\"\n\r\t \\[\\]#=u{}a-f0-9\u{0}-\u{1f}é\u{2028}]{0,20}"]
 }
 
+fn node_override() -> impl Strategy<Value = NodeOverride> {
+    let set = (
+        option::of(select(State::ALL)),
+        option::of(select(Status::ALL)),
+        option::of(select(NodeType::ALL)),
+        option::of(any::<u32>()),
+    );
+    (text(), any::<u64>(), option::of(any::<u64>()), option::of(select(MaintenanceRole::ALL)), set).prop_map(
+        |(reason, since_ms, until_ms, maintenance, (state, status, node_type, weight))| NodeOverride {
+            reason,
+            since_ms,
+            until_ms,
+            maintenance,
+            set: Override { state, status, node_type, weight },
+        },
+    )
+}
+
+fn freeze() -> impl Strategy<Value = Freeze> {
+    (text(), any::<u64>(), option::of(any::<u64>())).prop_map(|(reason, since_ms, until_ms)| Freeze {
+        reason,
+        since_ms,
+        until_ms,
+    })
+}
+
 fn node() -> impl Strategy<Value = StoredNode> {
     (
         (text(), select(NodeType::ALL), select(State::ALL), select(Status::ALL), option::of(any::<u32>())),
-        (any::<(bool, bool)>(), any::<u16>(), any::<u64>(), any::<u64>(), text()),
+        (any::<(bool, bool, bool)>(), any::<u16>(), any::<u64>(), any::<u64>(), text()),
+        option::of(node_override()),
     )
         .prop_map(
             |(
                 (name, node_type, state, status, count),
-                ((waits, owed), rule, observed_ms, changed_ms, message),
+                ((waits, owed, intent), rule, observed_ms, changed_ms, message),
+                override_,
             )| {
                 StoredNode {
                     name,
@@ -284,26 +345,24 @@ fn node() -> impl Strategy<Value = StoredNode> {
                     count,
                     waits_for_recover: waits,
                     owed,
+                    intent,
                     rule,
                     observed_ms,
                     changed_ms,
                     message,
+                    override_,
                 }
             },
         )
 }
 
 fn cache() -> impl Strategy<Value = Cache> {
-    let pool =
-        (text(), any::<u64>(), any::<u64>(), select(PoolStatus::ALL), vec(text(), 0..3), vec(node(), 0..4))
-            .prop_map(|(name, epoch, epoch_reserved, status, removed, nodes)| StoredPool {
-                name,
-                epoch,
-                epoch_reserved,
-                status,
-                removed,
-                nodes,
-            });
+    let orders = (option::of(freeze()), any::<bool>());
+    let numbers = (any::<u64>(), any::<u64>());
+    let pool = (text(), numbers, select(PoolStatus::ALL), orders, vec(text(), 0..3), vec(node(), 0..4))
+        .prop_map(|(name, (epoch, epoch_reserved), status, (frozen, failback_waits), removed, nodes)| {
+            StoredPool { name, epoch, epoch_reserved, status, frozen, failback_waits, removed, nodes }
+        });
     (any::<u64>(), any::<u64>(), vec(pool, 0..4)).prop_map(|(sequence, written_ms, pools)| Cache {
         sequence,
         written_ms,

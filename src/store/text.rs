@@ -26,15 +26,39 @@
 //! checksum = crc64 0123456789abcdef
 //! ```
 //!
+//! `intent = yes` stands before `rule` where a node's intent to fail is on record, and is left out elsewhere.
 //! A `[node …]` belongs to the `[pool …]` before it; `removed` comes once for every removed node. `count` is `none`
 //! before the first probe. Keys and their order belong to the version in the first line: another key is another version.
+//!
+//! What operators set stands only where something is set. In a pool, after `status`:
+//!
+//! ```text
+//! frozen = "a reason"
+//! frozen_since_ms = 1763720000000  # 2025-11-21T10:13:20.000Z
+//! frozen_until_ms = 1763723600000  # 2025-11-21T11:13:20.000Z
+//! failback_waits = yes
+//! ```
+//!
+//! and in a node, after `message`; `until_ms` only with a time limit:
+//!
+//! ```text
+//! override = "a reason"
+//! override_since_ms = 1763720000000  # 2025-11-21T10:13:20.000Z
+//! override_until_ms = 1763723600000  # 2025-11-21T11:13:20.000Z
+//! maintenance = move
+//! set_state = STANDBY
+//! set_status = OK
+//! set_type = PRIMARY
+//! set_weight = 0
+//! ```
+//!
 //! Strings stand in double quotes; `\"`, `\\`, `\n`, `\r`, `\t` and `\u{hex}` are the escapes, so a string never ends its line.
 
 use super::cache::{Cache, StoredNode, StoredPool};
 use super::checksum::crc64;
 use super::utc::format_utc;
 use crate::error::{Error, ErrorCode, Result};
-use crate::pool::{NodeType, PoolStatus, State, Status};
+use crate::pool::{Freeze, MaintenanceRole, NodeOverride, NodeType, Override, PoolStatus, State, Status};
 use core::fmt::Write;
 
 const MAGIC: &str = "primacy-cache ";
@@ -55,6 +79,14 @@ pub fn encode(cache: &Cache) -> String {
         put(&mut out, "epoch", pool.epoch);
         put(&mut out, "epoch_reserved", pool.epoch_reserved);
         put(&mut out, "status", pool.status);
+        if let Some(frozen) = &pool.frozen {
+            put_text(&mut out, "frozen", &frozen.reason);
+            put_ms(&mut out, "frozen_since_ms", frozen.since_ms);
+            frozen.until_ms.into_iter().for_each(|until| put_ms(&mut out, "frozen_until_ms", until));
+        }
+        if pool.failback_waits {
+            put(&mut out, "failback_waits", yes_no(true));
+        }
         for node in &pool.removed {
             put_text(&mut out, "removed", node);
         }
@@ -79,10 +111,27 @@ fn put_node(out: &mut String, node: &StoredNode) {
     }
     put(out, "waits_for_recover", yes_no(node.waits_for_recover));
     put(out, "owed", yes_no(node.owed));
+    if node.intent {
+        put(out, "intent", yes_no(true));
+    }
     put(out, "rule", node.rule);
     put_ms(out, "observed_ms", node.observed_ms);
     put_ms(out, "changed_ms", node.changed_ms);
     put_text(out, "message", &node.message);
+    if let Some(over) = &node.override_ {
+        put_override(out, over);
+    }
+}
+
+fn put_override(out: &mut String, over: &NodeOverride) {
+    put_text(out, "override", &over.reason);
+    put_ms(out, "override_since_ms", over.since_ms);
+    over.until_ms.into_iter().for_each(|until| put_ms(out, "override_until_ms", until));
+    over.maintenance.into_iter().for_each(|role| put(out, "maintenance", role));
+    over.set.state.into_iter().for_each(|state| put(out, "set_state", state));
+    over.set.status.into_iter().for_each(|status| put(out, "set_status", status));
+    over.set.node_type.into_iter().for_each(|node_type| put(out, "set_type", node_type));
+    over.set.weight.into_iter().for_each(|weight| put(out, "set_weight", weight));
 }
 
 fn yes_no(flag: bool) -> &'static str {
@@ -282,12 +331,74 @@ impl<'a> Reader<'a> {
         let epoch_reserved = self.number("epoch_reserved")?;
         let status =
             self.parsed("status", "OK or FAIL", |word| exactly(PoolStatus::ALL, PoolStatus::name, word))?;
+        let frozen = match self.has("frozen") {
+            true => Some(Freeze {
+                reason: self.quoted("frozen")?,
+                since_ms: self.number("frozen_since_ms")?,
+                until_ms: self.optional("frozen_until_ms", Reader::number)?,
+            }),
+            false => None,
+        };
+        let failback_waits = self.optional("failback_waits", Reader::flag)?.unwrap_or(false);
         let mut removed = Vec::new();
-        while self.text.get(self.at..).is_some_and(|rest| rest.starts_with("removed = ")) {
-            let (at, value) = self.value("removed")?;
-            removed.push(unquote(at, value)?);
+        while self.has("removed") {
+            removed.push(self.quoted("removed")?);
         }
-        Ok(StoredPool { name, epoch, epoch_reserved, status, removed, nodes: Vec::new() })
+        let nodes = Vec::new();
+        Ok(StoredPool { name, epoch, epoch_reserved, status, frozen, failback_waits, removed, nodes })
+    }
+
+    fn node_override(&mut self) -> Read<Option<NodeOverride>> {
+        if !self.has("override") {
+            return Ok(None);
+        }
+        Ok(Some(NodeOverride {
+            reason: self.quoted("override")?,
+            since_ms: self.number("override_since_ms")?,
+            until_ms: self.optional("override_until_ms", Reader::number)?,
+            maintenance: self.optional("maintenance", |r, key| {
+                r.parsed(key, "move or stay", |word| {
+                    exactly(MaintenanceRole::ALL, MaintenanceRole::name, word)
+                })
+            })?,
+            set: Override {
+                state: self.optional("set_state", Reader::state)?,
+                status: self.optional("set_status", Reader::status)?,
+                node_type: self.optional("set_type", Reader::node_type)?,
+                weight: self.optional("set_weight", |r, key| r.parsed(key, "a number below 2^32", number))?,
+            },
+        }))
+    }
+
+    /// Whether the next line has this key.
+    fn has(&self, key: &str) -> bool {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        rest.strip_prefix(key).is_some_and(|rest| rest.starts_with(" = "))
+    }
+
+    fn optional<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&mut Self, &'static str) -> Read<T>,
+    ) -> Read<Option<T>> {
+        if self.has(key) { read(self, key).map(Some) } else { Ok(None) }
+    }
+
+    fn quoted(&mut self, key: &str) -> Read<String> {
+        let (at, value) = self.value(key)?;
+        unquote(at, value)
+    }
+
+    fn state(&mut self, key: &'static str) -> Read<State> {
+        self.parsed(key, "a node's state", |word| exactly(State::ALL, State::name, word))
+    }
+
+    fn status(&mut self, key: &'static str) -> Read<Status> {
+        self.parsed(key, "a node's status", |word| exactly(Status::ALL, Status::name, word))
+    }
+
+    fn node_type(&mut self, key: &'static str) -> Read<NodeType> {
+        self.parsed(key, "a node's type", |word| exactly(NodeType::ALL, NodeType::name, word))
     }
 
     fn flag(&mut self, key: &'static str) -> Read<bool> {
@@ -301,24 +412,22 @@ impl<'a> Reader<'a> {
     fn node(&mut self, name: String) -> Read<StoredNode> {
         Ok(StoredNode {
             name,
-            node_type: self
-                .parsed("type", "a node's type", |word| exactly(NodeType::ALL, NodeType::name, word))?,
-            state: self.parsed("state", "a node's state", |word| exactly(State::ALL, State::name, word))?,
-            status: self
-                .parsed("status", "a node's status", |word| exactly(Status::ALL, Status::name, word))?,
+            node_type: self.node_type("type")?,
+            state: self.state("state")?,
+            status: self.status("status")?,
             count: self.parsed("count", "a number below 2^32 or none", |word| match word {
                 "none" => Some(None),
                 word => number(word).map(Some),
             })?,
             waits_for_recover: self.flag("waits_for_recover")?,
             owed: self.flag("owed")?,
+            intent: self.has("intent")
+                && self.parsed("intent", "yes", |word| (word == "yes").then_some(true))?,
             rule: self.parsed("rule", "a rule's number", number)?,
             observed_ms: self.number("observed_ms")?,
             changed_ms: self.number("changed_ms")?,
-            message: {
-                let (at, value) = self.value("message")?;
-                unquote(at, value)?
-            },
+            message: self.quoted("message")?,
+            override_: self.node_override()?,
         })
     }
 
@@ -357,7 +466,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn number(&mut self, key: &str) -> Read<u64> {
+    fn number(&mut self, key: &'static str) -> Read<u64> {
         self.parsed(key, "a number below 2^64", number)
     }
 }

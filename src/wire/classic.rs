@@ -6,6 +6,7 @@
 //! waits for [`Client::handle_tls_up`]; the bytes here are always plain.
 
 use super::auth::{Credentials, Encryption, Login, RsaPolicy, Transport};
+use super::definitions::SharedColumns;
 use super::handshake::{Greeting, parse_greeting};
 use super::packet::{Frame, HEADER, first_frame, push_frame, shown};
 use super::secret::Secret;
@@ -109,7 +110,7 @@ impl Client {
         }
     }
 
-    /// Forgets the connection for a new one of the same account; buffers stay.
+    /// Forgets the connection for a new one of the same account.
     pub fn reconnect(&mut self, seed: [u8; 20]) {
         self.seed = seed;
         self.phase = Phase::AwaitGreeting;
@@ -124,6 +125,19 @@ impl Client {
         self.results_ready = false;
         self.logged_in = false;
         self.last_word = None;
+    }
+
+    /// Nothing will come for a while: lets go of memory that is not needed until then. Not before the last answer was
+    /// read.
+    pub fn rest(&mut self, shared: &mut SharedColumns) {
+        if self.phase == Phase::Idle && !self.results_ready {
+            self.reader.rest(shared);
+            self.pending = Vec::new();
+            if self.out_taken {
+                self.out = Vec::new();
+                self.out_taken = false;
+            }
+        }
     }
 
     /// Where the connection stands.

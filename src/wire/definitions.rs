@@ -4,6 +4,7 @@
 //! those of the last answer mean the same columns, and one comparison is much cheaper than reading them.
 
 use super::packet::HEADER;
+use std::sync::Arc;
 
 /// Most bytes of definitions kept for one result; a probe's own take three thousand.
 const MOST_BYTES: usize = 32 * 1024;
@@ -12,7 +13,7 @@ const MOST_BYTES: usize = 32 * 1024;
 const MOST_SETS: usize = 8;
 
 /// The definitions of one result.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Definitions {
     /// The packets with their headers, as they came.
     pub packets: Vec<u8>,
@@ -55,7 +56,9 @@ impl Definitions {
 /// The definitions of the last answer's results, in their order.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    sets: Vec<Definitions>,
+    sets: Vec<Arc<Definitions>>,
+    /// Something was learnt that nobody else has been asked for yet.
+    own: bool,
     /// What is being read anew, and its place; none if it is not worth keeping.
     learning: Option<(usize, Definitions)>,
 }
@@ -63,7 +66,7 @@ pub(super) struct Memory {
 impl Memory {
     /// What is known of a result's definitions.
     pub fn get(&self, set: usize) -> Option<&Definitions> {
-        self.sets.get(set)
+        self.sets.get(set).map(Arc::as_ref)
     }
 
     /// A result begins whose definitions have to be read.
@@ -89,10 +92,42 @@ impl Memory {
     pub fn end(&mut self) {
         if let Some((set, learnt)) = self.learning.take() {
             if self.sets.len() <= set {
-                self.sets.resize_with(set + 1, Definitions::default);
+                self.sets.resize_with(set + 1, Arc::default);
             }
             if let Some(slot) = self.sets.get_mut(set) {
-                *slot = learnt;
+                *slot = Arc::new(learnt);
+                self.own = true;
+            }
+        }
+    }
+}
+
+/// Most definitions that are kept for all connections together; each version of a server brings a handful.
+const MOST_SHARED: usize = 256;
+
+/// Column definitions that connections to servers of one version have in common: equal ones are kept once.
+#[derive(Debug, Default)]
+pub struct SharedColumns {
+    known: Vec<Arc<Definitions>>,
+}
+
+impl SharedColumns {
+    /// Puts the common ones in place of a connection's own.
+    pub(super) fn share(&mut self, memory: &mut Memory) {
+        if !core::mem::take(&mut memory.own) {
+            return;
+        }
+        for own in &mut memory.sets {
+            match self.known.iter().find(|known| *known == own) {
+                Some(known) => *own = Arc::clone(known),
+                None => {
+                    if self.known.len() >= MOST_SHARED {
+                        self.known.retain(|known| Arc::strong_count(known) > 1);
+                    }
+                    if self.known.len() < MOST_SHARED {
+                        self.known.push(Arc::clone(own));
+                    }
+                }
             }
         }
     }

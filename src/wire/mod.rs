@@ -4,6 +4,8 @@ pub mod auth;
 pub mod classic;
 mod definitions;
 pub mod handshake;
+pub mod http;
+pub mod icmp;
 mod packet;
 #[cfg(test)]
 pub(crate) mod recording;
@@ -16,6 +18,7 @@ pub mod text_result;
 
 pub use auth::{Encryption, RsaPolicy, Transport};
 pub use classic::{Answer, Client, ClientConfig, Phase};
+pub use definitions::SharedColumns;
 pub use handshake::Greeting;
 pub use secret::Secret;
 pub use server_error::{ServerError, WireError, WireErrorKind};

@@ -3,7 +3,7 @@
 //! A probe reads some sixty columns ten times a second: rows are copied once, as they came, and cells are ranges.
 //! Source: MySQL Internals, "COM_QUERY Response".
 
-use super::definitions::{Known, Memory};
+use super::definitions::{Known, Memory, SharedColumns};
 use super::packet::{HEADER, shown, take_lenenc_bytes, take_lenenc_int};
 use super::server_error::{ServerError, WireError};
 
@@ -105,7 +105,7 @@ enum Expect {
     Rows,
 }
 
-/// Reads the packets of an answer into [`Results`]; its buffers are used again for the next one.
+/// Reads the packets of an answer into [`Results`].
 #[derive(Debug)]
 pub(super) struct ResultReader {
     results: Results,
@@ -115,6 +115,8 @@ pub(super) struct ResultReader {
     room: usize,
     /// The column definitions of the last answer.
     memory: Memory,
+    /// Bytes and cells of the last answer: the next one will be about as large.
+    sizes: (usize, usize),
 }
 
 /// More columns than any status has.
@@ -130,13 +132,16 @@ impl ResultReader {
             open: Set::default(),
             room: 0,
             memory: Memory::default(),
+            sizes: (0, 0),
         }
     }
 
     /// Begins a new answer of at most `room` bytes, forgetting the last one.
     pub fn restart(&mut self, room: usize) {
         self.results.bytes.clear();
+        self.results.bytes.reserve(self.sizes.0);
         self.results.cells.clear();
+        self.results.cells.reserve(self.sizes.1);
         self.results.sets.clear();
         self.results.error = None;
         self.expect = Expect::Head;
@@ -145,6 +150,15 @@ impl ResultReader {
 
     pub fn results(&self) -> &Results {
         &self.results
+    }
+
+    /// Lets go of the last answer until the next one comes, and of what others remember too.
+    pub fn rest(&mut self, shared: &mut SharedColumns) {
+        let answer = core::mem::take(&mut self.results);
+        if answer.bytes.capacity() > 0 {
+            self.sizes = (answer.bytes.len(), answer.cells.len());
+        }
+        shared.share(&mut self.memory);
     }
 
     /// If column definitions are next and `bytes` begin with those that came in this place of the last answer, takes

@@ -25,16 +25,20 @@ fn put(site: &Site, state: State, status: Status) {
         count: Some(2),
         waits_for_recover: false,
         owed: false,
+        intent: false,
         rule: 203,
         observed_ms: 1_763_724_297_123,
         changed_ms: 1_763_724_297_123,
         message: "a \"server\"\x1b[2J speaks of many things at great length".into(),
+        override_: None,
     };
     let pool = StoredPool {
         name: "orders".into(),
         epoch: 7,
         epoch_reserved: 1007,
         status: PoolStatus::Ok,
+        frozen: None,
+        failback_waits: false,
         removed: Vec::new(),
         nodes: vec![node],
     };

@@ -117,7 +117,10 @@ fn a_socket_of_ones_own_and_none() {
     assert!(agent.log().contains(&format!("commands at {}", socket.display())), "{}", agent.log());
     site.run(&["recover", &nodes[0]]).exits(0);
     assert!(!site.path("cache.sock").exists());
-    wait_until(|| site.run(&["status"]).out.matches("FAILED_OFFLINE").count() == 2, || agent.log());
+    wait_until(
+        || String::from_utf8_lossy(&site.cache()).matches("FAILED_OFFLINE").count() == 2,
+        || agent.log(),
+    );
     drop(agent);
     // Killed, so its socket lies dead: commands see that nobody listens, and the next agent takes its place.
     assert!(socket.exists());

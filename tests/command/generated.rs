@@ -9,7 +9,8 @@ use std::process::Command;
 /// Every command, and its options.
 fn commands(site: &Site) -> Vec<(String, BTreeSet<String>)> {
     let help = site.run(&["--help"]).exits(0).out;
-    let names = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let names =
+        help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
     let names = names.filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
     names
         .filter(|name| !name.is_empty() && *name != "help")
@@ -99,7 +100,10 @@ fn the_unit_file_is_in_order() {
     fs::create_dir(site.path("bin")).unwrap();
     fs::copy(PRIMACY, site.path("bin/primacy")).unwrap();
     let text = text.replace("@PREFIX@", site.path("").to_str().unwrap().trim_end_matches('/'));
-    assert!(!text.contains('@') || text.matches('@').count() == text.matches("@system-service").count() + 2, "{text}");
+    assert!(
+        !text.contains('@') || text.matches('@').count() == text.matches("@system-service").count() + 2,
+        "{text}"
+    );
     site.write("primacy.service", &text);
     let unit = site.path("primacy.service");
     let checked = said(Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&unit));
@@ -115,7 +119,9 @@ fn the_unit_file_is_in_order() {
     let line = text.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
     let words: Vec<&str> = line.split(' ').skip(1).collect();
     let (pool, _) = crate::site::gone_pool("orders");
-    let named = words.iter().map(|w| w.replace("/etc/primacy/primacy.toml", site.path("here.toml").to_str().unwrap()));
+    let named = words
+        .iter()
+        .map(|w| w.replace("/etc/primacy/primacy.toml", site.path("here.toml").to_str().unwrap()));
     site.write("here.toml", &pool);
     let mut agent = site.command().args(named).stderr(std::process::Stdio::piped()).spawn().unwrap();
     let mut log = std::io::BufReader::new(agent.stderr.take().unwrap());

@@ -113,10 +113,7 @@ fn a_hail_of_signals_ends_in_the_last_configuration() {
         signal(&agent, libc::SIGHUP);
         sleep(Duration::from_millis(5));
     }
-    wait_until(
-        || status(&site)["pools"][0]["nodes"][0]["name"] == "127.0.1.59:1",
-        || agent.log(),
-    );
+    wait_until(|| status(&site)["pools"][0]["nodes"][0]["name"] == "127.0.1.59:1", || agent.log());
     assert_eq!(status(&site)["pools"][0]["nodes"].as_array().unwrap().len(), 3);
     assert_eq!(agent.end(libc::SIGTERM).0, Some(0), "{}", agent.log());
 }
@@ -162,7 +159,12 @@ impl Manager {
         let length = self.socket.recv(&mut buffer).ok()?;
         let text = std::str::from_utf8(&buffer[..length]).unwrap();
         assert!(text.ends_with('\n'), "{text:?}");
-        Some(text.lines().map(|line| line.split_once('=').unwrap()).map(|(k, v)| (k.into(), v.into())).collect())
+        Some(
+            text.lines()
+                .map(|line| line.split_once('=').unwrap())
+                .map(|(k, v)| (k.into(), v.into()))
+                .collect(),
+        )
     }
 
     /// The next message with that key.

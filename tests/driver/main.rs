@@ -1,10 +1,13 @@
 //! The driver through the Rust API, against real sockets: causes, life, descriptors, signals, forks, panics.
 
 mod causes;
+mod checkpoints;
+mod chroot;
 mod control;
 mod durability;
 mod events;
 mod fork;
+mod killed;
 mod life;
 mod open;
 #[cfg(feature = "testing")]

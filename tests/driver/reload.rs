@@ -18,7 +18,10 @@ fn pools(top: &str, pools: &[(&str, &[String])]) -> Config {
     let mut text = format!("{top}\n");
     for (name, nodes) in pools {
         let list: Vec<String> = nodes.iter().map(|node| format!("{{ address = \"{node}\" }}")).collect();
-        text.push_str(&format!("[pool.{name}]\nnodes = [{}]\n[pool.{name}.probe]\n{FAST}\n", list.join(", ")));
+        text.push_str(&format!(
+            "[pool.{name}]\nnodes = [{}]\n[pool.{name}.probe]\n{FAST}\n",
+            list.join(", ")
+        ));
     }
     let mut builder = ConfigBuilder::new();
     builder.load_text(&text, "test.toml").unwrap_or_else(|e| panic!("{e}\n{text}"));
@@ -43,7 +46,9 @@ fn a_connection_stays_with_its_account_and_ends_with_it() {
     let events = instance.subscribe(EventFilter::default(), 1000).expect("events");
     instance.start().expect("start");
     good(&instance);
-    wait_for("the role", Duration::from_secs(5), || (node(&instance, 0).state == State::Active).then_some(()));
+    wait_for("the role", Duration::from_secs(5), || {
+        (node(&instance, 0).state == State::Active).then_some(())
+    });
     let (sessions, epoch) = (server.sessions(), pool(&instance).epoch);
     assert_eq!(sessions.len(), 1);
 
@@ -51,7 +56,8 @@ fn a_connection_stays_with_its_account_and_ends_with_it() {
     let other = refusing().to_string();
     let mut first = config(&[other.clone()], &top, slow);
     first.pools[0].name = "before".into();
-    let mut second = config(&[address.clone(), other.clone()], &top, "interval = \"20ms\"\nlogin_interval = \"10m\"");
+    let mut second =
+        config(&[address.clone(), other.clone()], &top, "interval = \"20ms\"\nlogin_interval = \"10m\"");
     second.pools[0].nodes.reverse();
     second.pools.insert(0, first.pools.remove(0));
     for _ in 0..20 {
@@ -84,7 +90,8 @@ fn a_connection_stays_with_its_account_and_ends_with_it() {
     assert_eq!(error.code(), ErrorCode::Refused);
     assert!(error.message().contains("rule 908") && error.message().contains(&address), "{error}");
     assert_eq!(instance.snapshot().expect("a snapshot").pools.len(), 2);
-    let switches = std::iter::from_fn(|| events.next()).filter(|e| e.kind == EventKind::Switch && e.pool == "p");
+    let switches =
+        std::iter::from_fn(|| events.next()).filter(|e| e.kind == EventKind::Switch && e.pool == "p");
     assert_eq!(switches.count(), 1, "no switch but the first");
 
     // The pool leaves, and its connection says goodbye.

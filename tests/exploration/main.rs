@@ -5,6 +5,7 @@
 mod classes;
 mod mutants;
 mod oracle;
+mod orders;
 mod properties;
 mod search;
 mod summary;
@@ -94,6 +95,22 @@ fn two_nodes() {
         Pool { dues: &[NONE], ..fewer(Pool::new("ring", RING, 2, 2), &MANY, &SOME) },
         Pool { dues: DUES, ..fewer(Pool::new("ring, every clock", RING, 2, 2), &DOUBT, &SOME) },
         Pool {
+            restarts: true,
+            dues: &[NONE],
+            ..fewer(
+                Pool::new("ring, restarts", RING, 2, 2),
+                &["good", "gone", "refusing", "silent-not-due"],
+                &SOME,
+            )
+        },
+        Pool {
+            remove: false,
+            restarts: true,
+            activate: false,
+            dues: &[NONE],
+            ..fewer(Pool::new("ring, restarts", RING, 4, 4), &["good", "gone"], &["gone", "good"])
+        },
+        Pool {
             remove: false,
             dues: &[NONE],
             ..fewer(
@@ -104,7 +121,9 @@ fn two_nodes() {
         },
     ];
     let fired = explore_all("2 nodes", &pools);
-    let all: BTreeSet<u16> = search::all_rules().into_iter().map(|(rule, _)| rule).collect();
+    let of_orders = |rule: &u16| matches!(rule, 229 | 230 | 255..=258 | 270..);
+    let all: BTreeSet<u16> =
+        search::all_rules().into_iter().map(|(rule, _)| rule).filter(|rule| !of_orders(rule)).collect();
     let silent: Vec<_> = all.iter().filter(|rule| !fired.contains_key(rule)).collect();
     assert!(silent.is_empty(), "rules that never fired: {silent:?}");
 }
@@ -130,6 +149,30 @@ const MANY: [&str; 14] = [
 const DOUBT: [&str; 8] =
     ["good", "good-stale", "gone", "hung", "silent-due", "silent-not-due", "refusing-listed", "blind"];
 const SOME: [&str; 4] = ["good", "gone", "refusing", "blind"];
+
+/// Operators outrank rules: every override, freeze and maintenance at every moment, and every end of one.
+#[test]
+fn orders() {
+    let two = ["good", "gone"];
+    let ordered = |pool: Pool| Pool { orders: true, ..pool };
+    let pools = [
+        ordered(Pool::new("PRIMARY alone, orders", PRIMARY, 1, 1)),
+        ordered(fewer(Pool::new("PRIMARY alone, orders", PRIMARY, 4, 4), &MANY, &SOME)),
+        ordered(fewer(Pool::new("ring, orders", RING, 1, 1), &two, &two)),
+        ordered(Pool { remove: false, ..fewer(Pool::new("ring, orders", RING, 1, 1), &ORDERED, &two) }),
+        with(
+            Failback::Auto,
+            ordered(Pool { remove: false, ..fewer(Pool::new("ring, orders", RING, 1, 1), &two, &two) }),
+        ),
+    ];
+    let fired = explore_all("orders", &pools);
+    let silent: Vec<u16> =
+        (270..288).chain([229, 230, 255, 256, 257, 258]).filter(|r| !fired.contains_key(r)).collect();
+    assert_eq!(silent, [274, 275, 286], "what the engine decides without the tables");
+}
+
+/// One letter of each kind that matters where operators decide.
+const ORDERED: [&str; 4] = ["good", "good-stale", "gone", "repl-sql-stopped"];
 
 #[test]
 fn three_nodes() {
@@ -210,12 +253,23 @@ fn mutant_pools() -> Vec<Pool> {
         Pool::new("PRIMARY alone", PRIMARY, 2, 2),
         Pool::new("PRIMARY alone", PRIMARY, 4, 4),
         fewer(Pool::new("ring", RING, 1, 1), &five, &["good", "gone"]),
+        Pool {
+            restarts: true,
+            dues: &[NONE],
+            ..fewer(Pool::new("ring, restarts", RING, 2, 2), &["good", "gone"], &["good", "gone"])
+        },
         fewer(Pool::new("ring", RING, 2, 2), &["good", "gone"], &["good", "gone"]),
         Pool {
             dues: DUES,
             ..fewer(Pool::new("ring, every clock", RING, 1, 1), &["good", "gone", "hung"], &["good", "gone"])
         },
         Pool { constant: letters(&["good", "gone"]), ..Pool::new("ring", RING, 1, 1) },
+        Pool { orders: true, ..fewer(Pool::new("PRIMARY alone, orders", PRIMARY, 1, 1), &five, &["gone"]) },
+        Pool {
+            orders: true,
+            remove: false,
+            ..fewer(Pool::new("ring, orders", RING, 1, 1), &["good", "gone"], &["gone"])
+        },
     ]
 }
 
@@ -230,12 +284,20 @@ fn every_altered_rule_is_caught() {
         for m in mutants {
             // First the properties alone on the small pools, then the prose as well on all.
             let alone = Checks { oracle: false, ..EVERYTHING };
+            // Rows about orders show where there are some.
+            let orders = ["229", "230", "255", "256", "257", "258"].iter().any(|row| m.name.starts_with(row));
+            let small: Vec<&Pool> =
+                if orders { pools[7..].iter().collect() } else { pools[..6].iter().collect() };
             let by = m.run(|tables| {
-                let small = pools[..5].iter().find_map(|p| explore(p, tables, alone).broken);
+                let small = small.iter().find_map(|p| explore(p, tables, alone).broken);
                 let property = small.map(|(name, _)| (true, name));
                 property.or_else(|| {
-                    pools
-                        .iter()
+                    let all = if orders {
+                        pools[7..].iter().chain(&pools[..7])
+                    } else {
+                        pools[..].iter().chain(&[])
+                    };
+                    all.into_iter()
                         .find_map(|p| explore(p, tables, EVERYTHING).broken)
                         .map(|(name, _)| (false, name))
                 })

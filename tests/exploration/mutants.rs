@@ -66,6 +66,8 @@ facts! { STATE_FACTS: StateView {
     "source_in_doubt", 2, |v, n| v.evidence.source_in_doubt = n == 1;
     "applies", 2, |v, n| v.evidence.applies = n == 1;
     "within_takeover_lag", 2, |v, n| v.evidence.within_takeover_lag = n == 1;
+    "pinned", 2, |v, n| v.pinned = n == 1;
+    "frozen", 2, |v, n| v.frozen = n == 1;
 } }
 
 facts! { ROLE_FACTS: RoleView {
@@ -84,6 +86,9 @@ facts! { ROLE_FACTS: RoleView {
     "heir_fit", 2, |v, n| v.heir_fit = n == 1;
     "proven", 2, |v, n| v.proven = n == 1;
     "expired", 2, |v, n| v.expired = n == 1;
+    "active_pinned", 2, |v, n| v.active_pinned = n == 1;
+    "frozen", 2, |v, n| v.frozen = n == 1;
+    "leave_due", 2, |v, n| v.leave_due = n == 1;
 } }
 
 /// A view of any of the three tables.
@@ -118,6 +123,8 @@ impl View for StateView {
         held: false,
         failed: false,
         healed: false,
+        pinned: false,
+        frozen: false,
     };
     fn table() -> &'static [Rule<Self, Option<State>>] {
         STATE
@@ -148,6 +155,9 @@ impl View for RoleView {
         heir_fit: false,
         proven: false,
         expired: false,
+        active_pinned: false,
+        frozen: false,
+        leave_due: false,
     };
     fn table() -> &'static [Rule<Self, RoleAction>] {
         ROLE
@@ -164,7 +174,9 @@ impl View for RoleView {
             LastResort,
             KeepLast,
             KeepDoubted,
+            KeepByOrder,
             BeginHandOver,
+            BeginLeave,
             CompleteHandOver,
             AbandonHandOver,
         ]
@@ -257,7 +269,9 @@ fn alterations<V: View>() -> (Vec<Altered<V>>, usize) {
             let name = format!("{} does {then:?} instead of {:?}", rule.number, rule.then);
             list.push(Altered { name, condition: None, rows });
         }
-        let facts = (0..V::facts().len()).flat_map(|f| [Alter::AnyOf(f), Alter::AllOf(f)]);
+        // What a condition does not look at cannot be altered in it.
+        let read = (0..V::facts().len()).filter(|&f| reads::<V>(rule.when, f));
+        let facts = read.flat_map(|f| [Alter::AnyOf(f), Alter::AllOf(f)]);
         for alter in [Alter::Always, Alter::Reverse].into_iter().chain(facts) {
             let mut rows = table.to_vec();
             rows[row].when = altered::<V>;
@@ -279,6 +293,24 @@ fn alterations<V: View>() -> (Vec<Altered<V>>, usize) {
     });
     let none = count - list.len();
     (list, none)
+}
+
+/// Whether a condition looks at a fact.
+fn reads<V: View>(when: fn(&V) -> bool, fact: usize) -> bool {
+    let facts = V::facts();
+    let total: usize = facts.iter().map(|f| f.values).product();
+    (0..total).any(|mut n| {
+        let mut view = V::BLANK;
+        for fact in facts {
+            (fact.set)(&mut view, n % fact.values);
+            n /= fact.values;
+        }
+        let was = when(&view);
+        (0..facts[fact].values).any(|value| {
+            (facts[fact].set)(&mut view, value);
+            when(&view) != was
+        })
+    })
 }
 
 /// Whether any view at all gets another number or another outcome.

@@ -1,9 +1,11 @@
 //! What the design says in prose about each kind of evidence, written down a second time and in another order
 //! than the tables: what an observation counts, what the observed node becomes, who has the role.
 
-use super::world::{Transition, short};
+use super::world::{Move, Transition, short};
 use primacy::config::Failback;
-use primacy::policy::safe::{Dues, Evidence, Ladder, Member, Model, Occasion, RoleAction, Settings, Step};
+use primacy::policy::safe::{
+    Dues, Evidence, Ladder, Member, Model, Occasion, Pin, RoleAction, Settings, Step,
+};
 use primacy::pool::{NodeType, State, Status};
 use primacy::probe::Class;
 
@@ -24,11 +26,11 @@ pub fn good(e: Evidence) -> bool {
 }
 
 /// "Only a node with a good observation newer than the ACTIVE's first bad one, SQL thread running, lag within
-/// `max_takeover_lag`, and writable"; and a stand-in, neither removed nor waiting for `recover`.
+/// `max_takeover_lag`, and writable"; and a stand-in, neither removed nor waiting for `recover` nor fixed by an operator.
 pub fn may_take_over(m: &Member) -> bool {
     let proof =
         m.seen.is_some_and(|e| good(e) && e.fresh && e.applies && e.within_takeover_lag && e.writable);
-    proof && m.state == State::Standby && !m.held && !m.removed
+    proof && m.state == State::Standby && !m.held && !m.removed && m.pin == Pin::Free
 }
 
 /// "A good node barred only because it waits for `recover`."
@@ -77,7 +79,13 @@ fn charge(e: Evidence, active: bool) -> (u16, Step) {
     }
 }
 
-fn becomes(was: &Member, now: &Member, e: Evidence, s: &Settings) -> (u16, State) {
+fn becomes(was: &Member, now: &Member, e: Evidence, frozen: bool, s: &Settings) -> (u16, State) {
+    if was.pin == Pin::Fixed {
+        return (229, was.state);
+    }
+    if frozen {
+        return (230, was.state);
+    }
     let at_fail = now.ladder.status(s.fall, s.rise) == Status::Fail;
     let at_ok = now.ladder.status(s.fall, s.rise) == Status::Ok;
     let answers = matches!(e.class, Class::Ok | Class::Refusing | Class::Replication);
@@ -114,9 +122,27 @@ fn roles(model: &Model, s: &Settings, dues: Dues, occasion: Occasion) -> Vec<(u1
     }
     let candidate = heir_apparent(model, may_take_over);
     let active = model.members.iter().find(|m| m.state == State::Active);
+    let fixed = |m: &Member| m.pin == Pin::Fixed;
+    let at_fail = active.is_some_and(|a| a.ladder.is_failed(s.fall, s.rise));
+    // "Operators outrank rules."
+    let order = match active {
+        Some(a) if fixed(a) && at_fail => Some((255, RoleAction::KeepByOrder)),
+        Some(a)
+            if a.pin == Pin::Leave && dues.hand_back && candidate.is_some() && !doubt && !handing_over =>
+        {
+            Some((256, RoleAction::BeginLeave))
+        }
+        _ if model.frozen && at_fail => Some((257, RoleAction::KeepByOrder)),
+        _ if model.frozen => Some((258, RoleAction::Keep)),
+        _ => None,
+    };
+    if let Some(order) = order {
+        done.push(order);
+        return done;
+    }
     done.push(match active {
         Some(a) if a.ladder.is_failed(s.fall, s.rise) => {
-            let held = |m: &Member| m.held && !m.removed && m.seen.is_some_and(good);
+            let held = |m: &Member| m.held && !m.removed && !fixed(m) && m.seen.is_some_and(good);
             let last = dues.last_resort && model.members.iter().any(could_be_last_resort);
             match candidate {
                 _ if held_by_doubt(a, dues) && (candidate.is_some() || last) => {
@@ -128,22 +154,29 @@ fn roles(model: &Model, s: &Settings, dues: Dues, occasion: Occasion) -> Vec<(u1
                 None => (247, RoleAction::KeepLast),
             }
         }
-        Some(_) => {
+        Some(a) => {
             let wanted = |m: &&Member| m.node_type == NodeType::Primary;
             let ready = model.members.iter().find(wanted).is_some_and(|p| {
                 let asked = p.owed || s.failback == Failback::Auto;
                 asked && may_take_over(p) && p.ladder.status(s.fall, s.rise) == Status::Ok
             });
-            match ready && dues.hand_back && !doubt && !handing_over {
+            let free = !fixed(a) && !model.failback_waits;
+            match ready && free && dues.hand_back && !doubt && !handing_over {
                 true => (251, RoleAction::BeginHandOver),
                 false => (252, RoleAction::Keep),
             }
         }
         None => {
-            let looked_at =
-                |m: &Member| m.removed || m.state != State::Unknown || u32::from(m.tries) >= s.fall;
-            let best = heir_apparent(model, |m| !m.removed);
+            let looked_at = |m: &Member| {
+                m.removed || fixed(m) || m.state != State::Unknown || u32::from(m.tries) >= s.fall
+            };
+            let best = heir_apparent(model, |m| !m.removed && !fixed(m));
+            let last = dues.last_resort && model.members.iter().any(could_be_last_resort);
+            let held = |m: &Member| m.held && !m.removed && !fixed(m) && m.seen.is_some_and(good);
+            let barred = model.members.iter().any(held) && model.members.iter().all(looked_at);
             match candidate {
+                None if last => (294, RoleAction::LastResort),
+                None if barred => (295, RoleAction::KeepLast),
                 None => (250, RoleAction::Keep),
                 Some(_) if candidate == best || model.members.iter().all(looked_at) => {
                     (248, RoleAction::Elect)
@@ -158,6 +191,12 @@ fn roles(model: &Model, s: &Settings, dues: Dues, occasion: Occasion) -> Vec<(u1
 /// Compares a transition with the prose; the error says where they part.
 pub fn check(t: &Transition<'_>) -> Result<(), String> {
     let s = &t.pool.settings;
+    if t.action == Move::Restart {
+        return Ok(());
+    }
+    if t.action.is_by_time() {
+        return same(t.between, t.after, "the end of a time limit did more than that");
+    }
     if matches!(t.command, Some(Err(_))) {
         return same(t.before, t.after, "a refused command changed the pool");
     }
@@ -169,6 +208,7 @@ pub fn check(t: &Transition<'_>) -> Result<(), String> {
         }
         let was = want.members[node].clone();
         let doubted = in_doubt(&want);
+        let frozen = want.frozen;
         let m = &mut want.members[node];
         let (rule, step) = charge(e, was.state == State::Active);
         m.ladder.step(step, s.fall, s.rise);
@@ -178,7 +218,7 @@ pub fn check(t: &Transition<'_>) -> Result<(), String> {
         if was.state == State::Unknown {
             m.tries = (was.tries + 1).min(s.fall as u8);
         }
-        let (state_rule, state) = becomes(&was, m, e, s);
+        let (state_rule, state) = becomes(&was, m, e, frozen, s);
         m.state = state;
         if state != State::Unknown {
             m.tries = 0;
@@ -215,7 +255,10 @@ fn carry_out(m: &mut Model, s: &Settings, action: RoleAction) {
     let candidate = heir_apparent(m, may_take_over);
     let mut to = None;
     match action {
-        RoleAction::Keep | RoleAction::KeepLast | RoleAction::KeepDoubted => {}
+        RoleAction::Keep | RoleAction::KeepLast | RoleAction::KeepDoubted | RoleAction::KeepByOrder => {}
+        RoleAction::BeginLeave => {
+            m.hand_over = candidate.map(|to| primacy::policy::safe::HandOver { to });
+        }
         RoleAction::Elect => to = candidate,
         RoleAction::TakeOver | RoleAction::LastResort => {
             to = candidate.or_else(|| heir_apparent(m, could_be_last_resort));
@@ -224,6 +267,8 @@ fn carry_out(m: &mut Model, s: &Settings, action: RoleAction) {
                 old.state = if answers { State::FailedOnline } else { State::FailedOffline };
                 old.held = true;
                 old.ladder = Ladder::failed(s.fall, s.rise);
+                // Who was to leave for maintenance is there.
+                old.pin = if old.pin == Pin::Leave { Pin::Fixed } else { old.pin };
             }
         }
         RoleAction::BeginHandOver => {
@@ -233,12 +278,15 @@ fn carry_out(m: &mut Model, s: &Settings, action: RoleAction) {
         RoleAction::CompleteHandOver => {
             to = m.hand_over.take().map(|h| h.to);
             if let Some(old) = active.map(|a| &mut m.members[a]) {
-                old.state = State::Standby;
+                let leaves = old.pin == Pin::Leave;
+                old.state = if leaves { State::Unknown } else { State::Standby };
+                old.pin = if leaves { Pin::Fixed } else { old.pin };
                 old.ladder.clear();
             }
         }
         RoleAction::AbandonHandOver => m.hand_over = None,
     }
+    m.failback_waits &= to.is_none();
     if let Some(new) = to.map(|to| &mut m.members[to]) {
         new.state = State::Active;
         new.held = false;

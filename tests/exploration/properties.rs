@@ -1,23 +1,27 @@
 //! What must hold at every transition, whatever the tables say, and where every path must end.
 
 use super::oracle::{could_be_last_resort, fails, good, held_by_doubt, in_doubt, may_take_over};
-use super::world::{HEARD, LETTERS, Move, NONE, Pool, Transition};
+use super::orders;
+use super::world::{HEARD, LETTERS, Move, NONE, Pool, Transition, in_force};
 use primacy::config::Failback;
 use primacy::policy::safe::table;
-use primacy::policy::safe::{HandOver, Member, Model, Occasion, Step, Tables, evaluate};
+use primacy::policy::safe::{Evidence, HandOver, Member, Model, Occasion, Pin, Step, Tables, evaluate};
 use primacy::pool::{NodeType, State, Status};
 use primacy::probe::Class;
 
 /// A property that does not hold: its name, and how.
 pub type Broken = (&'static str, String);
 
-fn hold(name: &'static str, holds: bool, how: impl FnOnce() -> String) -> Result<(), Broken> {
+pub fn hold(name: &'static str, holds: bool, how: impl FnOnce() -> String) -> Result<(), Broken> {
     if holds { Ok(()) } else { Err((name, how())) }
 }
 
 /// Properties of one transition.
 pub fn check(t: &Transition<'_>) -> Result<(), Broken> {
     one_active(t)?;
+    if t.action == Move::Restart {
+        return restarted(t);
+    }
     leaving(t)?;
     arriving(t)?;
     held(t)?;
@@ -25,6 +29,7 @@ pub fn check(t: &Transition<'_>) -> Result<(), Broken> {
     commands(t)?;
     ladders(t)?;
     states(t)?;
+    orders::check(t)?;
     rest(t)
 }
 
@@ -40,6 +45,33 @@ fn one_active(t: &Transition<'_>) -> Result<(), Broken> {
     Ok(())
 }
 
+/// A new life: who was ACTIVE is so again, unless one more bad observation could have taken its role and another node
+/// may have been told that it has it; then it waits for `recover`. Nobody else becomes anything.
+fn restarted(t: &Transition<'_>) -> Result<(), Broken> {
+    let name = "P16 a new life";
+    let s = &t.pool.settings;
+    for (i, (was, now)) in t.before.members.iter().zip(&t.after.members).enumerate() {
+        let blank = now.seen.is_none() && now.tries == 0 && now.removed == was.removed;
+        hold(name, blank, || format!("node {i} remembers what was seen"))?;
+        let barred = was.state == State::Active && in_doubt(t.before) && {
+            let mut model = t.before.clone();
+            let gone = Evidence::of(Class::Gone);
+            evaluate(&mut model, &in_force(), s, NONE, Occasion::Observed(i, gone));
+            model.active() != Some(i)
+        };
+        if barred {
+            let waits = now.held && now.state.is_failed() && t.after.status(i, s) == Status::Fail;
+            hold(name, waits, || {
+                format!("node {i} was being failed and is {}, held {}", now.state, now.held)
+            })?;
+            continue;
+        }
+        let same = (was.state, was.held, was.owed) == (now.state, now.held, now.owed);
+        hold(name, same, || format!("node {i} was {}, held {}, and is {}", was.state, was.held, now.state))?;
+    }
+    Ok(())
+}
+
 /// How the role is lost: by failing evidence counted `fall` times, a proven hand-over, or `remove`.
 fn leaving(t: &Transition<'_>) -> Result<(), Broken> {
     let Some(a) = t.before.active() else { return Ok(()) };
@@ -48,9 +80,12 @@ fn leaving(t: &Transition<'_>) -> Result<(), Broken> {
     let kept = t.after.members[a].state == State::Active;
     if t.action != Move::Remove(a) {
         hold("P8 last node", t.after.active().is_some(), || "the pool lost its ACTIVE node".into())?;
-        let handed = t.action == Move::Proven && t.after.members[a].state == State::Standby;
+        let leaving = t.before.members[a].pin == Pin::Leave;
+        let down = if leaving { State::Unknown } else { State::Standby };
+        let handed = t.action == Move::Proven && t.after.members[a].state == down;
         let failed = enough && t.after.members[a].state.is_failed() && t.after.members[a].held;
-        hold("P3 what fails an ACTIVE", kept || handed || failed, || {
+        let ordered = orders::moves_role(t);
+        hold("P3 what fails an ACTIVE", kept || handed || failed || ordered, || {
             format!("node {a} lost the role after {} failing observations", t.fails)
         })?;
     }
@@ -107,12 +142,15 @@ fn arriving(t: &Transition<'_>) -> Result<(), Broken> {
     let (was, now) = (&t.before.members[new], &t.after.members[new]);
     let proof =
         now.seen.is_some_and(|e| good(e) && e.fresh && e.writable && e.applies && e.within_takeover_lag);
+    if t.action == Move::SetState(new, State::Active) {
+        // The operator's word is enough.
+        return Ok(());
+    }
     hold("P7 who may take over", proof, || format!("node {new} took the role on {:?}", now.seen))?;
     let seen_now = t.action.evidence().is_some_and(|(node, _)| node == new);
     let stood_by = was.state == State::Standby || (seen_now && was.state != State::Active);
     // The last resort: the time is up, and nobody else may.
     let resort = t.action.dues().last_resort
-        && old.is_some()
         && could_be_last_resort(&Member { seen: now.seen, ..was.clone() })
         && !t.after.members.iter().any(may_take_over);
     hold("P7 who may take over", resort || (stood_by && !was.held && !was.removed), || {
@@ -131,11 +169,13 @@ fn held(t: &Transition<'_>) -> Result<(), Broken> {
         let by_itself = t.action == Move::AutoRecover(i);
         let recovered = matches!(t.action, Move::RecoverPool) || t.action == Move::Recover(i) || by_itself;
         let resort = t.action.dues().last_resort && t.after.active() == Some(i);
-        let recovered = recovered || resort;
+        let ordered = matches!(t.action, Move::SetState(n, _) if n == i);
+        let recovered = recovered || resort || (ordered && !now.state.is_failed());
         hold("P9 held", !was.held || now.held || recovered, || format!("node {i} no longer waits"))?;
         let idle = was.removed || was.state == now.state || now.state == State::FailedOnline;
         let may =
             idle || now.state == State::FailedOffline || (recovered && now.state == State::Unknown) || resort;
+        let may = may || ordered;
         let taken_out = t.action == Move::Remove(i) && now.state == State::Unknown;
         hold("P9 held", !was.held || may || taken_out, || format!("held node {i} became {}", now.state))?;
         let lost = t.before.active() == Some(i) && now.state.is_failed();
@@ -146,7 +186,8 @@ fn held(t: &Transition<'_>) -> Result<(), Broken> {
 
 /// What was held by a doubt may move at any look, for nobody may hear it any more.
 fn may_be_released(t: &Transition<'_>) -> bool {
-    t.before.active().is_some_and(|a| {
+    let free = |a: &usize| t.before.members[*a].pin != Pin::Fixed && !t.before.frozen;
+    t.before.active().filter(free).is_some_and(|a| {
         let silent = t.before.members[a].seen.is_some_and(|e| matches!(e.class, Class::Hung | Class::Silent));
         let failed = t.before.status(a, &t.pool.settings) == Status::Fail;
         let heir = |m: &Member| may_take_over(m) || (t.action.dues().last_resort && could_be_last_resort(m));
@@ -166,8 +207,11 @@ fn hand_over(t: &Transition<'_>) -> Result<(), Broken> {
         if t.before.hand_over.is_none() {
             let asked = t.between.members[h.to].owed || s.failback == Failback::Auto;
             let well = heir.ladder.status(s.fall, s.rise) == Status::Ok;
-            let primary = heir.node_type == NodeType::Primary;
-            hold(name, t.action.due() && asked && well && primary, || "a hand-over began unasked".into())?;
+            let primary = heir.node_type == NodeType::Primary && !t.after.frozen && !t.after.failback_waits;
+            let leaves = active.is_some_and(|a| t.after.members[a].pin == Pin::Leave);
+            hold(name, t.action.due() && (leaves || (asked && well && primary)), || {
+                "a hand-over began unasked".into()
+            })?;
         }
     }
     let moved = t.before.active().is_some() && t.before.active() != t.after.active();
@@ -176,6 +220,7 @@ fn hand_over(t: &Transition<'_>) -> Result<(), Broken> {
             hold(name, t.after.active() == Some(h.to), || "a proven hand-over did not move the role".into())
         }
         (Move::Proven | Move::Expired, None) if may_be_released(t) => Ok(()),
+        (Move::Proven | Move::Expired, None) if t.pool.orders && orders::undone(t.before, s) => Ok(()),
         (Move::Proven, None) => hold(name, t.before == t.after, || "a proof without a hand-over".into()),
         (Move::Expired, over) => {
             let still = t.before.members == t.after.members && t.after.hand_over.is_none();
@@ -185,13 +230,14 @@ fn hand_over(t: &Transition<'_>) -> Result<(), Broken> {
         }
         (_, Some(h)) if moved && t.after.active() == Some(h.to) => {
             let a = t.before.active().map(|a| &t.after.members[a]);
-            let failed = a.is_some_and(|a| a.state.is_failed() || a.removed);
+            let failed = a.is_some_and(|a| a.state.is_failed() || a.removed) || orders::moves_role(t);
             hold(name, failed, || "a hand-over ended without proof".into())
         }
         (action, Some(h)) if t.after.hand_over.is_none() && !moved => {
             let why = in_doubt(t.after)
                 || !may_take_over(&t.after.members[h.to])
-                || matches!(action, Move::Remove(_));
+                || matches!(action, Move::Remove(_))
+                || action.is_order();
             hold(name, why, || "a hand-over was given up for nothing".into())
         }
         _ => Ok(()),
@@ -208,7 +254,10 @@ fn commands(t: &Transition<'_>) -> Result<(), Broken> {
     let no = |rule: u16| matches!(answer, Err(refusal) if refusal.rule == rule);
     match t.action {
         Move::Recover(i) => {
-            let want = if t.before.members[i].state.is_failed() {
+            let fixed = t.before.members[i].pin == Pin::Fixed;
+            let want = if fixed {
+                no(table::FIXED_REFUSED)
+            } else if t.before.members[i].state.is_failed() {
                 is(table::RECOVER)
             } else {
                 no(table::RECOVER_REFUSED)
@@ -228,7 +277,8 @@ fn commands(t: &Transition<'_>) -> Result<(), Broken> {
             let m = &t.before.members[i];
             let in_order = m.seen.is_some_and(good)
                 && m.ladder.status(t.pool.settings.fall, t.pool.settings.rise) == Status::Ok;
-            let may = m.held && !m.removed && in_order && t.before.active().is_some();
+            let ordered = m.pin == Pin::Fixed || t.before.frozen;
+            let may = m.held && !m.removed && in_order && t.before.active().is_some() && !ordered;
             let want = if may { is(table::AUTO_RECOVER) } else { no(table::AUTO_RECOVER_REFUSED) };
             hold(name, want, || format!("a recovery by itself of {m:?}: {answer:?}"))?;
             let now = &t.between.members[i];
@@ -238,12 +288,15 @@ fn commands(t: &Transition<'_>) -> Result<(), Broken> {
             })
         }
         Move::RecoverPool => {
-            let left = t.between.members.iter().any(|m| m.state.is_failed() || m.held && !m.removed);
+            let free = |m: &&Member| m.pin != Pin::Fixed;
+            let mut rest = t.between.members.iter().filter(free);
+            let left = rest.any(|m| m.state.is_failed() || m.held && !m.removed);
             hold(name, is(table::RECOVER_POOL) && !left, || "a node is still failed".into())
         }
         Move::ActivatePrimary => {
             let primary = t.before.members.iter().find(|m| m.node_type == NodeType::Primary);
-            let may = primary.is_some_and(may_take_over);
+            let fixed = t.before.active().is_some_and(|a| t.before.members[a].pin == Pin::Fixed);
+            let may = primary.is_some_and(may_take_over) && !fixed && !t.before.frozen;
             hold(name, may == answer.is_ok(), || format!("activate-primary: {answer:?}"))?;
             hold(name, answer.is_ok() || no(table::ACTIVATE_PRIMARY_REFUSED), || format!("{answer:?}"))?;
             let owed = t.between.members.iter().any(|m| m.node_type == NodeType::Primary && m.owed);
@@ -329,7 +382,8 @@ fn states(t: &Transition<'_>) -> Result<(), Broken> {
     let s = &t.pool.settings;
     for (i, (was, now)) in t.between.members.iter().zip(&t.after.members).enumerate() {
         let role = was.state == State::Active || now.state == State::Active;
-        let observed = t.action.evidence().filter(|(node, _)| *node == i && !was.removed);
+        let held = was.pin == Pin::Fixed || t.between.frozen;
+        let observed = t.action.evidence().filter(|(node, _)| *node == i && !was.removed && !held);
         let Some((_, e)) = observed else {
             hold(name, role || was.state == now.state, || format!("unseen node {i} became {}", now.state))?;
             continue;
@@ -369,7 +423,12 @@ fn rest(t: &Transition<'_>) -> Result<(), Broken> {
     let s = &t.pool.settings;
     let candidate = t.after.members.iter().any(may_take_over);
     let released = may_be_released(t);
-    hold(name, t.action != Move::Look(NONE) || released || t.before == t.after, || {
+    // The end of a time limit leaves to the next look what it made possible.
+    let refused = matches!(t.command, Some(Err(_)));
+    let nobody = t.action.evidence().is_some_and(|(node, _)| t.before.members[node].removed);
+    let unlooked = t.pool.orders && (refused || nobody || t.action.is_by_time());
+    let undone = t.pool.orders && orders::undone(t.before, s);
+    hold(name, t.action != Move::Look(NONE) || released || undone || t.before == t.after, || {
         "a second look changed the pool".into()
     })?;
     if let (Some(a), true) = (t.before.active(), released) {
@@ -383,9 +442,10 @@ fn rest(t: &Transition<'_>) -> Result<(), Broken> {
     match t.after.active() {
         Some(a) => {
             let doubted = held_by_doubt(&t.after.members[a], t.action.dues());
-            let refused = matches!(t.command, Some(Err(_)));
             let last = t.action.dues().last_resort && t.after.members.iter().any(could_be_last_resort);
+            let ordered = t.after.frozen || t.after.members[a].pin == Pin::Fixed || unlooked;
             let left = t.after.status(a, s) == Status::Fail && (candidate || last) && !doubted && !refused;
+            let left = left && !ordered;
             hold(name, !left, || "the ACTIVE node is at FAIL while another may take over".into())?;
             let began = t.after.hand_over.is_some() || t.before.hand_over.is_some();
             let primary = t.after.members.iter().find(|m| m.node_type == NodeType::Primary);
@@ -395,16 +455,29 @@ fn rest(t: &Transition<'_>) -> Result<(), Broken> {
             });
             let late = matches!(t.action, Move::Look(dues) if dues.hand_back)
                 && wanted
+                && !ordered
+                && !t.after.failback_waits
                 && !began
                 && !in_doubt(t.after);
+            let leaves = matches!(t.action, Move::Look(dues) if dues.hand_back)
+                && t.after.members[a].pin == Pin::Leave
+                && candidate
+                && !began
+                && !in_doubt(t.after);
+            hold(name, !leaves, || "the ACTIVE node is to leave, and no hand-over began".into())?;
             hold(name, !late, || "the PRIMARY is to get the role, and no hand-over began".into())
         }
         None => {
             let waits = |m: &primacy::policy::safe::Member| {
-                !m.removed && m.state == State::Unknown && u32::from(m.tries) < s.fall
+                !m.removed && m.pin == Pin::Free && m.state == State::Unknown && u32::from(m.tries) < s.fall
             };
-            let wait = t.after.members.iter().any(waits);
-            hold(name, !candidate || wait, || "nobody is ACTIVE though a node may be".into())
+            let wait = t.after.members.iter().any(waits) || t.after.frozen || unlooked;
+            hold(name, !candidate || wait, || "nobody is ACTIVE though a node may be".into())?;
+            let refused = matches!(t.command, Some(Err(_)));
+            let last = t.action.dues().last_resort && t.after.members.iter().any(could_be_last_resort);
+            hold(name, !last || candidate || refused || t.after.frozen || unlooked, || {
+                "the last resort is due, and nobody is ACTIVE".into()
+            })
         }
     }
 }
@@ -413,7 +486,9 @@ fn rest(t: &Transition<'_>) -> Result<(), Broken> {
 pub fn forced_open(pool: &Pool, tables: &Tables<'_>, from: &Model) -> Result<(), Broken> {
     let primary = from.members.iter().position(|m| m.node_type == NodeType::Primary);
     let (Some(active), Some(to)) = (from.active(), primary) else { return Ok(()) };
-    if active == to {
+    // With an order in force no hand-back is ever open; after one a take-over may be due.
+    let undone = pool.orders && orders::undone(from, &pool.settings);
+    if active == to || undone || from.frozen || from.members[active].pin == Pin::Fixed {
         return Ok(());
     }
     let mut model = from.clone();
@@ -436,6 +511,16 @@ pub fn ends_well(
     good_node: usize,
     others: &[usize],
 ) -> Result<(), Broken> {
+    let fixed = |m: &Member| m.pin == Pin::Fixed;
+    if from.frozen || from.members.iter().any(fixed) {
+        // Where an order says so the pool may stand still; once its time has run out it must not.
+        let mut released = from.clone();
+        orders::all_run_out(&mut released, &pool.settings);
+        ends_well(pool, tables, &released, good_node, others)?;
+        if from.frozen || fixed(&from.members[good_node]) {
+            return Ok(());
+        }
+    }
     let s = &pool.settings;
     let m = &from.members[good_node];
     if m.held || m.removed {
@@ -456,6 +541,9 @@ pub fn ends_well(
             evaluate(&mut model, tables, s, NONE, Occasion::Observed(i, e));
         }
         let served = model.active().is_some_and(|a| {
+            if fixed(&model.members[a]) {
+                return true;
+            }
             // Of a node that nobody can see nothing is known: it keeps what it has.
             let unseen = seen[a].class == Class::Blind || (seen[a].class == Class::Silent && !fails(seen[a]));
             unseen || seen[a].class == Class::Ok || (!fails(seen[a]) && seen[a].class.answered())

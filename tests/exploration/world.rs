@@ -1,12 +1,12 @@
 //! The pools that are explored: their letters (what can be seen of a node), their moves, and states packed small.
 
 use primacy::config::Failback;
-use primacy::policy::safe::command;
 use primacy::policy::safe::{
-    Dues, Evidence, HandOver, Ladder, Member, Model, Occasion, Settings, Tables, Verdict, evaluate,
+    Dues, Evidence, HandOver, Ladder, Member, Model, Occasion, Pin, Settings, Tables, Verdict, evaluate,
 };
+use primacy::policy::safe::{command, orders};
 use primacy::policy::{Refusal, safe};
-use primacy::pool::{NodeType, State};
+use primacy::pool::{MaintenanceRole, NodeType, State};
 use primacy::probe::Class;
 
 const fn of(class: Class) -> Evidence {
@@ -130,6 +130,10 @@ pub struct Pool {
     /// Operators may ask for the PRIMARY, and take nodes out.
     pub activate: bool,
     pub remove: bool,
+    /// A life may end at any time, and another one begins from what is on record.
+    pub restarts: bool,
+    /// Operators may override states, freeze the pool and begin maintenance.
+    pub orders: bool,
     /// Letters of the nodes that are not the good one, where the end of every path is looked at.
     pub constant: Vec<usize>,
     /// Keep the last observation in full.
@@ -146,13 +150,15 @@ impl Pool {
             dues: &[NONE, HAND_BACK],
             activate: true,
             remove: true,
+            restarts: false,
+            orders: false,
             constant: all_letters(),
             full: false,
         }
     }
 
     pub fn start(&self) -> Model {
-        Model { members: self.types.iter().map(|&t| Member::new(t)).collect(), hand_over: None }
+        Model::new(self.types.iter().map(|&t| Member::new(t)).collect())
     }
 
     pub fn moves(&self) -> Vec<Move> {
@@ -160,6 +166,9 @@ impl Pool {
         moves.extend(DUES.iter().map(|&dues| Move::Look(dues)));
         if self.activate {
             moves.push(Move::ActivatePrimary);
+        }
+        if self.restarts {
+            moves.push(Move::Restart);
         }
         for node in 0..self.types.len() {
             for &letter in &self.letters {
@@ -170,6 +179,14 @@ impl Pool {
             if self.remove {
                 moves.push(Move::Remove(node));
             }
+            if self.orders {
+                moves.extend(STATES.map(|state| Move::SetState(node, state)));
+                moves.extend([MaintenanceRole::Move, MaintenanceRole::Stay].map(|r| Move::Maintain(node, r)));
+                moves.extend([Move::End(node), Move::RunOut(node)]);
+            }
+        }
+        if self.orders {
+            moves.extend([Move::Freeze, Move::Unfreeze, Move::Thaw]);
         }
         moves
     }
@@ -178,7 +195,11 @@ impl Pool {
 /// One thing that happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Move {
-    Observe { node: usize, letter: usize, due: Dues },
+    Observe {
+        node: usize,
+        letter: usize,
+        due: Dues,
+    },
     Proven,
     Expired,
     Look(Dues),
@@ -187,6 +208,16 @@ pub enum Move {
     RecoverPool,
     ActivatePrimary,
     Remove(usize),
+    Restart,
+    SetState(usize, State),
+    Maintain(usize, MaintenanceRole),
+    End(usize),
+    /// The time of a node's order runs out.
+    RunOut(usize),
+    Freeze,
+    Unfreeze,
+    /// The time of the freeze runs out.
+    Thaw,
 }
 
 impl Move {
@@ -200,8 +231,21 @@ impl Move {
     pub fn dues(self) -> Dues {
         match self {
             Move::Observe { due, .. } | Move::Look(due) => due,
+            // An operator's order does not wait.
+            Move::Maintain(..) => HAND_BACK,
             _ => NONE,
         }
+    }
+
+    /// The end of an order by time: nothing looks at the pool.
+    pub fn is_by_time(self) -> bool {
+        matches!(self, Move::RunOut(_) | Move::Thaw)
+    }
+
+    /// An order, or the end of one.
+    pub fn is_order(self) -> bool {
+        let begins = matches!(self, Move::SetState(..) | Move::Maintain(..) | Move::Freeze);
+        begins || self.is_by_time() || matches!(self, Move::End(_) | Move::Unfreeze)
     }
 
     /// Whether a planned hand-over may begin now.
@@ -248,11 +292,19 @@ pub fn step(
         Move::RecoverPool => Some(Ok(command::recover_pool(&mut model, settings))),
         Move::ActivatePrimary => Some(command::activate_primary(&mut model)),
         Move::Remove(node) => Some(command::remove(&mut model, node)),
+        Move::Restart => restart(&mut model, settings).map(Ok),
+        Move::SetState(node, state) => Some(orders::set_state(&mut model, settings, node, state)),
+        Move::Maintain(node, role) => Some(orders::maintain(&mut model, settings, node, role)),
+        Move::End(node) => Some(orders::end(&mut model, settings, node)),
+        Move::RunOut(node) => Some(Ok(orders::run_out(&mut model, settings, node))),
+        Move::Freeze => Some(Ok(orders::freeze(&mut model))),
+        Move::Unfreeze => Some(orders::unfreeze(&mut model, settings)),
+        Move::Thaw => Some(Ok(orders::thaw(&mut model, settings))),
         _ => None,
     };
     let between = model.clone();
-    // A refused command is not followed by a look.
-    if matches!(command, Some(Err(_))) {
+    // A refused command is not followed by a look, nor is an end by time.
+    if matches!(command, Some(Err(_))) || action.is_by_time() || action == Move::Restart {
         return (between, model, Verdict::default(), command);
     }
     let verdict = evaluate(&mut model, tables, settings, action.dues(), action.occasion());
@@ -262,6 +314,19 @@ pub fn step(
         }
     }
     (between, model, verdict, command)
+}
+
+/// A life ends without a farewell; the next one reads the record that was asked for last.
+fn restart(model: &mut Model, settings: &Settings) -> Option<u16> {
+    let intent = model.intends_to_fail(settings, false, false).is_some();
+    let record: Vec<_> = (0..model.members.len()).map(|i| model.status(i, settings)).collect();
+    for (m, status) in model.members.iter_mut().zip(record) {
+        let old = m.clone();
+        *m = safe::restart::restored(old.node_type, (old.state, status), (old.held, old.owed), settings);
+        (m.removed, m.pin) = (old.removed, old.pin);
+    }
+    model.hand_over = None;
+    safe::restart::resume(model, settings, intent).map(|(rule, _)| rule)
 }
 
 /// Packs states; ladders and observations are numbered as they turn up.
@@ -283,8 +348,9 @@ fn number<T: PartialEq + Copy>(list: &mut Vec<T>, item: T, bits: u32) -> u128 {
     place as u128
 }
 
-/// Bits of one node: ladder 12, observation 8, tries 3, flags 3, state 3.
-const NODE: u32 = 29;
+/// Bits of one node: ladder 11, observation 6, tries 3, flags 3, pin 2, state 3.
+const NODE: u32 = 28;
+const PINS: [Pin; 3] = [Pin::Free, Pin::Fixed, Pin::Leave];
 
 impl Packer {
     pub fn new() -> Packer {
@@ -292,15 +358,18 @@ impl Packer {
     }
 
     pub fn pack(&mut self, model: &Model, fails: u8) -> u128 {
-        let mut packed = u128::from(fails & 7) << 3 | model.hand_over.map_or(0, |h| h.to as u128 + 1);
+        let orders = u128::from(model.frozen) | u128::from(model.failback_waits) << 1;
+        let mut packed =
+            orders << 6 | u128::from(fails & 7) << 3 | model.hand_over.map_or(0, |h| h.to as u128 + 1);
         for m in &model.members {
-            let seen = m.seen.map_or(0, |e| number(&mut self.seen, e, 8) + 1);
+            let seen = m.seen.map_or(0, |e| number(&mut self.seen, e, 6) + 1);
             let flags = u128::from(m.held) | u128::from(m.owed) << 1 | u128::from(m.removed) << 2;
-            let node = number(&mut self.ladders, m.ladder, 12)
-                | seen << 12
-                | u128::from(m.tries & 7) << 20
-                | flags << 23
-                | (m.state as u128) << 26;
+            let node = number(&mut self.ladders, m.ladder, 11)
+                | seen << 11
+                | u128::from(m.tries & 7) << 17
+                | flags << 20
+                | (m.pin as u128) << 23
+                | (m.state as u128) << 25;
             packed = packed << NODE | node;
         }
         packed
@@ -312,14 +381,16 @@ impl Packer {
         for (i, m) in (0..count).zip(model.members.iter_mut()) {
             let node = packed >> (NODE * (count - 1 - i));
             let part = |shift: u32, bits: u32| (node >> shift & ((1 << bits) - 1)) as usize;
-            m.ladder = self.ladders[part(0, 12)];
-            m.seen = part(12, 8).checked_sub(1).map(|s| self.seen[s]);
-            m.tries = part(20, 3) as u8;
-            (m.held, m.owed, m.removed) = (part(23, 1) == 1, part(24, 1) == 1, part(25, 1) == 1);
-            m.state = STATES[part(26, 3)];
+            m.ladder = self.ladders[part(0, 11)];
+            m.seen = part(11, 6).checked_sub(1).map(|s| self.seen[s]);
+            m.tries = part(17, 3) as u8;
+            (m.held, m.owed, m.removed) = (part(20, 1) == 1, part(21, 1) == 1, part(22, 1) == 1);
+            m.pin = PINS[part(23, 2)];
+            m.state = STATES[part(25, 3)];
         }
         let head = packed >> (NODE * count);
         model.hand_over = ((head & 7) as usize).checked_sub(1).map(|to| HandOver { to });
+        (model.frozen, model.failback_waits) = (head >> 6 & 1 == 1, head >> 7 & 1 == 1);
         (model, (head >> 3 & 7) as u8)
     }
 }
@@ -330,17 +401,19 @@ pub fn words(pool: &Pool, model: &Model) -> String {
     for (i, m) in model.members.iter().enumerate() {
         let letter = m.seen.map_or("not seen", |e| LETTERS.iter().find(|l| l.1 == e).map_or("?", |l| l.0));
         text.push_str(&format!(
-            "  {i} {} {} {}{}{}{} tries {} seen {letter} ladder {:?}\n",
+            "  {i} {} {} {}{}{}{} {:?} tries {} seen {letter} ladder {:?}\n",
             m.node_type,
             m.state,
             model.status(i, &pool.settings),
             if m.held { " held" } else { "" },
             if m.owed { " owed" } else { "" },
             if m.removed { " removed" } else { "" },
+            m.pin,
             m.tries,
             m.ladder,
         ));
     }
+    text.push_str(&format!("  frozen {}, failback waits {}\n", model.frozen, model.failback_waits));
     if let Some(h) = model.hand_over {
         text.push_str(&format!("  hand-over to {}\n", h.to));
     }

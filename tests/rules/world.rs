@@ -2,7 +2,7 @@
 
 use primacy::config::{Config, ConfigBuilder};
 use primacy::engine::{
-    Answer, Command, Effect, Engine, Event, EventKind, Input, NodeRef, NodeSnapshot, Now, Time,
+    Answer, CheckRef, Command, Effect, Engine, Event, EventKind, Input, NodeRef, NodeSnapshot, Now, Time,
 };
 use primacy::pool::State;
 use primacy::probe::{Cause, Class, Facts, Observation};
@@ -32,7 +32,14 @@ pub struct World {
     pub clock: Time,
     pub events: Vec<Event>,
     pub asked: Vec<Asked>,
+    /// How looks at checkpoints end, by their index in the set; those beyond the list end well.
+    pub checkpoints: Vec<Cause>,
+    /// The looks that were asked for.
+    pub looks: Vec<(CheckRef, Time)>,
+    /// How long a look takes that brings a reply.
+    pub look_takes: Duration,
     under_way: BTreeMap<(Time, u64), (NodeRef, u64, Time)>,
+    looking: BTreeMap<(Time, u64), (CheckRef, u64, Time)>,
     turn: u64,
 }
 
@@ -77,7 +84,11 @@ impl World {
             clock,
             events: Vec::new(),
             asked: Vec::new(),
+            checkpoints: Vec::new(),
+            looks: Vec::new(),
+            look_takes: ms(5),
             under_way: BTreeMap::new(),
+            looking: BTreeMap::new(),
             turn: 0,
         };
         world.give(Input::Start);
@@ -147,9 +158,18 @@ impl World {
     fn step(&mut self, end: Time) -> bool {
         let answer = self.under_way.keys().next().copied();
         let timer = self.engine.poll_timeout();
-        let first = [answer.map(|a| a.0), timer].into_iter().flatten().min();
+        let look = self.looking.keys().next().copied();
+        let first = [answer.map(|a| a.0), look.map(|l| l.0), timer].into_iter().flatten().min();
         let Some(at) = first.filter(|&at| at <= end) else { return false };
         self.clock = self.clock.max(at);
+        if let Some((place, check, started)) =
+            look.filter(|l| l.0 == at).and_then(|key| self.looking.remove(&key))
+        {
+            let mut observation = Observation::new(self.checkpoint(place), "", self.clock);
+            observation.started = started;
+            self.give(Input::Checked { place, check, observation });
+            return true;
+        }
         let ended = answer.filter(|a| a.0 == at).and_then(|key| self.under_way.remove(&key));
         match ended {
             Some((node, probe, started)) => {
@@ -166,6 +186,10 @@ impl World {
         true
     }
 
+    fn checkpoint(&self, place: CheckRef) -> Cause {
+        self.checkpoints.get(place.index).copied().unwrap_or(Cause::Ok)
+    }
+
     fn drain(&mut self) {
         while let Some(effect) = self.engine.poll_effect() {
             match effect {
@@ -178,6 +202,19 @@ impl World {
                         _ => ms(1),
                     };
                     self.under_way.insert((self.clock + takes, self.turn), (node, probe, self.clock));
+                }
+                Effect::Check { place, check } => {
+                    assert!(
+                        self.looking.values().all(|l| l.0 != place),
+                        "two looks at one checkpoint at a time"
+                    );
+                    self.looks.push((place, self.clock));
+                    self.turn += 1;
+                    let takes = match self.checkpoint(place) {
+                        Cause::NoAck => ms(250),
+                        _ => self.look_takes,
+                    };
+                    self.looking.insert((self.clock + takes, self.turn), (place, check, self.clock));
                 }
                 Effect::Emit(event) => self.events.push(event),
                 Effect::Persist { .. } => {}

@@ -94,5 +94,13 @@ fn node(pool: &PoolSnapshot, index: usize, levels: u32, source: &Source) -> Valu
         "rtt_us": facts.round_trip.map(|rtt| u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX)),
         "flavour": facts.flavour.map(|f| f.name()),
         "server_version": facts.version.map(|v| v.to_string()),
+        "checkpoints": node.checkpoints.iter().map(|c| json!({
+            "kind": c.kind.name(),
+            "target": c.target,
+            "answers": c.answers,
+            "cause": c.cause.map(|cause| cause.name()),
+            "message": c.message,
+            "observed_ms": moment(c.observed_ms),
+        })).collect::<Vec<_>>(),
     })
 }

@@ -5,12 +5,12 @@ use crate::failure::{Exit, Failure, exit_of};
 use crate::terminal::{event_line, logged, note, print, warn};
 use crate::view::{Source, View};
 use crate::{Outcome, agent, find, load, offline, table, terminal};
+use primacy::Error;
 use primacy::config::{Config, OnLocked, PoolConfig, ProbeMode};
 use primacy::control::Change;
 use primacy::engine::{Answer, Command, EventKind, PoolSnapshot, Severity, Snapshot};
 use primacy::instance::{Durability, EventFilter, Instance, Subscription};
 use primacy::pool::{PolicyName, State};
-use primacy::Error;
 use std::path::Path;
 use std::time::Duration;
 

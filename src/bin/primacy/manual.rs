@@ -22,7 +22,11 @@ fn roff(page: &str) -> String {
     let mut lines = page.lines().peekable();
     while let Some(line) = lines.next() {
         if let Some(title) = line.strip_prefix("# ") {
-            let _ = writeln!(out, ".SH {}", escaped(&title.to_uppercase()).replace("CONFIGURATION", "DESCRIPTION"));
+            let _ = writeln!(
+                out,
+                ".SH {}",
+                escaped(&title.to_uppercase()).replace("CONFIGURATION", "DESCRIPTION")
+            );
         } else if let Some(title) = line.strip_prefix("## ") {
             let _ = writeln!(out, ".SH {}", escaped(&title.to_uppercase()));
         } else if let Some(title) = line.strip_prefix("### ") {
@@ -42,7 +46,10 @@ fn roff(page: &str) -> String {
         } else if let Some(item) = line.strip_prefix("- ") {
             let _ = writeln!(out, ".IP \\(bu 2\n{}", guarded(&spans(item)));
         } else if line.is_empty() {
-            if lines.peek().is_some_and(|next| next.starts_with(|c: char| c.is_alphanumeric() || "`*[".contains(c))) {
+            if lines
+                .peek()
+                .is_some_and(|next| next.starts_with(|c: char| c.is_alphanumeric() || "`*[".contains(c)))
+            {
                 out.push_str(".PP\n");
             }
         } else {
@@ -87,18 +94,19 @@ fn spans(text: &str) -> String {
     while let Some(at) = rest.find(['`', '[', '*']) {
         out.push_str(&escaped(&rest[..at]));
         let found = &rest[at..];
-        let (shown, end) = if let Some((code, after)) = found.strip_prefix('`').and_then(|t| t.split_once('`')) {
-            (format!("\\fB{}\\fR", escaped(code)), after)
-        } else if let Some((bold, after)) = found.strip_prefix("**").and_then(|t| t.split_once("**")) {
-            (format!("\\fB{}\\fR", escaped(bold)), after)
-        } else if let Some((words, after)) = found.strip_prefix('[').and_then(|t| t.split_once("]("))
-            && let Some((_, after)) = after.split_once(')')
-        {
-            (spans(words), after)
-        } else {
-            let (one, after) = found.split_at(1);
-            (escaped(one), after)
-        };
+        let (shown, end) =
+            if let Some((code, after)) = found.strip_prefix('`').and_then(|t| t.split_once('`')) {
+                (format!("\\fB{}\\fR", escaped(code)), after)
+            } else if let Some((bold, after)) = found.strip_prefix("**").and_then(|t| t.split_once("**")) {
+                (format!("\\fB{}\\fR", escaped(bold)), after)
+            } else if let Some((words, after)) = found.strip_prefix('[').and_then(|t| t.split_once("]("))
+                && let Some((_, after)) = after.split_once(')')
+            {
+                (spans(words), after)
+            } else {
+                let (one, after) = found.split_at(1);
+                (escaped(one), after)
+            };
         out.push_str(&shown);
         rest = end;
     }
@@ -107,7 +115,11 @@ fn spans(text: &str) -> String {
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('\\', "\\e").replace('-', "\\-").replace('\'', "\\*(Aq").replace('…', "...").replace('–', "\\(en")
+    text.replace('\\', "\\e")
+        .replace('-', "\\-")
+        .replace('\'', "\\*(Aq")
+        .replace('…', "...")
+        .replace('–', "\\(en")
 }
 
 /// A line of text that would be a request.
@@ -140,7 +152,8 @@ mod tests {
         assert_eq!(roff(".SH x\n"), "\\&.SH x\n");
         assert_eq!(roff("it's [a](b.md) `c-d` \\e\n"), "it\\*(Aqs a \\fBc\\-d\\fR \\ee\n");
         assert_eq!(roff("```\n.so x\n```\n"), ".PP\n.RS 4\n.nf\n\\&.so x\n.fi\n.RE\n");
-        let table = "| key | type | default | meaning |\n|---|---|---|---|\n| `a` | word | none | What *is* it. |\n";
+        let table =
+            "| key | type | default | meaning |\n|---|---|---|---|\n| `a` | word | none | What *is* it. |\n";
         assert_eq!(roff(table), ".TP\n\\fBa\\fR\nword; default: none.\nWhat *is* it.\n");
     }
 }

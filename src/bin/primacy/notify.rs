@@ -37,7 +37,10 @@ impl Manager {
 
     /// A reload begins. The time tells it from one before (Type=notify-reload).
     pub fn reloading(&self) {
-        self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={}\nSTATUS=reading the configuration\n", monotonic_us()));
+        self.tell(&format!(
+            "RELOADING=1\nMONOTONIC_USEC={}\nSTATUS=reading the configuration\n",
+            monotonic_us()
+        ));
     }
 
     /// What `systemctl status` shows.

@@ -187,11 +187,14 @@ fn ladder(status: Status) -> &'static str {
 }
 
 fn span_of(time: Option<Duration>) -> String {
-    time.map_or_else(|| UNKNOWN.into(), |time| match time.as_micros() {
-        us @ 0..=9_999 => format!("{us}us"),
-        us @ 10_000..=9_999_999 => format!("{}ms", us / 1000),
-        us => format!("{}s", us / 1_000_000),
-    })
+    time.map_or_else(
+        || UNKNOWN.into(),
+        |time| match time.as_micros() {
+            us @ 0..=9_999 => format!("{us}us"),
+            us @ 10_000..=9_999_999 => format!("{}ms", us / 1000),
+            us => format!("{}s", us / 1_000_000),
+        },
+    )
 }
 
 fn node_table(model: &Model, area: Rect, buffer: &mut Buffer) {
@@ -227,7 +230,8 @@ fn node_table(model: &Model, area: Rect, buffer: &mut Buffer) {
         Constraint::Length(5),
         Constraint::Min(10),
     ];
-    let heads = ["NODE", "TYPE", "STATE", "LADDER", "STATUS", "COUNT", "RTT", "LAG", "SEEN", "FOR", "MESSAGE"];
+    let heads =
+        ["NODE", "TYPE", "STATE", "LADDER", "STATUS", "COUNT", "RTT", "LAG", "SEEN", "FOR", "MESSAGE"];
     let table = Table::new(pool.nodes.iter().map(row), widths).header(head(&heads));
     let title = format!(" {} ", pool.name);
     Widget::render(table.block(Block::new().borders(Borders::TOP).title(title)), area, buffer);
@@ -239,7 +243,9 @@ fn event_list(model: &Model, area: Rect, buffer: &mut Buffer) {
     let end = model.events.len() - back;
     let shown = model.events.range(end.saturating_sub(room)..end);
     let lines: Vec<Line> = shown
-        .map(|event| Line::styled(event_line(event).trim_end().to_string(), model.of_severity(event.severity)))
+        .map(|event| {
+            Line::styled(event_line(event).trim_end().to_string(), model.of_severity(event.severity))
+        })
         .collect();
     let title = match back {
         0 => " events ".to_string(),
@@ -347,7 +353,8 @@ mod tests {
 
     fn lines(buffer: &Buffer) -> Vec<String> {
         let area = buffer.area;
-        let line = |y| (0..area.width).map(|x| buffer[(x, y)].symbol()).collect::<String>().trim_end().to_string();
+        let line =
+            |y| (0..area.width).map(|x| buffer[(x, y)].symbol()).collect::<String>().trim_end().to_string();
         (0..area.height).map(line).collect()
     }
 
@@ -417,7 +424,10 @@ q quit   up/down/tab pool   e explain   PgUp/PgDn scroll";
         assert!(!shown(&model).contains("event 40.") && shown(&model).contains("event 39."));
         assert!(shown(&model).contains("10 newer below"));
         model.add(vec![event(50, Severity::Info, "event 50.")]);
-        assert!(shown(&model).contains("event 39.") && !shown(&model).contains("event 40."), "it stays in place");
+        assert!(
+            shown(&model).contains("event 39.") && !shown(&model).contains("event 40."),
+            "it stays in place"
+        );
         model.scroll = usize::MAX;
         assert!(shown(&model).contains("first"), "no further than the beginning");
         model.scroll = 0;

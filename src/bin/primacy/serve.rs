@@ -128,8 +128,9 @@ struct Reloaded {
 
 impl Reload {
     fn new(args: &Args, first: String) -> Result<Reload, Failure> {
-        let failed =
-            |e: std::io::Error| Failure::new(Exit::Unreachable, format!("the system gives no descriptors: {e}"));
+        let failed = |e: std::io::Error| {
+            Failure::new(Exit::Unreachable, format!("the system gives no descriptors: {e}"))
+        };
         let (wake, woken) = UnixStream::pair().map_err(failed)?;
         woken.set_nonblocking(true).map_err(failed)?;
         let (sender, receiver) = channel();
@@ -195,10 +196,9 @@ impl Reload {
                 self.first = first_pool(&config);
                 say(Severity::Info, &format!("reloaded (rule {})", answer.rule));
             }
-            Err(failure) => say(
-                Severity::Alarm,
-                &format!("not reloaded, nothing has changed: {}", failure.text),
-            ),
+            Err(failure) => {
+                say(Severity::Alarm, &format!("not reloaded, nothing has changed: {}", failure.text))
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ use primacy::control::Seen;
 use primacy::engine::{NodeSnapshot, PoolSnapshot, Snapshot};
 use primacy::instance::cache_file::Holder;
 use primacy::policy::rule_sentence;
+use primacy::pool::overrides::types_in_force;
 use primacy::pool::{NodeType, State, Status};
 use primacy::probe::Facts;
 use primacy::store::{Cache, StoredNode, StoredPool};
@@ -132,13 +133,18 @@ impl View {
 fn snapshot(config: &Config, cache: &Cache) -> Snapshot {
     let pools = config.pools.iter().map(|pool| {
         let stored = cache.pools.iter().find(|stored| stored.name == pool.name);
-        let nodes: Vec<NodeSnapshot> = pool
+        let mut nodes: Vec<NodeSnapshot> = pool
             .nodes
             .iter()
             .map(|node| (node, node.address.to_string()))
             .filter(|(_, name)| !stored.is_some_and(|pool| pool.removed.contains(name)))
             .map(|(node, name)| node_snapshot(node, name, stored))
             .collect();
+        let types: Vec<_> =
+            nodes.iter().map(|n| (n.node_type, n.override_.as_ref().and_then(|o| o.set.node_type))).collect();
+        for (node, node_type) in nodes.iter_mut().zip(types_in_force(&types)) {
+            node.node_type = node_type;
+        }
         let active = |t| nodes.iter().position(|n| n.state == State::Active && n.node_type == t);
         PoolSnapshot {
             name: pool.name.clone(),
@@ -149,6 +155,7 @@ fn snapshot(config: &Config, cache: &Cache) -> Snapshot {
             // Two can be ACTIVE for one cycle under `mpp`; selection gives the PRIMARY.
             active: active(NodeType::Primary).or_else(|| active(NodeType::Secondary)),
             paused: false,
+            frozen: stored.and_then(|pool| pool.frozen.clone()),
             nodes,
         }
     });
@@ -164,11 +171,14 @@ fn node_snapshot(node: &NodeConfig, name: String, pool: Option<&StoredPool>) -> 
         Some(s) if s.count.is_none() => "not observed yet".to_string(),
         Some(_) => String::new(),
     };
+    // One whose time ran out while nobody was there to end it says nothing any more.
+    let over = stored.and_then(|s| s.override_.clone()).filter(|o| o.holds_at(terminal::wall_ms()));
+    let set = over.as_ref().map(|o| o.set).unwrap_or_default();
     NodeSnapshot {
         name,
         node_type: node.node_type,
         state: stored.map_or(State::Unknown, |s| s.state),
-        status: stored.map_or(Status::Ok, |s| s.status),
+        status: set.status.unwrap_or(stored.map_or(Status::Ok, |s| s.status)),
         count: stored.and_then(|s| s.count),
         cause: None,
         errno: 0,
@@ -177,8 +187,10 @@ fn node_snapshot(node: &NodeConfig, name: String, pool: Option<&StoredPool>) -> 
         waits_for_recover: stored.is_some_and(|s| s.waits_for_recover),
         observed_ms: stored.map_or(0, |s| s.observed_ms),
         changed_ms: stored.map_or(0, |s| s.changed_ms),
-        weight: node.weight,
+        weight: set.weight.unwrap_or(node.weight),
         site: node.site.clone(),
         facts: Facts::default(),
+        checkpoints: Vec::new(),
+        override_: over,
     }
 }

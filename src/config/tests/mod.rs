@@ -1,5 +1,6 @@
 //! Tests of the configuration as its callers see it.
 
+mod checkpoints;
 mod errors;
 mod page;
 mod random;

@@ -35,10 +35,12 @@ fn row(key: &Key) -> String {
         Kind::Port => ("number", "1 to 65535".into()),
         Kind::Address => ("address", "see below".into()),
         Kind::Nodes => ("list", "1 or more".into()),
+        Kind::Checkpoints => ("list", "see below".into()),
         Kind::Refused(_) | Kind::Later => panic!("{} has no row", key.name),
     };
     let default = match key.kind.default_value() {
         None if matches!(key.kind, Kind::Address | Kind::Nodes) => "required".into(),
+        None if matches!(key.kind, Kind::Checkpoints) => "empty".into(),
         None => "none".into(),
         Some(Value::Text(text)) if text.is_empty() => "empty".into(),
         Some(Value::Text(text)) => format!("`{text}`"),

@@ -126,6 +126,7 @@ fn any_nodes() -> impl Strategy<Value = Vec<NodeConfig>> {
                     weight,
                     site,
                     probe,
+                    checkpoints: Vec::new(),
                 });
             }
             out

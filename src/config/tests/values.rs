@@ -37,6 +37,7 @@ fn defaults_are_those_of_the_design() {
         weight: 1,
         site: String::new(),
         probe: probe.clone(),
+        checkpoints: vec![],
     };
     let pool = PoolConfig {
         name: "orders".into(),

@@ -1,5 +1,8 @@
+mod explained;
 mod failures;
+mod intents;
 mod operators;
+mod orders;
 mod reload;
 mod restarts;
 mod world;

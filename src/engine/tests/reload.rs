@@ -237,7 +237,8 @@ fn a_hand_over_goes_on_or_ends_with_its_heir() {
         if !ends {
             world.replication_runs();
             // In the new ring node 1 comes behind node 2.
-            world.run_until(Duration::from_secs(2), |w| named(w, 1).is_some_and(|n| n.state == State::Active));
+            world
+                .run_until(Duration::from_secs(2), |w| named(w, 1).is_some_and(|n| n.state == State::Active));
         }
     }
 }

@@ -30,6 +30,15 @@ pub struct Server {
     pub read_only: bool,
 }
 
+/// What left the engine for disk and people, in order.
+#[derive(Clone, Debug)]
+pub enum Trace {
+    Asked(Cache),
+    /// The write at hand has ended.
+    Written,
+    Told(Event),
+}
+
 /// Everything outside one engine.
 pub struct World {
     pub engine: Engine,
@@ -41,6 +50,8 @@ pub struct World {
     pub events: Vec<Event>,
     /// Every effect, in words, for comparisons.
     pub journal: Vec<String>,
+    /// What this life has asked to be written and has told, in order.
+    pub trace: Vec<Trace>,
     /// The last state that the engine asked to be written, and the last one that was.
     pub asked: Option<Cache>,
     pub on_disk: Option<Cache>,
@@ -52,6 +63,7 @@ pub struct World {
     under_way: BTreeMap<(Time, u64), (NodeRef, u64, Time)>,
     writing: BTreeMap<(Time, u64), Cache>,
     turn: u64,
+    stopped: bool,
     config: Config,
     /// Feeds the engine's jitter.
     pub seed: u64,
@@ -99,6 +111,7 @@ impl World {
             epoch_ms: now.wall_ms - 1000,
             events: Vec::new(),
             journal: Vec::new(),
+            trace: Vec::new(),
             asked: None,
             on_disk: None,
             disk: ms(5),
@@ -108,6 +121,7 @@ impl World {
             under_way: BTreeMap::new(),
             writing: BTreeMap::new(),
             turn: 0,
+            stopped: false,
             config,
             seed: 7,
             starved: None,
@@ -135,6 +149,11 @@ impl World {
 
     /// Gives an input and carries out what follows.
     pub fn give(&mut self, input: Input) {
+        match input {
+            Input::Start => self.stopped = false,
+            Input::Stop => self.stopped = true,
+            _ => {}
+        }
         self.engine.handle(self.now(), input);
         self.drain();
     }
@@ -158,6 +177,7 @@ impl World {
         self.under_way.clear();
         self.writing.clear();
         self.turn += 1 << 32;
+        self.trace.clear();
         self.engine = Engine::new(self.config.clone(), cache.as_ref(), self.seed, self.now());
         self.give(Input::Start);
     }
@@ -230,6 +250,7 @@ impl World {
         {
             let sequence = cache.sequence;
             self.on_disk = Some(cache);
+            self.trace.push(Trace::Written);
             self.give(Input::Persisted { sequence, outcome: Ok(()) });
         } else {
             self.timers += 1;
@@ -250,10 +271,12 @@ impl World {
                     let ends = self.clock + self.time_of(node.node);
                     self.under_way.insert((ends, self.turn), (node, probe, self.clock));
                 }
+                Effect::Check { .. } => panic!("no checkpoint is configured"),
                 Effect::Persist { cache, .. } => {
                     self.asked = Some(cache.clone());
+                    self.trace.push(Trace::Asked(cache.clone()));
                     self.turn += 1;
-                    // One write at a time; a later one replaces one that has not begun.
+                    assert!(self.writing.is_empty() || self.stopped, "two writes at a time");
                     let ends = self.clock + self.disk;
                     self.writing.insert((ends, self.turn), cache);
                 }
@@ -263,6 +286,7 @@ impl World {
                         assert!(new > old, "epoch {new} after {old}: {event:?}");
                         self.highest_epoch = new;
                     }
+                    self.trace.push(Trace::Told(event.clone()));
                     self.events.push(event);
                 }
             }

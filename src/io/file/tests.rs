@@ -27,6 +27,8 @@ fn document_of(sequence: u64, message_len: usize) -> Cache {
             epoch: sequence,
             epoch_reserved: sequence + 1000,
             status: PoolStatus::Ok,
+            frozen: None,
+            failback_waits: false,
             removed: vec![],
             nodes: vec![StoredNode {
                 name: "10.0.1.11:3306".into(),
@@ -36,10 +38,12 @@ fn document_of(sequence: u64, message_len: usize) -> Cache {
                 count: Some(0),
                 waits_for_recover: false,
                 owed: false,
+                intent: false,
                 rule: 1,
                 observed_ms: 0,
                 changed_ms: 0,
                 message: "m".repeat(message_len),
+                override_: None,
             }],
         }],
     }
@@ -113,6 +117,7 @@ fn child_process() {
                 println!("@{sequence}");
             }
         }
+        step if step.starts_with("dies at ") => dies_at(step, &path),
         "full disk" => full_disk(&place),
         "chroot" => chroot(&place),
         other => panic!("no such role: {other}"),
@@ -208,6 +213,65 @@ fn a_writer_killed_at_any_byte_leaves_the_old_document() {
     assert!(status.success(), "{said}");
     assert_eq!(read_cache(&path).unwrap(), Some(document(2)));
     assert_eq!(names(dir.path()), ["cache"]);
+}
+
+/// The system calls of a write, in order, each with whether it concerns the folder and what is in the cache when the
+/// kernel kills the writer as it asks for that one.
+const STEPS: [(&str, libc::c_long, bool, u64); 7] = [
+    ("dies at removing the leftover", libc::SYS_unlinkat, true, 1),
+    ("dies at making the file", libc::SYS_openat, true, 1),
+    ("dies at the mode", libc::SYS_fchmod, false, 1),
+    ("dies at writing", libc::SYS_write, false, 1),
+    ("dies at syncing the file", libc::SYS_fsync, false, 1),
+    ("dies at renaming", libc::SYS_renameat, true, 1),
+    ("dies at syncing the folder", libc::SYS_fsync, true, 2),
+];
+
+#[test]
+fn a_writer_killed_at_any_system_call_leaves_the_old_document_or_the_new_one() {
+    for (step, _, _, left) in STEPS {
+        let (dir, path, folder) = place();
+        folder.write(&encode(&document(1))).unwrap();
+        let (status, said) = run(child(step, dir.path(), false));
+        assert_eq!(status.signal(), Some(libc::SIGSYS), "{step}: {said}");
+        assert_eq!(read_cache(&path).unwrap(), Some(document(left)), "{step}");
+        // What it left behind is in nobody's way.
+        folder.write(&encode(&document(3))).unwrap();
+        assert_eq!(read_cache(&path).unwrap(), Some(document(3)), "{step}");
+        assert_eq!(names(dir.path()), ["cache"], "{step}");
+    }
+}
+
+/// Lets the kernel kill this process as soon as it asks for one of [`STEPS`].
+fn dies_at(step: &str, path: &Path) {
+    use std::os::fd::AsFd;
+    use std::os::fd::AsRawFd;
+    let folder = CacheFolder::open(path).unwrap();
+    let number = folder.folder().as_fd().as_raw_fd() as u32;
+    let &(_, call, of_folder, _) = STEPS.iter().find(|s| s.0 == step).expect("a step");
+    let text = encode(&document(2));
+    let rule = |code: u32, jt: u8, jf: u8, k: u32| libc::sock_filter { code: code as u16, jt, jf, k };
+    let load = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
+    let equal = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+    let answer = libc::BPF_RET | libc::BPF_K;
+    // struct seccomp_data: the call's number at 0, the lower half of its first argument at 16.
+    let (for_folder, for_other) = if of_folder { (0, 1) } else { (1, 0) };
+    let filter = [
+        rule(load, 0, 0, 0),
+        rule(equal, 0, 3, call as u32),
+        rule(load, 0, 0, 16),
+        rule(equal, for_folder, for_other, number),
+        rule(answer, 0, 0, libc::SECCOMP_RET_KILL_PROCESS),
+        rule(answer, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_ptr().cast_mut() };
+    // SAFETY: the program and what it points to live through the calls, which change nothing but this process's rights.
+    unsafe {
+        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        let mode = libc::SECCOMP_MODE_FILTER as libc::c_ulong;
+        assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const program), 0);
+    }
+    folder.write(&text).unwrap();
 }
 
 /// The same limit as an error: a write that is cut short and then fails.

@@ -1,7 +1,7 @@
 //! One evaluation: evidence about one node passes the three tables, each decision in force at once.
 
 use super::ladder::Ladder;
-use super::model::{Bar, Evidence, HandOver, Member, Model, Settings};
+use super::model::{Bar, Evidence, HandOver, Member, Model, Pin, Settings};
 use super::table::{ChargeView, RoleAction, RoleView, Rule, StateView, Tables};
 use crate::config::Failback;
 use crate::pool::{NodeType, State, Status};
@@ -114,6 +114,8 @@ fn observe(
         held: member.held,
         failed: member.ladder.is_failed(fall, rise),
         healed: member.ladder.status(fall, rise) == Status::Ok,
+        pinned: member.pin == Pin::Fixed,
+        frozen: model.frozen,
     };
     if let Some(rule) = first(tables.state, &view) {
         verdict.state = rule.number;
@@ -133,6 +135,8 @@ fn role_view(model: &Model, settings: &Settings, dues: Dues, once: (bool, bool))
     let primary = model.preference().next().filter(|&p| model.members[p].node_type == NodeType::Primary);
     let primary_due = active.is_some()
         && active != primary
+        && !active.is_some_and(|a| model.members[a].pin == Pin::Fixed)
+        && !model.failback_waits
         && dues.hand_back
         && primary.is_some_and(|p| {
             let m = &model.members[p];
@@ -150,7 +154,8 @@ fn role_view(model: &Model, settings: &Settings, dues: Dues, once: (bool, bool))
             .is_some_and(|e| matches!(e.class, Class::Hung | Class::Silent)),
         heard: dues.heard,
         doubt_over: dues.doubt_over,
-        settled: candidate == model.preference().find(|&i| !model.members[i].removed)
+        settled: candidate
+            == model.preference().find(|&i| !model.members[i].removed && model.members[i].pin == Pin::Free)
             || model.is_settled(settings),
         barred_by_recover: (0..model.members.len())
             .any(|i| model.bar(i) == Some(Bar::WaitsForRecover) && model.members[i].is_good()),
@@ -160,45 +165,71 @@ fn role_view(model: &Model, settings: &Settings, dues: Dues, once: (bool, bool))
         heir_fit: heir.is_some_and(|h| model.bar(h).is_none()),
         proven: once.0,
         expired: once.1,
+        active_pinned: active.is_some_and(|a| model.members[a].pin == Pin::Fixed),
+        frozen: model.frozen,
+        leave_due: dues.hand_back && model.is_leaving(),
     }
 }
 
 fn apply(model: &mut Model, settings: &Settings, action: RoleAction) {
     match action {
-        RoleAction::Keep | RoleAction::KeepLast | RoleAction::KeepDoubted => {}
+        RoleAction::Keep | RoleAction::KeepLast | RoleAction::KeepDoubted | RoleAction::KeepByOrder => {}
         RoleAction::Elect => {
             if let Some(c) = model.candidate() {
-                crown(&mut model.members[c]);
+                crown(model, c);
             }
         }
         RoleAction::TakeOver | RoleAction::LastResort => {
             let heir = if action == RoleAction::TakeOver { model.candidate() } else { model.last_resort() };
-            if let (Some(a), Some(c)) = (model.active(), heir) {
-                let old = &mut model.members[a];
-                let answers = old.seen.is_some_and(|e| e.class.answered());
-                old.state = if answers { State::FailedOnline } else { State::FailedOffline };
-                old.held = true;
-                old.ladder = Ladder::failed(settings.fall, settings.rise);
-                crown(&mut model.members[c]);
+            if let (Some(a), Some(_)) = (model.active(), heir) {
+                fail_active(&mut model.members[a], settings);
+            }
+            if let Some(c) = heir {
+                crown(model, c);
             }
         }
         RoleAction::BeginHandOver => {
             let primary = model.members.iter().position(|m| m.node_type == NodeType::Primary);
             model.hand_over = primary.map(|to| HandOver { to });
         }
+        RoleAction::BeginLeave => model.hand_over = model.candidate().map(|to| HandOver { to }),
         RoleAction::CompleteHandOver => {
             if let (Some(a), Some(h)) = (model.active(), model.hand_over.take()) {
-                model.members[a].state = State::Standby;
-                model.members[a].ladder.clear();
-                crown(&mut model.members[h.to]);
+                step_down(&mut model.members[a]);
+                crown(model, h.to);
             }
         }
         RoleAction::AbandonHandOver => model.hand_over = None,
     }
 }
 
+/// The ACTIVE node has failed, and loses the role.
+pub(super) fn fail_active(old: &mut Member, settings: &Settings) {
+    let answers = old.seen.is_some_and(|e| e.class.answered());
+    old.state = if answers { State::FailedOnline } else { State::FailedOffline };
+    old.held = true;
+    old.ladder = Ladder::failed(settings.fall, settings.rise);
+    arrive(old);
+}
+
+/// The ACTIVE node loses the role as planned.
+pub(super) fn step_down(old: &mut Member) {
+    old.state = if old.pin == Pin::Free { State::Standby } else { State::Unknown };
+    old.ladder.clear();
+    arrive(old);
+}
+
+/// Who was to leave for maintenance is there now.
+fn arrive(old: &mut Member) {
+    if old.pin == Pin::Leave {
+        old.pin = Pin::Fixed;
+    }
+}
+
 /// Steps that were counted against a stand-in, for its replication say, must not fail it as ACTIVE.
-pub(super) fn crown(member: &mut Member) {
+pub(super) fn crown(model: &mut Model, node: usize) {
+    model.failback_waits = false;
+    let member = &mut model.members[node];
     member.state = State::Active;
     member.held = false;
     member.owed = false;

@@ -98,6 +98,11 @@ impl Ladder {
         self.hard >= full(fall, rise)
     }
 
+    /// Whether one more step towards FAIL is the last one.
+    pub fn is_at_the_brink(&self, fall: u32, rise: u32) -> bool {
+        self.is_down() && self.hard + 4 * rise >= full(fall, rise)
+    }
+
     /// Steps towards FAIL taken so far, rounded up.
     pub fn steps(&self, rise: u32) -> u32 {
         self.hard.div_ceil(4 * rise)

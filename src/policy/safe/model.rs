@@ -75,6 +75,20 @@ pub enum Bar {
     ReadOnly,
     /// An operator removed it.
     Removed,
+    /// An override or a maintenance fixes its state.
+    Pinned(State),
+}
+
+/// What operators say about a node's state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Pin {
+    /// Rules decide.
+    #[default]
+    Free,
+    /// The state stays what it is, by an override or a maintenance.
+    Fixed,
+    /// The ACTIVE node is to give its role away, planned; then it is fixed.
+    Leave,
 }
 
 /// One node.
@@ -92,6 +106,8 @@ pub struct Member {
     pub owed: bool,
     /// An operator took it out of the pool.
     pub removed: bool,
+    /// An operator decides about its state.
+    pub pin: Pin,
     /// Observations while UNKNOWN, up to `fall`: after them it no longer delays the first choice.
     pub tries: u8,
     /// The last observation that was not blind; `None` before the first.
@@ -108,6 +124,7 @@ impl Member {
             held: false,
             owed: false,
             removed: false,
+            pin: Pin::Free,
             tries: 0,
             seen: None,
         }
@@ -171,9 +188,24 @@ pub struct Model {
     pub members: Vec<Member>,
     /// A planned hand-over, while routing pauses.
     pub hand_over: Option<HandOver>,
+    /// An operator lets no rule change a state or the role.
+    pub frozen: bool,
+    /// The time of an override, a freeze or a maintenance ran out: no hand-back begins until an operator says so or the
+    /// role has moved.
+    pub failback_waits: bool,
 }
 
 impl Model {
+    /// A pool of these nodes that no operator has touched.
+    pub fn new(members: Vec<Member>) -> Model {
+        Model { members, hand_over: None, frozen: false, failback_waits: false }
+    }
+
+    /// Whether an operator wants the ACTIVE node to give its role away.
+    pub fn is_leaving(&self) -> bool {
+        self.active().is_some_and(|a| self.members[a].pin == Pin::Leave)
+    }
+
     /// The ACTIVE node.
     pub fn active(&self) -> Option<usize> {
         self.members.iter().position(|m| m.state == State::Active)
@@ -191,6 +223,23 @@ impl Model {
         })
     }
 
+    /// The ACTIVE node, if the next bad observation of it could take its role: it is in doubt, one step from FAIL or
+    /// there, and another node could have the role at once. `at_the_brink` says that for another reason than the ladder
+    /// the next bad observation is the last one, `last_resort` that a node that waits for `recover` would do.
+    pub fn intends_to_fail(
+        &self,
+        settings: &Settings,
+        at_the_brink: bool,
+        last_resort: bool,
+    ) -> Option<usize> {
+        let active = self.active().filter(|_| self.in_doubt() && !self.frozen)?;
+        let ladder = &self.members[active].ladder;
+        let close = at_the_brink || ladder.is_at_the_brink(settings.fall, settings.rise);
+        let heir = self.candidate().is_some() || (last_resort && self.last_resort().is_some());
+        let fixed = self.members[active].pin == Pin::Fixed;
+        Some(active).filter(|_| close && heir && !fixed)
+    }
+
     /// Why a node may not take over, or `None` if it may (rule 7 of the design).
     pub fn bar(&self, node: usize) -> Option<Bar> {
         let m = &self.members[node];
@@ -198,6 +247,8 @@ impl Model {
             Some(Bar::NotSeen)
         } else if m.removed {
             Some(Bar::Removed)
+        } else if m.pin == Pin::Fixed {
+            Some(Bar::Pinned(m.state))
         } else if m.held {
             Some(Bar::WaitsForRecover)
         } else if m.state != State::Standby {
@@ -240,14 +291,17 @@ impl Model {
     pub fn last_resort(&self) -> Option<usize> {
         self.preference().find(|&i| {
             let m = &self.members[i];
-            m.held && !m.removed && self.bar_of_evidence(i).is_none()
+            m.held && !m.removed && m.pin == Pin::Free && self.bar_of_evidence(i).is_none()
         })
     }
 
     /// Whether no node still has to be waited for before the first choice of an ACTIVE.
     pub fn is_settled(&self, settings: &Settings) -> bool {
-        self.members
-            .iter()
-            .all(|m| m.removed || m.state != State::Unknown || u32::from(m.tries) >= settings.fall.min(255))
+        self.members.iter().all(|m| {
+            m.removed
+                || m.pin == Pin::Fixed
+                || m.state != State::Unknown
+                || u32::from(m.tries) >= settings.fall.min(255)
+        })
     }
 }

@@ -1,7 +1,7 @@
 //! The tables of policy `safe`. First match wins in each; a number never changes its meaning.
 //!
 //! An observation passes three tables: [`CHARGE`] says what it counts on the node's ladder, [`STATE`] what the
-//! observed node becomes, [`ROLE`] who is ACTIVE. Rules 201 to 219, 221 to 239 and 241 to 259.
+//! observed node becomes, [`ROLE`] who is ACTIVE. Rules 201 to 219, 221 to 239 and 241 to 259; 294 and 295.
 
 use super::ladder::Step;
 use super::model::Evidence;
@@ -30,6 +30,10 @@ pub struct StateView {
     pub failed: bool,
     /// It is at the ladder's top.
     pub healed: bool,
+    /// An override or a maintenance fixes its state.
+    pub pinned: bool,
+    /// The pool is frozen.
+    pub frozen: bool,
 }
 
 /// What the conditions of [`ROLE`] look at, after the node's state is settled.
@@ -65,6 +69,12 @@ pub struct RoleView {
     pub proven: bool,
     /// The time for the hand-over is up.
     pub expired: bool,
+    /// An override or a maintenance fixes the ACTIVE node.
+    pub active_pinned: bool,
+    /// The pool is frozen.
+    pub frozen: bool,
+    /// The ACTIVE node is to leave for maintenance, and now is the time.
+    pub leave_due: bool,
 }
 
 /// What a row of [`ROLE`] does.
@@ -82,8 +92,12 @@ pub enum RoleAction {
     KeepLast,
     /// The ACTIVE node keeps its role at FAIL although another may take over, with an alarm.
     KeepDoubted,
-    /// Routing pauses and the heir must prove itself.
+    /// The ACTIVE node keeps its role at FAIL because an operator said so, with an alarm.
+    KeepByOrder,
+    /// Routing pauses and the PRIMARY must prove itself.
     BeginHandOver,
+    /// Routing pauses and the candidate must prove itself.
+    BeginLeave,
     /// The heir becomes ACTIVE, the old one STANDBY, in one evaluation.
     CompleteHandOver,
     /// Routing goes on as before.
@@ -173,6 +187,10 @@ table! {
 table! {
     /// What the observed node becomes.
     STATE: StateView => Option<State> {
+    229, "an operator fixed the state", |v| v.pinned,
+        None, "an operator fixed the node's state: rules watch and change nothing";
+    230, "the pool is frozen", |v| v.frozen,
+        None, "an operator froze the pool: rules watch and change nothing";
     221, "UNKNOWN, good", |v| v.state == Unknown && v.evidence.is_good_standby(),
         Some(Standby), "seen in good order: the node is a stand-in";
     222, "UNKNOWN or STANDBY, at FAIL, replication",
@@ -207,6 +225,14 @@ table! {
         RoleAction::AbandonHandOver, "the heir may no longer take over: nothing moves";
     244, "hand-over, time is up", |v| v.handing_over && v.expired,
         RoleAction::AbandonHandOver, "the heir did not catch up in time: nothing moves";
+    255, "ACTIVE at FAIL, an operator fixed it", |v| v.active_failed && v.active_pinned,
+        RoleAction::KeepByOrder, "the ACTIVE node has failed, and an operator fixed the role on it: no rule moves it";
+    256, "ACTIVE to leave for maintenance, in order, a node may take over", |v| v.leave_due && v.candidate && !v.handing_over && !v.in_doubt,
+        RoleAction::BeginLeave, "the ACTIVE node is to leave for maintenance: routing pauses while the heir proves that it has everything";
+    257, "the pool is frozen, ACTIVE at FAIL", |v| v.frozen && v.active_failed,
+        RoleAction::KeepByOrder, "the ACTIVE node has failed, and an operator froze the pool: no rule moves the role";
+    258, "the pool is frozen", |v| v.frozen,
+        RoleAction::Keep, "an operator froze the pool: no rule moves the role";
     253, "ACTIVE at FAIL, hung or silent, a node may take over, but a replica still hears the ACTIVE node",
         |v| v.active_failed && (v.candidate || v.last_resort) && v.unheard && v.heard && !v.doubt_over,
         RoleAction::KeepDoubted, "the ACTIVE node does not answer the prober, but a replica still hears it: the prober's word alone does not fail it";
@@ -223,6 +249,12 @@ table! {
         RoleAction::Elect, "the pool has no ACTIVE node: the most preferred good one takes the role";
     249, "no ACTIVE, but a better node may still appear", |v| !v.has_active && v.candidate,
         RoleAction::Keep, "the pool has no ACTIVE node yet: a more preferred node is still being looked at";
+    294, "no ACTIVE, a good node waits for `recover`, the time of last_resort is up, nobody else",
+        |v| !v.has_active && v.last_resort,
+        RoleAction::LastResort, "the pool has no ACTIVE node, and for as long as last_resort waits nobody came: a good node that waits for `recover` takes the role";
+    295, "no ACTIVE, a good node waits for `recover`, nobody better to wait for",
+        |v| !v.has_active && v.barred_by_recover && v.settled,
+        RoleAction::KeepLast, "the pool has no ACTIVE node, and the only good node waits for `recover`: recover it to let it take the role";
     250, "no ACTIVE, nobody may take over", |v| !v.has_active,
         RoleAction::Keep, "the pool has no ACTIVE node and nobody may take the role";
     251, "the PRIMARY is to get the role, the ACTIVE node is in order",
@@ -235,6 +267,12 @@ table! {
 
 /// Number of the row for a failed ACTIVE node while a good one waits for `recover`.
 pub const BARRED: u16 = 246;
+/// Number of the row for a pool without an ACTIVE node while a good one waits for `recover`.
+pub const NOBODY_BUT_BARRED: u16 = 295;
+/// Number of the row for a node that an operator fixed.
+pub const HELD_FIXED: u16 = 229;
+/// Number of the row for a frozen pool.
+pub const HELD_FROZEN: u16 = 230;
 /// Number of the row for an observer that may be cut off.
 pub const ISOLATED: u16 = 213;
 
@@ -257,8 +295,52 @@ pub const AUTO_RECOVER: u16 = 268;
 /// Number of its refusal.
 pub const AUTO_RECOVER_REFUSED: u16 = 269;
 
+/// Number of an override of the state.
+pub const FIXED: u16 = 270;
+/// Number of an override to ACTIVE.
+pub const MADE_ACTIVE: u16 = 271;
+/// Number of the refusal of a second one.
+pub const SECOND_ACTIVE: u16 = 272;
+/// Number of the refusal to take the role from the ACTIVE node.
+pub const ROLE_REFUSED: u16 = 273;
+/// Number of an override of status, type or weight alone.
+pub const SET: u16 = 274;
+/// Number of the refusal of a second PRIMARY.
+pub const SECOND_PRIMARY: u16 = 275;
+/// Number of the end of an override or a maintenance.
+pub const ENDED: u16 = 276;
+/// Number of the refusal to end what is not there.
+pub const NOTHING_SET: u16 = 277;
+/// Number of the freeze.
+pub const FROZEN: u16 = 278;
+/// Number of its end.
+pub const UNFROZEN: u16 = 279;
+/// Number of the refusal to end what is not there.
+pub const NOT_FROZEN: u16 = 280;
+/// Number of the maintenance of a node that is not ACTIVE.
+pub const MAINTAINED: u16 = 281;
+/// Number of the maintenance of the ACTIVE node that hands the role over.
+pub const LEAVING: u16 = 282;
+/// Number of the maintenance of the ACTIVE node that keeps the role.
+pub const STAYING: u16 = 283;
+/// Number of the refusal to recover a node that an operator fixed.
+pub const FIXED_REFUSED: u16 = 284;
+/// Number of the end of a time limit.
+pub const RUN_OUT: u16 = 285;
+/// Number of the warning before it.
+pub const RUNS_OUT: u16 = 286;
+/// Number of the refusal of orders about a removed node.
+pub const TAKEN_OUT: u16 = 287;
+
+/// Orders that do not reach the tables: rules go on as before.
+pub const NOTICES: [(u16, &str); 3] = [
+    (SET, "an operator set status, type or weight: rules go on deciding the state"),
+    (SECOND_PRIMARY, "another node is set to PRIMARY: end that override first"),
+    (RUNS_OUT, "the time of an operator's order is about to run out: it ends without a switch"),
+];
+
 /// Operators' rows, with their sentences, and what is done in their stead.
-pub const COMMANDS: [(u16, &str); 9] = [
+pub const COMMANDS: [(u16, &str); 24] = [
     (RECOVER, "an operator recovered the node: it starts again as UNKNOWN"),
     (RECOVER_REFUSED, "only a failed node can be recovered"),
     (ACTIVATE_PRIMARY, "an operator wants the PRIMARY to have the role"),
@@ -274,4 +356,28 @@ pub const COMMANDS: [(u16, &str); 9] = [
         AUTO_RECOVER_REFUSED,
         "auto_recover takes back only what failed as ACTIVE and has been in good order since",
     ),
+    (
+        FIXED,
+        "an operator fixed the node's state: no rule changes it; if the node was ACTIVE another has the role now",
+    ),
+    (MADE_ACTIVE, "an operator made the node ACTIVE: the role moved at once, and no rule takes it away"),
+    (SECOND_ACTIVE, "an operator fixed the role on another node: end that first"),
+    (ROLE_REFUSED, "the node is ACTIVE, and it can be taken out only while another may take over"),
+    (ENDED, "an operator ended the override or maintenance: the node keeps its state and is counted anew"),
+    (NOTHING_SET, "the node has no override and no maintenance"),
+    (FROZEN, "an operator froze the pool: no rule changes a state or the role"),
+    (UNFROZEN, "an operator ended the freeze: every node is counted anew"),
+    (NOT_FROZEN, "the pool is not frozen"),
+    (MAINTAINED, "an operator began maintenance: the node takes no role, and its faults alarm nobody"),
+    (LEAVING, "an operator began maintenance of the ACTIVE node: the role is handed over first"),
+    (
+        STAYING,
+        "an operator began maintenance of the ACTIVE node: it keeps the role, and its faults do not take it away",
+    ),
+    (FIXED_REFUSED, "an override or a maintenance fixes the node: end that first"),
+    (
+        RUN_OUT,
+        "the time of an operator's order has run out: states and role stay, every node concerned is counted anew",
+    ),
+    (TAKEN_OUT, "an operator took the node out of the pool"),
 ];
