@@ -142,7 +142,7 @@ def screens():
     made = []
 
     def make(config, columns=140, lines=30, **env):
-        whole = {**os.environ, "TERM": "xterm-256color", **env}
+        whole = {**os.environ, "TERM": "xterm-256color", "NO_COLOR": "", **env}
         made.append(Screen([COMMAND, "-c", config, "watch"], whole, columns, lines))
         return made[-1]
 
@@ -172,7 +172,7 @@ def test_a_kill_before_your_eyes(agent, ring, screens):
     screen.key("\t")
     screen.until("> users", "127.0.0.1:1", "explain (e: back")
     screen.key("e")
-    screen.until("─ events")
+    screen.until("events ─")
     screen.key("\x1b[A")
     screen.until("> orders")
     screen.resize(100, 24)

@@ -131,14 +131,30 @@ fn block(title: String) -> Block<'static> {
     Block::new().borders(Borders::TOP | Borders::BOTTOM).title(title)
 }
 
-fn head(words: &[&'static str]) -> Row<'static> {
-    Row::new(words.to_vec()).style(Style::new().add_modifier(Modifier::UNDERLINED))
-}
-
 /// The rows of a list that fit, the chosen one among them.
 fn window(count: usize, chosen: usize, room: usize) -> core::ops::Range<usize> {
     let first = chosen.saturating_sub(room.saturating_sub(1)).min(count.saturating_sub(room));
     first..(first + room).min(count)
+}
+
+/// Columns as wide as what they hold, as far as there is room; the last one takes the rest.
+fn table(rows: Vec<Vec<(String, Style)>>) -> Table<'static> {
+    const WIDEST: usize = 40;
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|(text, _)| text.chars().count()).max().unwrap_or(0).min(WIDEST)
+    };
+    let widths: Vec<Constraint> = (0..columns)
+        .map(|column| match column + 1 == columns {
+            true => Constraint::Fill(1),
+            false => Constraint::Length(width(column) as u16),
+        })
+        .collect();
+    let cells = |row: Vec<(String, Style)>| {
+        Row::new(row.into_iter().map(|(text, style)| Cell::from(text).style(style)))
+    };
+    Table::new(rows.into_iter().map(cells), widths)
 }
 
 fn pool_table(model: &Model, area: Rect, buffer: &mut Buffer) {
@@ -146,33 +162,27 @@ fn pool_table(model: &Model, area: Rect, buffer: &mut Buffer) {
     let shown = window(model.pools.len(), chosen, usize::from(area.height.saturating_sub(2)).max(1));
     let title = format!(" pools {}/{} ", (chosen + 1).min(model.pools.len()), model.pools.len());
     let rows = model.pools.iter().enumerate().skip(shown.start).take(shown.len()).map(|(i, pool)| {
-        let active = pool.active.and_then(|i| pool.nodes.get(i));
+        let base = if i == chosen { Style::new().add_modifier(Modifier::BOLD) } else { Style::new() };
         let failed = pool.status == PoolStatus::Fail;
         let status = model.of_status(if failed { Status::Fail } else { Status::Ok });
-        let row = Row::new(vec![
-            Cell::from(if i == chosen { ">" } else { " " }),
-            Cell::from(pool.name.clone()),
-            Cell::from(pool.policy.name()),
-            Cell::from(pool.status.name()).style(status),
-            Cell::from(format!("epoch {}", pool.epoch)),
-            match active {
-                Some(node) => Cell::from(format!("ACTIVE {}", node.name)).style(model.of_status(node.status)),
-                None => Cell::from("nobody is ACTIVE").style(model.of_status(Status::Fail)),
-            },
-            Cell::from(if pool.paused { "hand-over, routing pauses" } else { "" }),
-        ]);
-        if i == chosen { row.style(Style::new().add_modifier(Modifier::BOLD)) } else { row }
+        let active = match pool.active.and_then(|i| pool.nodes.get(i)) {
+            Some(node) => (format!("ACTIVE {}", node.name), base.patch(model.of_status(node.status))),
+            None => ("nobody is ACTIVE".to_string(), base.patch(model.of_status(Status::Fail))),
+        };
+        let mut notes = Vec::new();
+        notes.extend(pool.paused.then_some("hand-over, routing pauses"));
+        notes.extend(pool.frozen.is_some().then_some("frozen"));
+        vec![
+            (if i == chosen { ">" } else { " " }.to_string(), base),
+            (pool.name.clone(), base),
+            (pool.policy.name().to_string(), base),
+            (pool.status.name().to_string(), base.patch(status)),
+            (format!("epoch {}", pool.epoch), base),
+            active,
+            (notes.join(", "), base),
+        ]
     });
-    let widths = [
-        Constraint::Length(1),
-        Constraint::Max(24),
-        Constraint::Length(6),
-        Constraint::Length(6),
-        Constraint::Length(20),
-        Constraint::Min(20),
-        Constraint::Max(25),
-    ];
-    Widget::render(Table::new(rows, widths).block(block(title)), area, buffer);
+    Widget::render(table(rows.collect()).block(block(title)), area, buffer);
 }
 
 /// Four quarters of the way to FAIL.
@@ -200,41 +210,31 @@ fn span_of(time: Option<Duration>) -> String {
 fn node_table(model: &Model, area: Rect, buffer: &mut Buffer) {
     let Some(pool) = model.pool() else { return block(" no pools ".into()).render(area, buffer) };
     let since = |ms: u64| if ms == 0 { UNKNOWN.into() } else { age(model.now_ms.saturating_sub(ms)) };
+    let plain = Style::new();
     let row = |node: &NodeSnapshot| {
         let lag = node.facts.channels.iter().flatten().filter_map(|channel| channel.lag).max();
-        Row::new(vec![
-            Cell::from(node.name.clone()),
-            Cell::from(node.node_type.name()),
-            Cell::from(node.state.name()).style(model.of_state(node.state)),
-            Cell::from(ladder(node.status)).style(model.of_status(node.status)),
-            Cell::from(node.status.name()).style(model.of_status(node.status)),
-            Cell::from(node.count.map_or_else(|| UNKNOWN.into(), |count| count.to_string())),
-            Cell::from(span_of(node.facts.round_trip)),
-            Cell::from(span_of(lag)),
-            Cell::from(since(node.observed_ms)),
-            Cell::from(since(node.changed_ms)),
-            Cell::from(printable(&node.message)),
-        ])
+        let ordered = node.override_.as_ref().map(|order| format!("[{order}] ")).unwrap_or_default();
+        vec![
+            (node.name.clone(), plain),
+            (node.node_type.name().to_string(), plain),
+            (node.state.name().to_string(), model.of_state(node.state)),
+            (ladder(node.status).to_string(), model.of_status(node.status)),
+            (node.status.name().to_string(), model.of_status(node.status)),
+            (node.count.map_or_else(|| UNKNOWN.into(), |count| count.to_string()), plain),
+            (span_of(node.facts.round_trip), plain),
+            (span_of(lag), plain),
+            (since(node.observed_ms), plain),
+            (since(node.changed_ms), plain),
+            (printable(&format!("{ordered}{}", node.message)), plain),
+        ]
     };
-    let names = pool.nodes.iter().map(|node| node.name.len()).max().unwrap_or(0);
-    let widths = [
-        Constraint::Length(u16::try_from(names).unwrap_or(u16::MAX).clamp(4, 40)),
-        Constraint::Length(9),
-        Constraint::Length(14),
-        Constraint::Length(6),
-        Constraint::Length(11),
-        Constraint::Length(5),
-        Constraint::Length(7),
-        Constraint::Length(7),
-        Constraint::Length(5),
-        Constraint::Length(5),
-        Constraint::Min(10),
-    ];
     let heads =
         ["NODE", "TYPE", "STATE", "LADDER", "STATUS", "COUNT", "RTT", "LAG", "SEEN", "FOR", "MESSAGE"];
-    let table = Table::new(pool.nodes.iter().map(row), widths).header(head(&heads));
+    let head = heads.map(|head| (head.to_string(), plain.add_modifier(Modifier::DIM))).to_vec();
+    let rows = core::iter::once(head).chain(pool.nodes.iter().map(row));
     let title = format!(" {} ", pool.name);
-    Widget::render(table.block(Block::new().borders(Borders::TOP).title(title)), area, buffer);
+    let block = Block::new().borders(Borders::TOP).title(title);
+    Widget::render(table(rows.collect()).block(block), area, buffer);
 }
 
 fn event_list(model: &Model, area: Rect, buffer: &mut Buffer) {
@@ -294,6 +294,8 @@ mod tests {
             weight: 1,
             site: String::new(),
             facts: Facts { round_trip: Some(Duration::from_micros(230)), ..Facts::default() },
+            checkpoints: Vec::new(),
+            override_: None,
         }
     }
 
@@ -306,6 +308,7 @@ mod tests {
             epoch: 17,
             active: nodes.iter().position(|n| n.state == State::Active),
             paused: false,
+            frozen: None,
             nodes,
         }
     }
@@ -362,15 +365,15 @@ mod tests {
     fn the_whole_picture() {
         let expected = "\
 primacy   2023-11-14T22:13:20.000Z   agent 4711
-─ pools 1/2 ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-> orders                   safe   OK     epoch 17             ACTIVE 10.0.0.2:3306
-  users                    safe   OK     epoch 17             nobody is ACTIVE
+ pools 1/2 ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+> orders safe OK epoch 17 ACTIVE 10.0.0.2:3306
+  users  safe OK epoch 17 nobody is ACTIVE
 ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-─ orders ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
-NODE          TYPE      STATE          LADDER STATUS      COUNT RTT     LAG     SEEN  FOR   MESSAGE
-10.0.0.1:3306 PRIMARY   FAILED_OFFLINE ....   FAIL        1     230us   -       0s    3h    nothing listens [2J
-10.0.0.2:3306 SECONDARY ACTIVE         ##..   OK_WARN     2     230us   -       0s    3h    the ACTIVE node keeps the ro
-─ events ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+ orders ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+NODE          TYPE      STATE          LADDER STATUS  COUNT RTT   LAG SEEN FOR MESSAGE
+10.0.0.1:3306 PRIMARY   FAILED_OFFLINE ....   FAIL    1     230us -   0s   3h  nothing listens [2J
+10.0.0.2:3306 SECONDARY ACTIVE         ##..   OK_WARN 2     230us -   0s   3h  the ACTIVE node keeps the role
+ events ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 2023-11-14T22:13:19.001Z info    orders switch rule 245: first
 2023-11-14T22:13:19.002Z ALARM   orders switch rule 245: ACTIVE was A, is B
 

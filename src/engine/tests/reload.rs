@@ -8,7 +8,7 @@ use crate::engine::{
 };
 use crate::error::ErrorCode;
 use crate::policy::reload::FIXED;
-use crate::pool::{NodeType, State, Status};
+use crate::pool::{MaintenanceRole, NodeType, Override, State, Status};
 use crate::probe::{Cause, Observation};
 use proptest::prelude::*;
 
@@ -295,6 +295,8 @@ enum Step {
     Set(usize, Cause),
     Recover(usize),
     Remove(usize),
+    /// An operator's order above the rules, or its end.
+    Order(usize, usize),
     /// Nodes in a new order, the first one PRIMARY; `fall` and `rise`.
     Reload(Vec<usize>, u32, u32),
 }
@@ -307,12 +309,30 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => (0usize..5, proptest::sample::select(causes.to_vec())).prop_map(|(n, c)| Step::Set(n, c)),
         1 => (0usize..5).prop_map(Step::Recover),
         1 => (0usize..5).prop_map(Step::Remove),
+        1 => (0usize..5, 0usize..8).prop_map(|(node, which)| Step::Order(node, which)),
         3 => (order, 1usize..=5, 1u32..9, 1u32..9).prop_map(|(mut nodes, count, fall, rise)| {
             nodes.truncate(count);
             Step::Reload(nodes, fall, rise)
         }),
     ];
     proptest::collection::vec(step, 1..40)
+}
+
+fn order(n: usize, which: usize) -> Command {
+    let state = |state| Override { state: Some(state), ..Override::default() };
+    let limit = (which % 2 == 0).then(|| Duration::from_secs(2));
+    let reason = || "a test".to_string();
+    let set = |set| Command::Override { node: node(n), set, reason: reason(), limit };
+    match which {
+        0 => set(state(State::Active)),
+        1 => set(state(State::Standby)),
+        2 => set(Override { node_type: Some(NodeType::Primary), ..Override::default() }),
+        3 => Command::Maintenance { node: node(n), role: MaintenanceRole::Move, reason: reason(), limit },
+        4 => Command::Maintenance { node: node(n), role: MaintenanceRole::Stay, reason: reason(), limit },
+        5 => Command::ClearOverride(node(n)),
+        6 => Command::Freeze { pool: 0, reason: reason(), limit },
+        _ => Command::Unfreeze(0),
+    }
 }
 
 fn go(world: &mut World, step: &Step, policy: &str) {
@@ -322,7 +342,8 @@ fn go(world: &mut World, step: &Step, policy: &str) {
         Step::Set(n, cause) if *n < count => world.set(*n, *cause),
         Step::Recover(n) if *n < count => drop(world.command(Command::RecoverNode(node(*n)))),
         Step::Remove(n) if *n < count => drop(world.command(Command::RemoveNode(node(*n)))),
-        Step::Set(..) | Step::Recover(_) | Step::Remove(_) => {}
+        Step::Order(n, which) if *n < count => drop(world.command(order(*n, *which))),
+        Step::Set(..) | Step::Recover(_) | Step::Remove(_) | Step::Order(..) => {}
         Step::Reload(nodes, fall, rise) => {
             let (fall, rise) = (fall.to_string(), rise.to_string());
             let keys = match policy {
@@ -426,6 +447,45 @@ proptest! {
         prop_assert_eq!(world.pool().active.map(|a| world.pool().nodes[a].name.clone()), active);
         prop_assert!(world.told(told, EventKind::Switch).is_empty());
     }
+}
+
+#[test]
+fn operators_orders_go_with_their_nodes_and_end_with_them() {
+    let mut world = settled(3, &[]);
+    let set = Override { state: Some(State::Active), weight: Some(7), ..Override::default() };
+    let limit = Some(Duration::from_secs(90));
+    world.command(Command::Override { node: node(1), set, reason: "a test".into(), limit }).expect("set");
+    world
+        .command(Command::Maintenance {
+            node: node(2),
+            role: MaintenanceRole::Stay,
+            reason: "new disk".into(),
+            limit: None,
+        })
+        .expect("maintenance");
+    let orders = |world: &World, n: usize| {
+        let stored = world.engine.cache(world.now()).pools.remove(0).nodes;
+        stored
+            .into_iter()
+            .find(|node| node.name == format!("10.0.0.{n}:3306"))
+            .and_then(|node| node.override_)
+    };
+    let before = (orders(&world, 2), orders(&world, 3));
+    assert!(before.0.is_some() && before.1.is_some());
+    world.reload(of(&[3, 1, 4, 2], &[])).expect("a reload");
+    assert_eq!((orders(&world, 2), orders(&world, 3)), before);
+    assert!(orders(&world, 1).is_none() && orders(&world, 4).is_none());
+    assert_eq!(named(&world, 2).map(|n| (n.state, n.weight)), Some((State::Active, 7)));
+    // Its time goes on; in maintenance the other is no candidate.
+    world.run(Duration::from_secs(95));
+    assert!(orders(&world, 2).is_none() && orders(&world, 3).is_some());
+    world.set(3, Cause::Refused);
+    world.run_until(Duration::from_secs(3), |w| named(w, 2).is_some_and(|n| n.state.is_failed()));
+    assert_ne!(named(&world, 3).map(|n| n.state), Some(State::Active));
+    // What was ordered of a node is forgotten with it.
+    world.reload(of(&[1, 2], &[])).expect("a reload");
+    world.reload(of(&[1, 2, 3], &[])).expect("a reload");
+    assert!(orders(&world, 3).is_none());
 }
 
 #[test]
