@@ -69,6 +69,31 @@
 #define PRIMACY_NOWAIT 1
 
 /**
+ * The state of a node is set by an override.
+ */
+#define PRIMACY_OVERRIDE_STATE 1
+
+/**
+ * The status of a node is set by an override.
+ */
+#define PRIMACY_OVERRIDE_STATUS 2
+
+/**
+ * The type of a node is set by an override.
+ */
+#define PRIMACY_OVERRIDE_TYPE 4
+
+/**
+ * The weight of a node is set by an override.
+ */
+#define PRIMACY_OVERRIDE_WEIGHT 8
+
+/**
+ * The node is in maintenance. In snapshots alone: primacy_maintenance begins one.
+ */
+#define PRIMACY_OVERRIDE_MAINTENANCE 16
+
+/**
  * `pool_status` of primacy_cycle_options is given.
  */
 #define PRIMACY_CYCLE_POOL_STATUS 1
@@ -685,10 +710,9 @@ enum primacy_event_kind
      * A checkpoint no longer answers or answers again, or could not be looked at.
      */
     PRIMACY_EVENT_CHECKPOINT = 16,
-    /**
-     * A new configuration is in force.
+     * In a pool that follows: several nodes take writes that do not belong together, or none does; the text names them.
      */
-    PRIMACY_EVENT_RELOAD = 20,
+    PRIMACY_EVENT_WRITERS = 17,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -724,6 +748,64 @@ enum primacy_severity
 typedef enum primacy_severity primacy_severity;
 #else
 typedef int32_t primacy_severity;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * What becomes of the role when maintenance of the ACTIVE node begins.
+ */
+enum primacy_maintenance_role
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /**
+     * It is handed over, as soon as a node that may take over has proven that it has everything.
+     */
+    PRIMACY_MAINTENANCE_MOVE = 0,
+    /**
+     * The node keeps it, and its faults do not take it away.
+     */
+    PRIMACY_MAINTENANCE_STAY = 1,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum primacy_maintenance_role primacy_maintenance_role;
+#else
+typedef int32_t primacy_maintenance_role;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * How a host's own use of a node ended, as far as it says something about reaching the node.
+ */
+enum primacy_report_outcome
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /**
+     * A session was made.
+     */
+    PRIMACY_REPORT_CONNECTED = 0,
+    /**
+     * The connection was refused, reset or found no way before a session was made.
+     */
+    PRIMACY_REPORT_CONNECT_FAILED = 1,
+    /**
+     * No session was made in the time that the host gives.
+     */
+    PRIMACY_REPORT_CONNECT_TIMED_OUT = 2,
+    /**
+     * The session was made, and ended later or had a query fail: says nothing about reaching the node.
+     */
+    PRIMACY_REPORT_SESSION_FAILED = 3,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum primacy_report_outcome primacy_report_outcome;
+#else
+typedef int32_t primacy_report_outcome;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
@@ -902,6 +984,44 @@ typedef struct primacy_cycle_options {
 } primacy_cycle_options;
 
 /**
+ * What an override of a node sets, why and how long. In. Zero stands for the default of every field but `size` and `reason`.
+ */
+typedef struct primacy_override_options {
+    /**
+     * sizeof(primacy_override_options) of the caller.
+     */
+    uint32_t size;
+    /**
+     * PRIMACY_OVERRIDE_*: which of the next four fields are set, at least one; the others are left to rules and configuration.
+     */
+    uint32_t set;
+    /**
+     * PRIMACY_OVERRIDE_STATE: a primacy_state, whatever is observed. ACTIVE moves the role to the node at once.
+     */
+    int32_t state;
+    /**
+     * PRIMACY_OVERRIDE_STATUS: a primacy_status, which is shown and decides who serves. Rules go on with what they count.
+     */
+    int32_t status;
+    /**
+     * PRIMACY_OVERRIDE_TYPE: a primacy_node_type. While a node is set to PRIMARY, the configured one counts as a SECONDARY.
+     */
+    int32_t node_type;
+    /**
+     * PRIMACY_OVERRIDE_WEIGHT: share of the clients; 0 takes none.
+     */
+    uint32_t weight;
+    /**
+     * Why, for everybody who meets it later: 1 to 1000 bytes without control characters.
+     */
+    const char *reason;
+    /**
+     * How long, 1000 (a second) to 31622400000 (366 days) milliseconds; 0 for no limit.
+     */
+    int64_t limit_ms;
+} primacy_override_options;
+
+/**
  * What a snapshot holds. Out.
  */
 typedef struct primacy_snapshot_info {
@@ -963,6 +1083,26 @@ typedef struct primacy_pool {
      * The name.
      */
     const char *name;
+    /**
+     * 1 while an operator's freeze lets no rule change a state or the role, else 0.
+     */
+    int32_t frozen;
+    /**
+     * Zero.
+     */
+    uint32_t reserved2;
+    /**
+     * Wall-clock time of the freeze, milliseconds since the Unix epoch; 0 without one.
+     */
+    uint64_t frozen_since_ms;
+    /**
+     * Wall-clock time of its end; 0 without a limit.
+     */
+    uint64_t frozen_until_ms;
+    /**
+     * The operator's reason; empty without a freeze.
+     */
+    const char *frozen_reason;
 } primacy_pool;
 
 /**
@@ -1081,6 +1221,43 @@ typedef struct primacy_node {
      * PRIMACY_FACT_ROUND_TRIP: in microseconds.
      */
     uint64_t round_trip_us;
+    /**
+     * PRIMACY_OVERRIDE_*: what an operator has set, or PRIMACY_OVERRIDE_MAINTENANCE; 0 for nothing. `node_type`, `status` and
+     * `weight` above show what is set.
+     */
+    uint32_t override_set;
+    /**
+     * PRIMACY_OVERRIDE_STATE: a primacy_state.
+     */
+    int32_t override_state;
+    /**
+     * PRIMACY_OVERRIDE_STATUS: a primacy_status.
+     */
+    int32_t override_status;
+    /**
+     * PRIMACY_OVERRIDE_TYPE: a primacy_node_type.
+     */
+    int32_t override_type;
+    /**
+     * PRIMACY_OVERRIDE_WEIGHT: share of the clients.
+     */
+    uint32_t override_weight;
+    /**
+     * PRIMACY_OVERRIDE_MAINTENANCE: what it does with the role: a primacy_maintenance_role.
+     */
+    int32_t maintenance_role;
+    /**
+     * Wall-clock time of the override or maintenance, milliseconds since the Unix epoch; 0 without one.
+     */
+    uint64_t override_since_ms;
+    /**
+     * Wall-clock time of its end; 0 without a limit.
+     */
+    uint64_t override_until_ms;
+    /**
+     * The operator's reason; empty without one.
+     */
+    const char *override_reason;
 } primacy_node;
 
 /**
@@ -1380,26 +1557,6 @@ int32_t primacy_start(struct primacy_instance *p);
 int32_t primacy_stop(struct primacy_instance *p);
 
 /**
- * Takes a new configuration into force while the instance lives, in whatever way it runs.
- *
- * Pools are the same by name, nodes by address; what is the same keeps state, status, count, epoch, observations and, where the
- * account is the same, its connection. New nodes begin as UNKNOWN, new pools too; what is not in the configuration any more
- * leaves. Files with passwords, keys and certificates are read again. On an error the configuration before stays in force as a
- * whole. PRIMACY_EVENT_RELOAD tells what changed.
- *
- * @param p       the instance
- * @param config  the whole new configuration; it may be changed or freed after this
- * @return        0; PRIMACY_E_REFUSED if cache_file, control_socket, control_users, on_locked, or a pool's kind, policy or
- *                probe.mode differs, or if the ACTIVE node would leave and nobody who stays may take over; PRIMACY_E_CONFIG;
- *                PRIMACY_E_SECRET; PRIMACY_E_STATE during primacy_run_cycle; PRIMACY_E_STOPPED; PRIMACY_E_LOCKED;
- *                PRIMACY_E_CACHE; PRIMACY_E_IO; PRIMACY_E_PANIC; PRIMACY_E_FORKED; PRIMACY_E_HANDLE; PRIMACY_E_BUSY
- *
- * Thread: any thread. Time: network. Since: 0.1.
- */
-int32_t primacy_reload(struct primacy_instance *p,
-                       const struct primacy_config *config);
-
-/**
  * For the host's loop: one descriptor to watch for input, level-triggered; then call primacy_dispatch.
  *
  * Timers are inside. The first call begins probing and binds the instance to this process. Excludes primacy_start.
@@ -1563,6 +1720,141 @@ int32_t primacy_remove_node(struct primacy_instance *p,
                             size_t len);
 
 /**
+ * Sets a node's state, status, type or weight above the rules; takes the place of the node's earlier override or maintenance.
+ *
+ * A state of ACTIVE moves the role at once, without the proof of a hand-over; another one on the ACTIVE node gives its role to a node
+ * that may take over. 60 s before the limit an event warns. When it ends the node keeps its state and is counted anew: nothing switches by
+ * that alone.
+ *
+ * @param p        the instance
+ * @param pool     the pool's name
+ * @param node     the node's address in any spelling
+ * @param options  what is set, why and how long; `size`, `set` and `reason` are required
+ * @param flags    0 or PRIMACY_NOWAIT
+ * @param buf      where to write the answer; may be NULL if `len` is 0
+ * @param len      size of `buf` in bytes
+ * @return         as for primacy_recover_node; PRIMACY_E_REFUSED also for a second ACTIVE or PRIMARY, and if nobody may take the role
+ *                 over; PRIMACY_E_SIZE
+ *
+ * Ownership: everything is copied.
+ * Thread: any thread. Time: disk. Since: 0.1.
+ */
+int32_t primacy_override(struct primacy_instance *p,
+                         const char *pool,
+                         const char *node,
+                         const struct primacy_override_options *options,
+                         uint32_t flags,
+                         char *buf,
+                         size_t len);
+
+/**
+ * Ends a node's override or maintenance.
+ *
+ * @param p      the instance
+ * @param pool   the pool's name
+ * @param node   the node's address in any spelling
+ * @param flags  0 or PRIMACY_NOWAIT
+ * @param buf    where to write the answer; may be NULL if `len` is 0
+ * @param len    size of `buf` in bytes
+ * @return       as for primacy_recover_node; PRIMACY_E_REFUSED if there is nothing to end
+ *
+ * Ownership: the text is copied.
+ * Thread: any thread. Time: disk. Since: 0.1.
+ */
+int32_t primacy_clear_override(struct primacy_instance *p,
+                               const char *pool,
+                               const char *node,
+                               uint32_t flags,
+                               char *buf,
+                               size_t len);
+
+/**
+ * Lets no rule change a state or the role of a pool. What is observed is shown and told as ever, and commands work.
+ *
+ * @param p         the instance
+ * @param pool      the pool's name
+ * @param reason    why: 1 to 1000 bytes without control characters
+ * @param limit_ms  how long, 1000 (a second) to 31622400000 (366 days) milliseconds; 0 for no limit
+ * @param flags     0 or PRIMACY_NOWAIT
+ * @param buf       where to write the answer; may be NULL if `len` is 0
+ * @param len       size of `buf` in bytes
+ * @return          as for primacy_recover_node
+ *
+ * Ownership: the texts are copied.
+ * Thread: any thread. Time: disk. Since: 0.1.
+ */
+int32_t primacy_freeze(struct primacy_instance *p,
+                       const char *pool,
+                       const char *reason,
+                       int64_t limit_ms,
+                       uint32_t flags,
+                       char *buf,
+                       size_t len);
+
+/**
+ * Ends a freeze; every node is counted anew.
+ *
+ * @param p      the instance
+ * @param pool   the pool's name
+ * @param flags  0 or PRIMACY_NOWAIT
+ * @param buf    where to write the answer; may be NULL if `len` is 0
+ * @param len    size of `buf` in bytes
+ * @return       as for primacy_recover_node; PRIMACY_E_REFUSED if the pool is not frozen
+ *
+ * Ownership: the text is copied.
+ * Thread: any thread. Time: disk. Since: 0.1.
+ */
+int32_t primacy_unfreeze(struct primacy_instance *p, const char *pool, uint32_t flags, char *buf, size_t len);
+
+/**
+ * Takes a node out of the candidates and its faults out of the alarms, until primacy_clear_override; takes the place of the node's
+ * earlier override.
+ *
+ * @param p         the instance
+ * @param pool      the pool's name
+ * @param node      the node's address in any spelling
+ * @param role      what becomes of the role if the node is ACTIVE: a primacy_maintenance_role
+ * @param reason    why: 1 to 1000 bytes without control characters
+ * @param limit_ms  how long, 1000 (a second) to 31622400000 (366 days) milliseconds; 0 for no limit
+ * @param flags     0 or PRIMACY_NOWAIT
+ * @param buf       where to write the answer; may be NULL if `len` is 0
+ * @param len       size of `buf` in bytes
+ * @return          as for primacy_recover_node; PRIMACY_E_REFUSED also if the role is to move and nobody may take it over
+ *
+ * Ownership: the texts are copied.
+ * Thread: any thread. Time: disk. Since: 0.1.
+ */
+int32_t primacy_maintenance(struct primacy_instance *p,
+                            const char *pool,
+                            const char *node,
+                            int32_t role,
+                            const char *reason,
+                            int64_t limit_ms,
+                            uint32_t flags,
+                            char *buf,
+                            size_t len);
+
+/**
+ * Tells how the host's own use of a node ended, as a proxy's connect did.
+ *
+ * A failed connect makes the next look at the node come early, at most once in `confirm_interval`, and counts for nothing itself.
+ * Cheap enough to be called for every connect.
+ *
+ * @param p        the instance
+ * @param pool     the pool's name
+ * @param node     the node's address in any spelling
+ * @param outcome  a primacy_report_outcome
+ * @return         0; PRIMACY_E_NOT_FOUND; PRIMACY_E_STOPPED; PRIMACY_E_INVALID; PRIMACY_E_LOCKED; PRIMACY_E_CACHE; PRIMACY_E_IO;
+ *                 PRIMACY_E_PANIC; PRIMACY_E_FORKED; PRIMACY_E_HANDLE
+ *
+ * Thread: any thread. Time: short lock. Since: 0.1.
+ */
+int32_t primacy_report_node(struct primacy_instance *p,
+                            const char *pool,
+                            const char *node,
+                            int32_t outcome);
+
+/**
  * Takes a snapshot of all pools.
  *
  * @param p    the instance
@@ -1694,7 +1986,8 @@ int32_t primacy_snapshot_channel(const struct primacy_snapshot *snapshot,
                                  struct primacy_channel *out);
 
 /**
- * Writes a snapshot as JSON: one object with everything that the structures tell, names instead of numbers.
+ * Writes a snapshot as JSON, names instead of numbers: the document of `primacy status --json`, whose keys docs/command.md
+ * lists, without `source`, `cache` and `agent`.
  *
  * @param snapshot  the snapshot
  * @param buf       where to write the text; may be NULL if `len` is 0
@@ -1745,6 +2038,24 @@ int32_t primacy_explain(struct primacy_instance *p,
                         const char *pool,
                         char *buf,
                         size_t len);
+
+/**
+ * Gives figures for monitoring as text in the exposition format 0.0.4 of Prometheus; docs/metrics.md names each metric.
+ *
+ * Counters begin with the instance. The text grows with the number of nodes, by about 5 KiB for each.
+ *
+ * @param p    the instance
+ * @param buf  where to write the text; may be NULL if `len` is 0
+ * @param len  size of `buf` in bytes
+ * @return     the length of the whole text, which may be another one at the next call; PRIMACY_E_LOCKED; PRIMACY_E_CACHE;
+ *             PRIMACY_E_IO; PRIMACY_E_FORKED; PRIMACY_E_INVALID; PRIMACY_E_HANDLE
+ *
+ * Ownership: the text is copied.
+ * Thread: any thread. Time: short lock. Since: 0.1.
+ */
+int32_t primacy_metrics_text(struct primacy_instance *p,
+                             char *buf,
+                             size_t len);
 
 /**
  * Gives the worst case from fault to switch, one line for each kind of fault, computed from the configuration.
@@ -2000,6 +2311,28 @@ const char *primacy_event_kind_name(int32_t kind);
  * Thread: any thread. Time: never blocks. Since: 0.1.
  */
 const char *primacy_severity_name(int32_t severity);
+
+/**
+ * The name of what maintenance does with the role, as "stay".
+ *
+ * @param role  a primacy_maintenance_role
+ * @return      a constant; "?" for a number that this version does not know
+ *
+ * Ownership: the library's, for ever.
+ * Thread: any thread. Time: never blocks. Since: 0.1.
+ */
+const char *primacy_maintenance_role_name(int32_t role);
+
+/**
+ * The name of a report's outcome, as "connect_failed".
+ *
+ * @param outcome  a primacy_report_outcome
+ * @return         a constant; "?" for a number that this version does not know
+ *
+ * Ownership: the library's, for ever.
+ * Thread: any thread. Time: never blocks. Since: 0.1.
+ */
+const char *primacy_report_outcome_name(int32_t outcome);
 
 /**
  * The sentence of a rule: what it looks at and what it decides.

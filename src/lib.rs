@@ -8,6 +8,7 @@ mod ffi;
 pub mod gtid;
 pub mod instance;
 mod io;
+pub mod metrics;
 pub mod policy;
 pub mod pool;
 pub mod probe;

@@ -9,10 +9,14 @@ mod answers;
 mod bad_input;
 #[path = "command/control.rs"]
 mod control;
+#[path = "command/documents.rs"]
+mod documents;
 #[path = "command/generated.rs"]
 mod generated;
 #[path = "command/life.rs"]
 mod life;
+#[path = "command/orders.rs"]
+mod orders;
 #[path = "command/page.rs"]
 mod page;
 #[path = "command/serve.rs"]

@@ -3,8 +3,10 @@
 use std::path::Path;
 
 /// In the order of reading: life first, names last.
-const SOURCES: [&str; 10] =
-    ["version", "status", "enums", "structs", "config", "instance", "commands", "snapshot", "read", "events"];
+const SOURCES: [&str; 11] = [
+    "version", "status", "enums", "structs", "config", "instance", "commands", "orders", "snapshot", "read",
+    "events",
+];
 
 #[test]
 fn header_is_generated_from_the_source() {

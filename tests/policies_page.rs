@@ -1,6 +1,7 @@
 //! docs/policies.md is printed from the rule tables. `PRIMACY_WRITE_POLICIES=1 cargo test --test policies_page` writes
 //! it anew.
 
+use primacy::policy::follow::{self, Action, FOLLOW};
 use primacy::policy::mpp::{self, Finding, Member, Settings};
 use primacy::policy::reload;
 use primacy::policy::safe::ladder::Step;
@@ -69,6 +70,16 @@ who has the role loses it only to a node that gets it in the same move. The diag
 
 ";
 
+const FOLLOWING: &str = "## Pools that follow
+
+In a pool of kind `group` or `replicated` others decide who takes writes: the group, or whoever sets `read_only`. The health of
+its nodes is judged by the first two tables of `safe`; who is ACTIVE, by this one in place of the third. Each node says, with
+every good observation, whether it takes writes, and a member of a group whom its view names. It is believed if it is in order
+itself and its view holds the majority; of two words of the same group, the one with the newer view holds. Without a group,
+every node that takes writes stands for itself alone.
+
+";
+
 const MPP: &str = "## Policy `mpp`
 
 The original's decisions, exactly. One cycle judges the PRIMARY first, then the SECONDARYs in configuration order, each
@@ -117,6 +128,18 @@ fn role(action: RoleAction) -> &'static str {
     }
 }
 
+fn follow(action: Action) -> &'static str {
+    match action {
+        Action::Keep => "nothing moves",
+        Action::KeepContested => "nothing moves, with an alarm",
+        Action::KeepReadOnly => "it stays ACTIVE, with an alarm",
+        Action::KeepLast => "it stays ACTIVE at FAIL, with an alarm",
+        Action::Elect => "the candidate becomes ACTIVE",
+        Action::Follow => "the candidate becomes ACTIVE, the old one STANDBY, or FAILED_* if it is at FAIL",
+        Action::Drop => "the ACTIVE node becomes STANDBY, or FAILED_* if it is at FAIL; nobody is ACTIVE",
+    }
+}
+
 fn rows(out: &mut String, rows: impl Iterator<Item = (u16, String, String, String)>) {
     out.push_str("| rule | condition | what follows | why |\n|---|---|---|---|\n");
     for (number, condition, then, sentence) in rows {
@@ -136,6 +159,55 @@ fn diagram(out: &mut String, moves: &Moves) {
 
 /// Every move of a node's state that the tables of `safe` allow, by looking at every view.
 fn safe_moves() -> Moves {
+    let mut moves = health_moves();
+    let mut add = |from: State, to: State, rule: u16| {
+        moves.entry((from, to)).or_default().insert(rule);
+    };
+    let failed = [State::FailedOnline, State::FailedOffline];
+    for rule in ROLE {
+        match rule.then {
+            RoleAction::Elect => add(State::Standby, State::Active, rule.number),
+            RoleAction::TakeOver | RoleAction::LastResort => {
+                // The last row before an ACTIVE node is there has none to fail.
+                if rule.number != NO_ACTIVE_LAST_RESORT {
+                    failed.into_iter().for_each(|to| add(State::Active, to, rule.number));
+                }
+                let from = if rule.then == RoleAction::TakeOver { &[State::Standby][..] } else { &failed };
+                from.iter().for_each(|&from| add(from, State::Active, rule.number));
+            }
+            RoleAction::CompleteHandOver => {
+                add(State::Active, State::Standby, rule.number);
+                add(State::Standby, State::Active, rule.number);
+            }
+            _ => {}
+        }
+    }
+    for rule in RESTART {
+        rule.then.into_iter().for_each(|to| add(State::Active, to, rule.number));
+    }
+    moves
+}
+
+/// The moves of a pool that follows. A failed node gets the role where its group has no other.
+fn follow_moves() -> Moves {
+    let mut moves = health_moves();
+    let failed = [State::FailedOnline, State::FailedOffline];
+    for rule in FOLLOW {
+        let mut add = |from: State, to: State| {
+            moves.entry((from, to)).or_default().insert(rule.number);
+        };
+        if matches!(rule.then, Action::Elect | Action::Follow) {
+            [State::Standby].into_iter().chain(failed).for_each(|from| add(from, State::Active));
+        }
+        if matches!(rule.then, Action::Follow | Action::Drop) {
+            [State::Standby].into_iter().chain(failed).for_each(|to| add(State::Active, to));
+        }
+    }
+    moves
+}
+
+/// What the first two tables and the commands of `safe` do.
+fn health_moves() -> Moves {
     let mut moves = Moves::new();
     let mut add = |from: State, to: State, rule: u16| {
         moves.entry((from, to)).or_default().insert(rule);
@@ -172,27 +244,6 @@ fn safe_moves() -> Moves {
         }
     }
     let failed = [State::FailedOnline, State::FailedOffline];
-    for rule in ROLE {
-        match rule.then {
-            RoleAction::Elect => add(State::Standby, State::Active, rule.number),
-            RoleAction::TakeOver | RoleAction::LastResort => {
-                // The last row before an ACTIVE node is there has none to fail.
-                if rule.number != NO_ACTIVE_LAST_RESORT {
-                    failed.into_iter().for_each(|to| add(State::Active, to, rule.number));
-                }
-                let from = if rule.then == RoleAction::TakeOver { &[State::Standby][..] } else { &failed };
-                from.iter().for_each(|&from| add(from, State::Active, rule.number));
-            }
-            RoleAction::CompleteHandOver => {
-                add(State::Active, State::Standby, rule.number);
-                add(State::Standby, State::Active, rule.number);
-            }
-            _ => {}
-        }
-    }
-    for rule in RESTART {
-        rule.then.into_iter().for_each(|to| add(State::Active, to, rule.number));
-    }
     for from in failed {
         for rule in [table::RECOVER, table::RECOVER_POOL, table::AUTO_RECOVER] {
             add(from, State::Unknown, rule);
@@ -279,6 +330,18 @@ fn page() -> String {
     }
     out.push('\n');
     out.push_str(ORDERS);
+    out.push_str(FOLLOWING);
+    diagram(&mut out, &follow_moves());
+    out.push_str("### Who is ACTIVE where the pool follows\n\n");
+    rows(
+        &mut out,
+        FOLLOW.iter().map(|r| (r.number, r.condition.into(), follow(r.then).into(), r.sentence.into())),
+    );
+    out.push_str("### Commands where the pool follows\n\n| rule | what it says |\n|---|---|\n");
+    for (number, sentence) in follow::table::COMMANDS {
+        let _ = writeln!(out, "| {number} | {sentence} |");
+    }
+    out.push('\n');
     out.push_str(RELOAD);
     out.push_str("| rule | when | what it says |\n|---|---|---|\n");
     for row in &reload::FIXED {
@@ -328,6 +391,7 @@ fn the_diagrams_show_no_forbidden_move() {
         }
     }
     assert!(!safe.contains_key(&(State::Unknown, State::Active)));
+    assert!(!follow_moves().contains_key(&(State::Unknown, State::Active)));
     let mpp = mpp_moves();
     let into_active: Vec<State> = mpp.keys().filter(|k| k.1 == State::Active).map(|k| k.0).collect();
     assert_eq!(into_active, [State::Standby]);

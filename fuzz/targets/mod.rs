@@ -7,6 +7,7 @@ mod address;
 mod cache;
 mod checkpoint;
 mod config;
+mod control;
 mod engine;
 mod engine_world;
 mod gtid;
@@ -18,7 +19,7 @@ mod wire;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     ("wire", wire::run),
     ("session", session::run),
     ("gtid", gtid::run),
@@ -26,6 +27,7 @@ pub const TARGETS: [Target; 9] = [
     ("pool_string", config::run_pool_string),
     ("address", address::run),
     ("cache", cache::run),
+    ("control", control::run),
     ("checkpoint", checkpoint::run),
     ("engine", engine::run),
 ];

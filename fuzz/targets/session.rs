@@ -23,6 +23,7 @@ pub fn run(data: &[u8]) {
     let kind = input.byte();
     let mut driver = Driver {
         session: Session::new(SessionConfig {
+            group: kind & 8 != 0,
             user: "primacy".into(),
             password: Some(Secret::new("s3cret")),
             transport: if kind & 1 == 0 { Transport::Plain } else { Transport::Unix },

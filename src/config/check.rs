@@ -128,7 +128,9 @@ fn build_pool(draft: &ConfigBuilder, pool: &PoolDraft) -> Result<PoolConfig> {
     };
     let keys = Layers { scope: Scope::Pool, sections: &[&pool.settings] };
     let policy = PolicyName::from_name(keys.word("policy")).unwrap_or(PolicyName::Safe);
+    let kind = PoolKind::from_name(keys.word("kind")).unwrap_or(PoolKind::Ring);
     check_policy(pool, policy)?;
+    check_kind(pool, &keys, kind, policy)?;
     check_flapping(pool, &keys)?;
     let probe = Layers { scope: Scope::Probe, sections: &[&pool.probe, &draft.probe] };
     let probe_mode = match probe.word("mode") {
@@ -140,7 +142,7 @@ fn build_pool(draft: &ConfigBuilder, pool: &PoolDraft) -> Result<PoolConfig> {
     checkpoints::assign(&pool.checkpoints, policy, probe_mode, &mut nodes)?;
     Ok(PoolConfig {
         name: pool.name.clone(),
-        kind: PoolKind::from_name(keys.word("kind")).unwrap_or(PoolKind::Ring),
+        kind,
         policy,
         probe_mode,
         levels: keys.count("levels"),
@@ -185,6 +187,40 @@ fn check_policy(pool: &PoolDraft, policy: PolicyName) -> Result<()> {
                  set the policy or leave the key out",
                 pool.name
             )));
+        }
+    }
+    Ok(())
+}
+
+/// What only a pool that chooses its ACTIVE node itself reads.
+const CHOOSERS: [&str; 6] =
+    ["failback", "handback_deadline", "hold_down", "last_resort", "on_doubt", "doubt_deadline"];
+/// And what a group looks after itself.
+const NOT_IN_GROUPS: [&str; 3] = ["auto_recover", "max_lag", "max_takeover_lag"];
+
+/// A key that the pool's kind would ignore is an error, unless it says what holds anyway.
+fn check_kind(pool: &PoolDraft, keys: &Layers<'_>, kind: PoolKind, policy: PolicyName) -> Result<()> {
+    let follows = matches!(kind, PoolKind::Replicated | PoolKind::Group);
+    if follows && policy == PolicyName::Mpp {
+        let place = keys.blame(["policy", "kind"], &pool.place);
+        return Err(place.error(format!(
+            "policy mpp chooses the ACTIVE node itself, and a pool of kind {kind} follows its members: leave policy out"
+        )));
+    }
+    for (name, setting) in pool.settings.iter() {
+        let why = match name {
+            "promotion" if kind != PoolKind::Replicated => "only kind replicated reads this key",
+            _ if follows && CHOOSERS.contains(&name) => {
+                "only a pool that chooses its ACTIVE node itself reads this key, and this one follows"
+            }
+            _ if kind == PoolKind::Group && NOT_IN_GROUPS.contains(&name) => {
+                "the members of a group look after this themselves"
+            }
+            _ => continue,
+        };
+        let default = keys::default_value(Scope::Pool, name);
+        if name == "promotion" || Some(&setting.value) != default.as_ref() {
+            return Err(setting.place.error(format!("{why}: pool {} has kind {kind}", pool.name)));
         }
     }
     Ok(())

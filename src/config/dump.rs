@@ -6,6 +6,7 @@ use super::model::{
     ProbeMode, RsaPublicKey,
 };
 use super::value::print_duration;
+use crate::pool::PoolKind;
 use core::fmt::Write;
 
 /// Initial value and prime of FNV-1a, 64 bits (draft-eastlake-fnv, section 5).
@@ -80,10 +81,13 @@ fn dump_pool(out: &mut String, pool: &PoolConfig) {
         ProbeMode::External => "external",
     };
     out.push_str(&format!("\n[{header}]\n"));
+    lines(out, &[("kind", string(pool.kind.name()))]);
+    if pool.kind == PoolKind::Replicated {
+        lines(out, &[("promotion", string("none"))]);
+    }
     lines(
         out,
         &[
-            ("kind", string(pool.kind.name())),
             ("policy", string(pool.policy.name())),
             ("max_lag", string(&print_duration(pool.max_lag))),
             ("fall", pool.fall.to_string()),

@@ -186,8 +186,9 @@ pub(super) static KEYS: &[Key] = &[
     Key::new(
         Scope::Pool,
         "kind",
-        Kind::Word { landed: &["ring"], later: &["replicated", "group", "router"] },
+        Kind::Word { landed: &["ring", "replicated", "group"], later: &["router"] },
     ),
+    Key::new(Scope::Pool, "promotion", Kind::Word { landed: &["none"], later: &["manual", "automatic"] }),
     Key::new(Scope::Pool, "policy", Kind::Word { landed: &["safe", "mpp"], later: &[] }),
     Key::new(Scope::Pool, "nodes", Kind::Nodes),
     Key::new(Scope::Pool, "max_lag", Kind::Span { min: us(0), max: s(365 * DAY), default: s(10) }),

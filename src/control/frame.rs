@@ -4,8 +4,8 @@ use crate::error::{Error, ErrorCode, Result};
 
 /// Largest request in bytes.
 pub const LARGEST_REQUEST: usize = 64 * 1024;
-/// Largest answer in bytes.
-pub const LARGEST_ANSWER: usize = 4 * 1024 * 1024;
+/// Largest answer in bytes: the figures of thousands of nodes.
+pub const LARGEST_ANSWER: usize = 32 * 1024 * 1024;
 
 const HEADER: usize = 4;
 

@@ -8,6 +8,7 @@
 //! The room opens no socket: bytes come in as arguments.
 
 mod answer;
+mod document;
 mod events;
 mod frame;
 mod memory;
@@ -17,11 +18,12 @@ mod snapshot;
 mod tests;
 
 pub use answer::{Answer, Done};
+pub use document::{DOCUMENT, LONGEST_GTIDS, document};
 pub use events::Told;
 pub use frame::{FrameReader, LARGEST_ANSWER, LARGEST_REQUEST, frame};
 pub use memory::Memory;
-pub use request::{Ask, Change, Id, Request};
-pub use snapshot::Seen;
+pub use request::{Ask, Change, Id, Request, Terms};
+pub use snapshot::{Seen, read};
 
 /// The version of the protocol.
 pub const VERSION: u64 = 1;

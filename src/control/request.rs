@@ -1,8 +1,12 @@
 //! Requests.
 
 use super::VERSION;
+use crate::engine::ReportOutcome;
 use crate::error::{Error, ErrorCode, Result};
+use crate::pool::overrides::reason_fault;
+use crate::pool::{MaintenanceRole, NodeType, Override, State, Status};
 use core::fmt;
+use core::time::Duration;
 use serde_json::{Map, Value, json};
 
 /// Longest name of a pool or node in bytes.
@@ -56,6 +60,56 @@ pub enum Change {
         /// The node's address.
         node: String,
     },
+    /// Sets a node's state, status, type or weight above the rules.
+    Override {
+        /// The pool's name.
+        pool: String,
+        /// The node's address.
+        node: String,
+        /// What is set.
+        set: Override,
+        /// Why and how long.
+        terms: Terms,
+    },
+    /// Ends an override or a maintenance.
+    ClearOverride {
+        /// The pool's name.
+        pool: String,
+        /// The node's address.
+        node: String,
+    },
+    /// Lets no rule change a pool.
+    Freeze {
+        /// The pool's name.
+        pool: String,
+        /// Why and how long.
+        terms: Terms,
+    },
+    /// Ends a freeze.
+    Unfreeze {
+        /// The pool's name.
+        pool: String,
+    },
+    /// Takes a node out of the candidates.
+    Maintenance {
+        /// The pool's name.
+        pool: String,
+        /// The node's address.
+        node: String,
+        /// What becomes of the role, if the node is ACTIVE.
+        role: MaintenanceRole,
+        /// Why and how long.
+        terms: Terms,
+    },
+}
+
+/// What an operator says with an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// Why: one line of at most [`crate::pool::overrides::LONGEST_REASON`] bytes.
+    pub reason: String,
+    /// How long, in whole milliseconds; `None` until it is ended.
+    pub limit: Option<Duration>,
 }
 
 /// What is asked.
@@ -71,10 +125,22 @@ pub enum Ask {
         /// The pool's name.
         pool: String,
     },
+    /// Figures for monitoring.
+    Metrics,
     /// The worst case from fault to switch.
     Budget {
         /// The pool's name.
         pool: String,
+    },
+    /// How a host's own use of a node ended. It makes no more than a look come early, so one that comes twice does no
+    /// harm, and none takes the place of a change in the memory of ids.
+    Report {
+        /// The pool's name.
+        pool: String,
+        /// The node's address.
+        node: String,
+        /// How it ended.
+        outcome: ReportOutcome,
     },
     /// What happened: the events kept, after a number that an answer named before.
     Events {
@@ -99,6 +165,21 @@ pub struct Request {
     pub ask: Ask,
 }
 
+impl Ask {
+    /// The command's word.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Ask::Snapshot { .. } => "snapshot",
+            Ask::Explain { .. } => "explain",
+            Ask::Events { .. } => "events",
+            Ask::Metrics => "metrics",
+            Ask::Budget { .. } => "budget",
+            Ask::Report { .. } => "report",
+            Ask::Change { change, .. } => change.name(),
+        }
+    }
+}
+
 impl Change {
     fn name(&self) -> &'static str {
         match self {
@@ -106,6 +187,38 @@ impl Change {
             Change::RecoverPool { .. } => "recover_pool",
             Change::ActivatePrimary { .. } => "activate_primary",
             Change::Remove { .. } => "remove",
+            Change::Override { .. } => "override",
+            Change::ClearOverride { .. } => "clear_override",
+            Change::Freeze { .. } => "freeze",
+            Change::Unfreeze { .. } => "unfreeze",
+            Change::Maintenance { .. } => "maintenance",
+        }
+    }
+
+    fn encode(&self) -> Value {
+        let name = self.name();
+        match self {
+            Change::Recover { pool, node }
+            | Change::Remove { pool, node }
+            | Change::ClearOverride { pool, node } => json!({"command": name, "pool": pool, "node": node}),
+            Change::RecoverPool { pool } | Change::ActivatePrimary { pool } | Change::Unfreeze { pool } => {
+                json!({"command": name, "pool": pool})
+            }
+            Change::Override { pool, node, set, terms } => json!({
+                "command": name, "pool": pool, "node": node,
+                "state": set.state.map(State::name),
+                "status": set.status.map(Status::name),
+                "type": set.node_type.map(NodeType::name),
+                "weight": set.weight,
+                "reason": terms.reason, "limit_ms": terms.limit.map(millis),
+            }),
+            Change::Freeze { pool, terms } => {
+                json!({"command": name, "pool": pool, "reason": terms.reason, "limit_ms": terms.limit.map(millis)})
+            }
+            Change::Maintenance { pool, node, role, terms } => json!({
+                "command": name, "pool": pool, "node": node, "role": role.name(),
+                "reason": terms.reason, "limit_ms": terms.limit.map(millis),
+            }),
         }
     }
 }
@@ -117,14 +230,18 @@ impl Request {
         let document = match &self.ask {
             Ask::Snapshot { pool } => json!({"command": "snapshot", "pool": pool}),
             Ask::Explain { pool } => json!({"command": "explain", "pool": pool}),
+            Ask::Metrics => json!({"command": "metrics"}),
             Ask::Budget { pool } => json!({"command": "budget", "pool": pool}),
+            Ask::Report { pool, node, outcome } => {
+                json!({"command": "report", "pool": pool, "node": node, "outcome": outcome.name()})
+            }
             Ask::Events { after } => json!({"command": "events", "after": after}),
             Ask::Change { change, wait } => {
-                let (pool, node) = match change {
-                    Change::Recover { pool, node } | Change::Remove { pool, node } => (pool, Some(node)),
-                    Change::RecoverPool { pool } | Change::ActivatePrimary { pool } => (pool, None),
-                };
-                json!({"command": change.name(), "pool": pool, "node": node, "wait": wait})
+                let mut document = change.encode();
+                if let Some(document) = document.as_object_mut() {
+                    document.insert("wait".into(), (*wait).into());
+                }
+                document
             }
         };
         let mut whole = Map::new();
@@ -175,24 +292,45 @@ fn read(document: &Map<String, Value>, id: Option<Id>) -> Result<Request> {
         };
         Ok(Ask::Change { change, wait })
     };
+    let pool = || required(document, "pool");
+    let node = || required(document, "node");
     let ask = match command {
         "snapshot" => Ask::Snapshot { pool: name(document, "pool")? },
-        "explain" => Ask::Explain { pool: required(document, "pool")? },
+        "explain" => Ask::Explain { pool: pool()? },
+        "metrics" => Ask::Metrics,
+        "budget" => Ask::Budget { pool: pool()? },
         "events" => Ask::Events {
             after: match document.get("after") {
                 None | Some(Value::Null) => 0,
                 Some(value) => value.as_u64().ok_or_else(|| wrong("after", "a number"))?,
             },
         },
-        "budget" => Ask::Budget { pool: required(document, "pool")? },
-        "recover" => {
-            change(Change::Recover { pool: required(document, "pool")?, node: required(document, "node")? })?
-        }
-        "recover_pool" => change(Change::RecoverPool { pool: required(document, "pool")? })?,
-        "activate_primary" => change(Change::ActivatePrimary { pool: required(document, "pool")? })?,
-        "remove" => {
-            change(Change::Remove { pool: required(document, "pool")?, node: required(document, "node")? })?
-        }
+        "report" => Ask::Report {
+            pool: pool()?,
+            node: node()?,
+            outcome: word(document, "outcome", ReportOutcome::from_name, ReportOutcome::ALL)?
+                .ok_or_else(|| wrong("outcome", &one_of(ReportOutcome::ALL)))?,
+        },
+        "recover" => change(Change::Recover { pool: pool()?, node: node()? })?,
+        "recover_pool" => change(Change::RecoverPool { pool: pool()? })?,
+        "activate_primary" => change(Change::ActivatePrimary { pool: pool()? })?,
+        "remove" => change(Change::Remove { pool: pool()?, node: node()? })?,
+        "override" => change(Change::Override {
+            pool: pool()?,
+            node: node()?,
+            set: read_override(document)?,
+            terms: terms(document)?,
+        })?,
+        "clear_override" => change(Change::ClearOverride { pool: pool()?, node: node()? })?,
+        "freeze" => change(Change::Freeze { pool: pool()?, terms: terms(document)? })?,
+        "unfreeze" => change(Change::Unfreeze { pool: pool()? })?,
+        "maintenance" => change(Change::Maintenance {
+            pool: pool()?,
+            node: node()?,
+            role: word(document, "role", MaintenanceRole::from_name, MaintenanceRole::ALL)?
+                .ok_or_else(|| wrong("role", &one_of(MaintenanceRole::ALL)))?,
+            terms: terms(document)?,
+        })?,
         other => {
             let shown: String = other.chars().take(40).flat_map(char::escape_debug).collect();
             return Err(Error::new(
@@ -222,4 +360,57 @@ fn name(document: &Map<String, Value>, key: &str) -> Result<Option<String>> {
 
 fn required(document: &Map<String, Value>, key: &str) -> Result<String> {
     name(document, key)?.ok_or_else(|| wrong(key, &format!("text of 1 to {LONGEST_NAME} bytes")))
+}
+
+/// A word of a list that may be missing.
+fn word<T: fmt::Display>(
+    document: &Map<String, Value>,
+    key: &str,
+    read: fn(&str) -> Option<T>,
+    all: &[T],
+) -> Result<Option<T>> {
+    match document.get(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => value.as_str().and_then(read).map(Some).ok_or_else(|| wrong(key, &one_of(all))),
+    }
+}
+
+fn one_of<T: fmt::Display>(all: &[T]) -> String {
+    let words: Vec<String> = all.iter().map(T::to_string).collect();
+    words.join(" or ")
+}
+
+fn read_override(document: &Map<String, Value>) -> Result<Override> {
+    let weight = match document.get("weight") {
+        None | Some(Value::Null) => None,
+        Some(value) => {
+            let weight = value.as_u64().and_then(|n| u32::try_from(n).ok());
+            Some(weight.ok_or_else(|| wrong("weight", "a number from 0 to 4294967295"))?)
+        }
+    };
+    Ok(Override {
+        state: word(document, "state", State::from_name, State::ALL)?,
+        status: word(document, "status", Status::from_name, Status::ALL)?,
+        node_type: word(document, "type", NodeType::from_name, NodeType::ALL)?,
+        weight,
+    })
+}
+
+fn terms(document: &Map<String, Value>) -> Result<Terms> {
+    let reason = document.get("reason").and_then(Value::as_str).ok_or_else(|| wrong("reason", "text"))?;
+    if let Some(fault) = reason_fault(reason) {
+        return Err(Error::new(
+            ErrorCode::Invalid,
+            format!("the request's \"reason\" cannot be taken: {fault}"),
+        ));
+    }
+    let limit = match document.get("limit_ms") {
+        None | Some(Value::Null) => None,
+        Some(value) => Some(value.as_u64().ok_or_else(|| wrong("limit_ms", "a number of milliseconds"))?),
+    };
+    Ok(Terms { reason: reason.to_owned(), limit: limit.map(Duration::from_millis) })
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

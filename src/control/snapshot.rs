@@ -1,13 +1,18 @@
-//! A snapshot as the body of an answer, and back.
-//!
-//! Sets of transactions are left out: they can be longer than everything else together, and no view shows them.
+//! A snapshot read back from its document.
 
+use super::document::{DOCUMENT, document};
 use crate::engine::{CheckpointSnapshot, NodeSnapshot, PoolSnapshot, Snapshot};
 use crate::error::{Error, ErrorCode, Result};
-use crate::pool::{NodeType, PolicyName, PoolKind, PoolStatus, State, Status};
-use crate::probe::{Cause, Channel, CheckpointKind, Facts, Flavour, ServerVersion, ThreadState};
+use crate::gtid::Gtids;
+use crate::pool::{
+    Freeze, MaintenanceRole, NodeOverride, NodeType, Override, PolicyName, PoolKind, PoolStatus, State,
+    Status,
+};
+use crate::probe::{
+    Cause, Channel, CheckpointKind, Facts, Flavour, Group, GroupKind, GroupMember, ServerVersion, ThreadState,
+};
 use core::time::Duration;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// What a look at a running instance brings.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,13 +28,10 @@ pub struct Seen {
 impl Seen {
     /// The body.
     pub fn encode(&self) -> Value {
-        let pools: Vec<Value> = self.snapshot.pools.iter().map(pool).collect();
-        json!({
-            "wall_ms": self.snapshot.wall_ms,
-            "configuration": format!("{:016x}", self.fingerprint),
-            "pid": self.pid,
-            "pools": pools,
-        })
+        let mut body = document(&self.snapshot);
+        body.insert("configuration".into(), format!("{:016x}", self.fingerprint).into());
+        body.insert("pid".into(), self.pid.into());
+        Value::Object(body)
     }
 
     /// Reads a body.
@@ -37,10 +39,10 @@ impl Seen {
     /// # Errors
     /// [`ErrorCode::Unsupported`] if a key is missing, or has a value that this version does not know.
     pub fn decode(body: &Value) -> Result<Seen> {
+        let snapshot = read(body)?;
         let body = Object::of(body, "body")?;
-        let pools = body.list("pools")?.iter().map(read_pool).collect::<Result<_>>()?;
         Ok(Seen {
-            snapshot: Snapshot { wall_ms: body.number("wall_ms")?, pools },
+            snapshot,
             fingerprint: u64::from_str_radix(body.text("configuration")?, 16)
                 .map_err(|_| bad("configuration"))?,
             pid: body.number("pid")?,
@@ -48,89 +50,17 @@ impl Seen {
     }
 }
 
-fn pool(pool: &PoolSnapshot) -> Value {
-    let nodes: Vec<Value> = pool.nodes.iter().map(node).collect();
-    json!({
-        "name": pool.name,
-        "kind": pool.kind.name(),
-        "policy": pool.policy.name(),
-        "status": pool.status.name(),
-        "epoch": pool.epoch,
-        "active": pool.active,
-        "paused": pool.paused,
-        "nodes": nodes,
-    })
-}
-
-fn node(node: &NodeSnapshot) -> Value {
-    json!({
-        "name": node.name,
-        "type": node.node_type.name(),
-        "state": node.state.name(),
-        "status": node.status.name(),
-        "count": node.count,
-        "cause": node.cause.map(|cause| cause.name()),
-        "errno": node.errno,
-        "message": node.message,
-        "rule": node.rule,
-        "waits_for_recover": node.waits_for_recover,
-        "observed_ms": node.observed_ms,
-        "changed_ms": node.changed_ms,
-        "weight": node.weight,
-        "site": node.site,
-        "facts": facts(&node.facts),
-        "checkpoints": node.checkpoints.iter().map(checkpoint).collect::<Vec<_>>(),
-    })
-}
-
-fn checkpoint(seen: &CheckpointSnapshot) -> Value {
-    json!({
-        "kind": seen.kind.name(),
-        "target": seen.target,
-        "answers": seen.answers,
-        "cause": seen.cause.map(|cause| cause.name()),
-        "message": seen.message,
-        "observed_ms": seen.observed_ms,
-    })
-}
-
-fn facts(facts: &Facts) -> Value {
-    let channels = facts.channels.as_ref().map(|list| list.iter().map(channel).collect::<Vec<_>>());
-    let mut map = Map::new();
-    let known = [
-        ("flavour", json!(facts.flavour.map(|flavour| flavour.name()))),
-        ("version", json!(facts.version.map(|version| version.to_string()))),
-        ("server_id", json!(facts.server_id)),
-        ("server_uuid", json!(facts.server_uuid)),
-        ("read_only", json!(facts.read_only)),
-        ("super_read_only", json!(facts.super_read_only)),
-        ("channels", json!(channels)),
-        ("threads_connected", json!(facts.threads_connected)),
-        ("max_connections", json!(facts.max_connections)),
-        ("round_trip_us", json!(facts.round_trip.map(micros))),
-    ];
-    map.extend(
-        known.into_iter().filter(|(_, value)| !value.is_null()).map(|(key, value)| (key.into(), value)),
-    );
-    Value::Object(map)
-}
-
-fn channel(channel: &Channel) -> Value {
-    json!({
-        "name": channel.name,
-        "source": channel.source,
-        "io": channel.io.name(),
-        "sql": channel.sql.name(),
-        "io_errno": channel.io_errno,
-        "sql_errno": channel.sql_errno,
-        "error": channel.error,
-        "lag_us": channel.lag.map(micros),
-        "applied_all": channel.applied_all,
-    })
-}
-
-fn micros(span: Duration) -> u64 {
-    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+/// Reads a document, whatever else stands beside its keys. What is derived from others is not looked at.
+///
+/// # Errors
+/// As [`Seen::decode`].
+pub fn read(document: &Value) -> Result<Snapshot> {
+    let document = Object::of(document, "body")?;
+    if document.number::<u64>("version")? != DOCUMENT {
+        return Err(bad("version"));
+    }
+    let pools = document.list("pools")?.iter().map(read_pool).collect::<Result<_>>()?;
+    Ok(Snapshot { wall_ms: document.number("wall_ms")?, pools })
 }
 
 pub(super) fn bad(key: &str) -> Error {
@@ -146,10 +76,7 @@ pub(super) fn bad(key: &str) -> Error {
 fn read_pool(value: &Value) -> Result<PoolSnapshot> {
     let pool = Object::of(value, "pool")?;
     let nodes: Vec<NodeSnapshot> = pool.list("nodes")?.iter().map(read_node).collect::<Result<_>>()?;
-    let active: Option<usize> = pool.optional("active", Value::as_u64)?;
-    if active.is_some_and(|index| index >= nodes.len()) {
-        return Err(bad("active"));
-    }
+    let active = pool.optional_word("active", |name| nodes.iter().position(|node| node.name == name))?;
     Ok(PoolSnapshot {
         name: pool.text("name")?.into(),
         kind: pool.word("kind", PoolKind::from_name)?,
@@ -158,9 +85,14 @@ fn read_pool(value: &Value) -> Result<PoolSnapshot> {
         epoch: pool.number("epoch")?,
         active,
         paused: pool.flag("paused")?,
-        frozen: None,
+        removed: pool.list("removed")?.iter().map(read_name).collect::<Result<_>>()?,
+        frozen: pool.object("frozen", read_frozen)?,
         nodes,
     })
+}
+
+fn read_name(value: &Value) -> Result<String> {
+    value.as_str().map(str::to_owned).ok_or_else(|| bad("removed"))
 }
 
 fn read_node(value: &Value) -> Result<NodeSnapshot> {
@@ -170,19 +102,43 @@ fn read_node(value: &Value) -> Result<NodeSnapshot> {
         node_type: node.word("type", NodeType::from_name)?,
         state: node.word("state", State::from_name)?,
         status: node.word("status", Status::from_name)?,
+        label: node.word("label", Status::from_name)?,
         count: node.optional("count", Value::as_u64)?,
         cause: node.optional_word("cause", Cause::from_name)?,
-        errno: node.number("errno")?,
+        errno: node.optional("errno", Value::as_u64)?.unwrap_or(0),
         message: node.text("message")?.into(),
-        rule: node.number("rule")?,
+        rule: node.optional("rule", Value::as_u64)?.unwrap_or(0),
         waits_for_recover: node.flag("waits_for_recover")?,
-        observed_ms: node.number("observed_ms")?,
-        changed_ms: node.number("changed_ms")?,
+        observed_ms: node.optional("observed_ms", Value::as_u64)?.unwrap_or(0),
+        changed_ms: node.optional("changed_ms", Value::as_u64)?.unwrap_or(0),
         weight: node.number("weight")?,
         site: node.text("site")?.into(),
-        facts: read_facts(node.get("facts")?)?,
+        facts: read_facts(&node)?,
+        override_: node.object("override", read_override)?,
         checkpoints: node.list("checkpoints")?.iter().map(read_checkpoint).collect::<Result<_>>()?,
-        override_: None,
+    })
+}
+
+fn read_frozen(freeze: &Object<'_>) -> Result<Freeze> {
+    Ok(Freeze {
+        reason: freeze.text("reason")?.into(),
+        since_ms: freeze.number("since_ms")?,
+        until_ms: freeze.optional("until_ms", Value::as_u64)?,
+    })
+}
+
+fn read_override(order: &Object<'_>) -> Result<NodeOverride> {
+    Ok(NodeOverride {
+        set: Override {
+            state: order.optional_word("state", State::from_name)?,
+            status: order.optional_word("status", Status::from_name)?,
+            node_type: order.optional_word("type", NodeType::from_name)?,
+            weight: order.optional("weight", Value::as_u64)?,
+        },
+        maintenance: order.optional_word("maintenance", MaintenanceRole::from_name)?,
+        reason: order.text("reason")?.into(),
+        since_ms: order.number("since_ms")?,
+        until_ms: order.optional("until_ms", Value::as_u64)?,
     })
 }
 
@@ -194,30 +150,43 @@ fn read_checkpoint(value: &Value) -> Result<CheckpointSnapshot> {
         answers: seen.optional_flag("answers")?,
         cause: seen.optional_word("cause", Cause::from_name)?,
         message: seen.text("message")?.into(),
-        observed_ms: seen.number("observed_ms")?,
+        observed_ms: seen.optional("observed_ms", Value::as_u64)?.unwrap_or(0),
     })
 }
 
-fn read_facts(value: &Value) -> Result<Facts> {
-    let facts = Object::of(value, "facts")?;
-    let channels = match facts.0.get("channels") {
+fn read_facts(node: &Object<'_>) -> Result<Facts> {
+    let channels = match node.0.get("channels") {
         None | Some(Value::Null) => None,
         Some(Value::Array(list)) => Some(list.iter().map(read_channel).collect::<Result<_>>()?),
         Some(_) => return Err(bad("channels")),
     };
+    let flavour = node.optional_word("flavour", Flavour::from_name)?;
     Ok(Facts {
-        flavour: facts.optional_word("flavour", Flavour::from_name)?,
-        version: facts.optional_word("version", read_version)?,
-        server_id: facts.optional("server_id", Value::as_u64)?,
-        server_uuid: facts.optional_word("server_uuid", |text| Some(text.to_owned()))?,
-        read_only: facts.optional_flag("read_only")?,
-        super_read_only: facts.optional_flag("super_read_only")?,
-        gtids: None,
+        flavour,
+        version: node.optional_word("server_version", read_version)?,
+        server_id: node.optional("server_id", Value::as_u64)?,
+        server_uuid: node.optional_word("server_uuid", |text| Some(text.to_owned()))?,
+        read_only: node.optional_flag("read_only")?,
+        super_read_only: node.optional_flag("super_read_only")?,
+        // Without the flavour nobody can tell how to read them.
+        gtids: match flavour {
+            Some(flavour) => node.optional_word("gtids", |text| read_gtids(flavour, text))?,
+            None => None,
+        },
         channels,
-        threads_connected: facts.optional("threads_connected", Value::as_u64)?,
-        max_connections: facts.optional("max_connections", Value::as_u64)?,
-        round_trip: facts.span("round_trip_us")?,
+        group: node.object("group", read_group)?,
+        threads_connected: node.optional("threads_connected", Value::as_u64)?,
+        max_connections: node.optional("max_connections", Value::as_u64)?,
+        round_trip: node.span("rtt_us")?,
     })
+}
+
+/// MySQL's sets and MariaDB's positions are written in ways of their own.
+fn read_gtids(flavour: Flavour, text: &str) -> Option<Gtids> {
+    match flavour {
+        Flavour::MySql => Gtids::parse_mysql(text).ok(),
+        Flavour::MariaDb => Gtids::parse_mariadb(text).ok(),
+    }
 }
 
 fn read_channel(value: &Value) -> Result<Channel> {
@@ -234,6 +203,28 @@ fn read_channel(value: &Value) -> Result<Channel> {
         applied_all: channel.optional_flag("applied_all")?,
         // Of use to the engine alone.
         received: None,
+    })
+}
+
+fn read_group(group: &Object<'_>) -> Result<Group> {
+    let member = |value: &Value| {
+        let member = Object::of(value, "members")?;
+        Ok(GroupMember {
+            id: member.text("id")?.into(),
+            address: member.text("address")?.into(),
+            state: member.text("state")?.into(),
+            primary: member.flag("primary")?,
+        })
+    };
+    Ok(Group {
+        kind: group.word("kind", GroupKind::from_name)?,
+        id: group.text("id")?.into(),
+        view: group.number("view")?,
+        state: group.text("state")?.into(),
+        majority: group.flag("majority")?,
+        size: group.number("size")?,
+        ready: group.flag("ready")?,
+        members: group.list("members")?.iter().map(member).collect::<Result<_>>()?,
     })
 }
 
@@ -296,6 +287,14 @@ impl<'a> Object<'a> {
         match self.0.get(key) {
             None | Some(Value::Null) => Ok(None),
             Some(value) => value.as_str().and_then(read).map(Some).ok_or_else(|| bad(key)),
+        }
+    }
+
+    /// An object that may be null, or left out.
+    fn object<T>(&self, key: &str, read: impl Fn(&Object<'_>) -> Result<T>) -> Result<Option<T>> {
+        match self.0.get(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => read(&Object::of(value, key)?).map(Some),
         }
     }
 

@@ -1,13 +1,37 @@
 //! Every document reads back; nothing that comes in from outside panics.
 
 use super::*;
-use crate::engine::{CheckpointSnapshot, NodeSnapshot, PoolSnapshot, Snapshot};
+use crate::engine::{CheckpointSnapshot, NodeSnapshot, PoolSnapshot, ReportOutcome, Snapshot};
 use crate::error::{Error, ErrorCode};
-use crate::pool::{NodeType, PolicyName, PoolKind, PoolStatus, State, Status};
-use crate::probe::{Cause, Channel, CheckpointKind, Facts, Flavour, ServerVersion, ThreadState};
+use crate::gtid::Gtids;
+use crate::pool::{
+    Freeze, MaintenanceRole, NodeOverride, NodeType, Override, PolicyName, PoolKind, PoolStatus, State,
+    Status,
+};
+use crate::probe::{
+    Cause, Channel, CheckpointKind, Facts, Flavour, Group, GroupKind, GroupMember, ServerVersion, ThreadState,
+};
 use core::time::Duration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// One of a word list, or none.
+fn maybe<T: Copy + core::fmt::Debug + 'static>(all: &'static [T]) -> impl Strategy<Value = Option<T>> {
+    prop::option::of(prop::sample::select(all))
+}
+
+fn set() -> impl Strategy<Value = Override> {
+    let weight = prop::option::of(any::<u32>());
+    (maybe(State::ALL), maybe(Status::ALL), maybe(NodeType::ALL), weight)
+        .prop_map(|(state, status, node_type, weight)| Override { state, status, node_type, weight })
+}
+
+fn terms() -> impl Strategy<Value = Terms> {
+    let reason = "[a-z\"\\\\é][^\\p{Cc}]{0,60}";
+    (reason, prop::option::of(any::<u64>().prop_map(Duration::from_millis)))
+        .prop_map(|(reason, limit)| Terms { reason, limit })
+}
 
 fn ask() -> impl Strategy<Value = Ask> {
     let name = || "[a-z0-9.\\[\\]:\"\\\\é-]{1,40}";
@@ -16,11 +40,25 @@ fn ask() -> impl Strategy<Value = Ask> {
         name().prop_map(|pool| Change::RecoverPool { pool }),
         name().prop_map(|pool| Change::ActivatePrimary { pool }),
         (name(), name()).prop_map(|(pool, node)| Change::Remove { pool, node }),
+        (name(), name(), set(), terms()).prop_map(|(pool, node, set, terms)| Change::Override {
+            pool,
+            node,
+            set,
+            terms
+        }),
+        (name(), name()).prop_map(|(pool, node)| Change::ClearOverride { pool, node }),
+        (name(), terms()).prop_map(|(pool, terms)| Change::Freeze { pool, terms }),
+        name().prop_map(|pool| Change::Unfreeze { pool }),
+        (name(), name(), prop::sample::select(MaintenanceRole::ALL), terms())
+            .prop_map(|(pool, node, role, terms)| Change::Maintenance { pool, node, role, terms }),
     ];
     prop_oneof![
         prop::option::of(name()).prop_map(|pool| Ask::Snapshot { pool }),
         name().prop_map(|pool| Ask::Explain { pool }),
+        Just(Ask::Metrics),
         name().prop_map(|pool| Ask::Budget { pool }),
+        (name(), name(), prop::sample::select(ReportOutcome::ALL))
+            .prop_map(|(pool, node, outcome)| Ask::Report { pool, node, outcome }),
         any::<u64>().prop_map(|after| Ask::Events { after }),
         (change, any::<bool>()).prop_map(|(change, wait)| Ask::Change { change, wait }),
     ]
@@ -39,6 +77,21 @@ fn seen() -> Seen {
         applied_all: Some(false),
         received: None,
     };
+    let group = Group {
+        kind: GroupKind::Galera,
+        id: "5f".into(),
+        view: u64::MAX,
+        state: "Synced".into(),
+        majority: true,
+        size: 3,
+        ready: false,
+        members: vec![GroupMember {
+            id: "6a".into(),
+            address: "[::1]:3306".into(),
+            state: "ONLINE".into(),
+            primary: true,
+        }],
+    };
     let facts = Facts {
         flavour: Some(Flavour::MariaDb),
         version: Some(ServerVersion(10, 11, 6)),
@@ -46,8 +99,9 @@ fn seen() -> Seen {
         server_uuid: Some("a-b".into()),
         read_only: Some(true),
         super_read_only: Some(false),
-        gtids: None,
+        gtids: Gtids::parse_mariadb("0-1-42,7-2-9").ok(),
         channels: Some(vec![channel]),
+        group: Some(group),
         threads_connected: Some(7),
         max_connections: Some(151),
         round_trip: Some(Duration::from_micros(420)),
@@ -57,6 +111,7 @@ fn seen() -> Seen {
         node_type: NodeType::Primary,
         state: State::Active,
         status: Status::OkWarn,
+        label: Status::OkCritical,
         count: Some(3),
         cause: Some(Cause::Reset),
         errno: 104,
@@ -86,10 +141,38 @@ fn seen() -> Seen {
                 observed_ms: 0,
             },
         ],
-        override_: None,
+        override_: Some(NodeOverride {
+            set: Override {
+                state: Some(State::Active),
+                status: Some(Status::OkInfo),
+                node_type: Some(NodeType::Secondary),
+                weight: Some(0),
+            },
+            maintenance: None,
+            reason: "new \"disk\"".into(),
+            since_ms: 5,
+            until_ms: Some(u64::MAX),
+        }),
     };
-    let unseen =
-        NodeSnapshot { count: None, cause: None, checkpoints: vec![], ..node("b:3306", Facts::default()) };
+    let repaired = NodeOverride {
+        set: Override::default(),
+        maintenance: Some(MaintenanceRole::Stay),
+        reason: "memory".into(),
+        since_ms: 6,
+        until_ms: None,
+    };
+    let unseen = NodeSnapshot {
+        count: None,
+        cause: None,
+        errno: 0,
+        rule: 0,
+        observed_ms: 0,
+        changed_ms: 0,
+        override_: Some(repaired),
+        checkpoints: vec![],
+        ..node("b:3306", Facts::default())
+    };
+    let plain = NodeSnapshot { override_: None, ..node("c:3306", Facts::default()) };
     let pool = PoolSnapshot {
         name: "orders".into(),
         kind: PoolKind::Ring,
@@ -98,8 +181,9 @@ fn seen() -> Seen {
         epoch: u64::MAX,
         active: Some(1),
         paused: true,
-        frozen: None,
-        nodes: vec![node("a:3306", facts), unseen],
+        removed: vec!["d:3306".into(), "e:3306".into()],
+        frozen: Some(Freeze { reason: "move".into(), since_ms: 7, until_ms: Some(8) }),
+        nodes: vec![node("a:3306", facts), unseen, plain],
     };
     Seen { snapshot: Snapshot { wall_ms: 9, pools: vec![pool] }, fingerprint: u64::MAX - 1, pid: 42 }
 }
@@ -111,9 +195,18 @@ fn a_snapshot_reads_back_and_each_missing_key_is_named() {
     assert_eq!(Seen::decode(&body), Ok(seen));
     // Every key of every object, taken out or given a wrong type: an error that names it, or a fact that is unknown.
     let mut tried = 0;
-    for path in
-        ["", "/pools/0", "/pools/0/nodes/0", "/pools/0/nodes/0/facts", "/pools/0/nodes/0/facts/channels/0"]
-    {
+    for path in [
+        "",
+        "/pools/0",
+        "/pools/0/frozen",
+        "/pools/0/nodes/0",
+        "/pools/0/nodes/0/override",
+        "/pools/0/nodes/1/override",
+        "/pools/0/nodes/0/channels/0",
+        "/pools/0/nodes/0/checkpoints/0",
+        "/pools/0/nodes/0/group",
+        "/pools/0/nodes/0/group/members/0",
+    ] {
         let keys: Vec<String> =
             body.pointer(path).and_then(Value::as_object).expect(path).keys().cloned().collect();
         for key in keys {
@@ -125,7 +218,15 @@ fn a_snapshot_reads_back_and_each_missing_key_is_named() {
                     Some(value) => object.insert(key.clone(), value),
                 };
                 if let Err(error) = Seen::decode(&broken) {
-                    assert!(error.message().contains(&format!("\"{key}\"")), "{path}/{key}: {error}");
+                    // An object is looked into: one that is wrong is told by the first key that it lacks.
+                    let inner = match key.as_str() {
+                        "group" => "kind",
+                        "frozen" | "override" => "reason",
+                        key => key,
+                    };
+                    let named = [key.as_str(), inner];
+                    let named = named.iter().any(|key| error.message().contains(&format!("\"{key}\"")));
+                    assert!(named, "{path}/{key}: {error}");
                     tried += 1;
                 }
             }
@@ -133,8 +234,70 @@ fn a_snapshot_reads_back_and_each_missing_key_is_named() {
     }
     assert!(tried > 100, "{tried}");
     let mut broken = body;
-    broken["pools"][0]["active"] = json!(2);
-    assert!(Seen::decode(&broken).is_err(), "an index that is no node's");
+    broken["pools"][0]["active"] = json!("d:3306");
+    assert!(Seen::decode(&broken).is_err(), "a name that is no node's");
+    broken["pools"][0]["active"] = json!(null);
+    assert_eq!(Seen::decode(&broken).map(|s| s.snapshot.pools[0].active), Ok(None));
+    broken["version"] = json!(2);
+    assert!(Seen::decode(&broken).is_err(), "another version");
+}
+
+/// Keys with their paths, as docs/command.md writes them.
+fn keys(path: &str, value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                keys(&path, value, found);
+                found.insert(path);
+            }
+        }
+        Value::Array(list) => list.iter().for_each(|value| keys(&format!("{path}[]"), value, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_page_lists_the_keys_of_the_document_and_no_other() {
+    let part = include_str!("../../docs/command.md").split("<!-- json -->").nth(1).expect("the table");
+    let listed = part.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    // Where the state comes from is told by `status` alone; a test of the command holds these.
+    let own = |key: &&str| ["source", "cache", "agent"].iter().any(|o| key.split('.').next() == Some(o));
+    let listed: BTreeSet<String> = listed.filter(|key| !own(key)).map(str::to_owned).collect();
+    let mut found = BTreeSet::new();
+    keys("", &Value::Object(document(&seen().snapshot)), &mut found);
+    assert_eq!(found, listed);
+    // A node of which nothing is known has the same keys.
+    let mut unseen = seen();
+    unseen.snapshot.pools[0].nodes.remove(0);
+    unseen.snapshot.pools[0].active = None;
+    let mut of_unseen = BTreeSet::new();
+    keys("", &Value::Object(document(&unseen.snapshot)), &mut of_unseen);
+    found.retain(|key| !key.contains("channels[]"));
+    assert_eq!(of_unseen, found);
+}
+
+#[test]
+fn what_could_be_longer_than_all_else_is_left_out() {
+    let text: Vec<String> = (1..1000).map(|n| format!("{n}-1-1")).collect();
+    let mut seen = seen();
+    seen.snapshot.pools[0].nodes[0].facts.gtids = Gtids::parse_mariadb(&text.join(",")).ok();
+    assert!(seen.snapshot.pools[0].nodes[0].facts.gtids.is_some());
+    let read = Seen::decode(&seen.encode()).expect("a body");
+    assert_eq!(read.snapshot.pools[0].nodes[0].facts.gtids, None);
+}
+
+#[test]
+fn an_instance_of_an_earlier_release_tells_of_no_orders() {
+    let mut seen = seen();
+    let mut body = seen.encode();
+    body["pools"][0].as_object_mut().expect("a pool").remove("frozen");
+    seen.snapshot.pools[0].frozen = None;
+    for (n, node) in seen.snapshot.pools[0].nodes.iter_mut().enumerate() {
+        body["pools"][0]["nodes"][n].as_object_mut().expect("a node").remove("override");
+        node.override_ = None;
+    }
+    assert_eq!(Seen::decode(&body), Ok(seen));
 }
 
 #[test]
@@ -172,10 +335,43 @@ fn wrong_requests_are_told_what_is_wrong() {
             "\"wait\"",
         ),
     ] {
-        let (told_id, error) = told(text);
-        assert_eq!(error.code(), code, "{text}: {error}");
-        assert!(error.message().contains(part), "{text}: {error}");
+        told_of(&told, text, code, part);
+        let (told_id, _) = told(text);
         assert_eq!(told_id.is_some(), text.contains(id), "{text}");
+    }
+    // Orders: what is set, why, how long.
+    let long = "x".repeat(1001);
+    for (rest, part) in [
+        (r#""command":"freeze","pool":"p""#.to_string(), "\"reason\""),
+        (r#""command":"freeze","pool":"p","reason":7"#.into(), "\"reason\""),
+        (r#""command":"freeze","pool":"p","reason":" ""#.into(), "empty"),
+        (r#""command":"freeze","pool":"p","reason":"a\u0000b""#.into(), "control character at byte 1"),
+        (r#""command":"freeze","pool":"p","reason":"a\nb""#.into(), "control character at byte 1"),
+        (r#""command":"freeze","pool":"p","reason":"ab\u009b""#.into(), "control character at byte 2"),
+        (format!(r#""command":"freeze","pool":"p","reason":"{long}""#), "1001 bytes"),
+        (r#""command":"freeze","pool":"p","reason":"r","limit_ms":-1"#.into(), "\"limit_ms\""),
+        (r#""command":"freeze","pool":"p","reason":"r","limit_ms":1.5"#.into(), "\"limit_ms\""),
+        (r#""command":"freeze","pool":"p","reason":"r","limit_ms":"10m""#.into(), "\"limit_ms\""),
+        (r#""command":"freeze","reason":"r""#.into(), "\"pool\""),
+        (r#""command":"unfreeze""#.into(), "\"pool\""),
+        (r#""command":"clear_override","pool":"p""#.into(), "\"node\""),
+        (r#""command":"override","pool":"p","reason":"r""#.into(), "\"node\""),
+        (r#""command":"override","pool":"p","node":"n""#.into(), "\"reason\""),
+        (r#""command":"override","pool":"p","node":"n","reason":"r","state":"DEAD""#.into(), "FAILED_ONLINE"),
+        (r#""command":"override","pool":"p","node":"n","reason":"r","state":2"#.into(), "\"state\""),
+        (r#""command":"override","pool":"p","node":"n","reason":"r","status":"x""#.into(), "OK_CRITICAL"),
+        (r#""command":"override","pool":"p","node":"n","reason":"r","type":"x""#.into(), "SECONDARY"),
+        (r#""command":"override","pool":"p","node":"n","reason":"r","weight":-1"#.into(), "\"weight\""),
+        (
+            r#""command":"override","pool":"p","node":"n","reason":"r","weight":4294967296"#.into(),
+            "\"weight\"",
+        ),
+        (r#""command":"maintenance","pool":"p","node":"n","reason":"r""#.into(), "move or stay"),
+        (r#""command":"maintenance","pool":"p","node":"n","reason":"r","role":"go""#.into(), "move or stay"),
+        (r#""command":"report","pool":"p","node":"n""#.into(), "connect_timed_out"),
+        (r#""command":"report","pool":"p","node":"n","outcome":"bad""#.into(), "connect_timed_out"),
+    ] {
+        told_of(&told, &format!("{{\"version\":1,\"id\":\"{id}\",{rest}}}"), ErrorCode::Invalid, part);
     }
     let long = "x".repeat(513);
     let (_, error) =
@@ -184,6 +380,14 @@ fn wrong_requests_are_told_what_is_wrong() {
     // Deep nesting is refused by the parser, not by the stack.
     told(&"[".repeat(LARGEST_REQUEST));
     told(&"{\"a\":".repeat(LARGEST_REQUEST / 5));
+}
+
+#[track_caller]
+fn told_of(told: &impl Fn(&str) -> (Option<Id>, Error), text: &str, code: ErrorCode, part: &str) {
+    let (_, error) = told(text);
+    assert_eq!(error.code(), code, "{text}: {error}");
+    assert!(error.message().contains(part), "{text}: {error}");
+    assert!(error.message().len() < 300, "{error}");
 }
 
 #[test]

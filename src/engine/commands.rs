@@ -2,13 +2,14 @@
 
 use super::Engine;
 use super::event::Severity;
-use super::input::{Answer, Command, LONGEST_LIMIT, LONGEST_REASON, NodeRef, SHORTEST_LIMIT};
+use super::input::{Answer, Command, LONGEST_LIMIT, NodeRef, SHORTEST_LIMIT};
 use super::pool_machine::PoolMachine;
 use super::time::Now;
 use crate::error::{Error, ErrorCode, Result};
 use crate::policy::safe::command;
 use crate::policy::safe::model::Model;
 use crate::policy::{mpp, rule_sentence};
+use crate::pool::overrides::reason_fault;
 use crate::pool::{Judge, NodeType, PoolStatus};
 
 /// What a command did.
@@ -69,8 +70,8 @@ fn check_order(command: &Command) -> Result<()> {
     if matches!(command, Command::Override { set, .. } if set.is_empty()) {
         return invalid("the override sets nothing: give a state, a status, a type or a weight".into());
     }
-    if reason.trim().is_empty() || reason.len() > LONGEST_REASON {
-        return invalid(format!("the reason has {} bytes: give 1 to {LONGEST_REASON}", reason.len()));
+    if let Some(fault) = reason_fault(reason) {
+        return invalid(fault);
     }
     match limit {
         Some(limit) if !(SHORTEST_LIMIT..=LONGEST_LIMIT).contains(limit) => {
@@ -87,6 +88,9 @@ fn refused(pool: &str, rule: u16, reason: &str) -> Error {
 
 impl PoolMachine {
     pub(super) fn obey(&mut self, now: Now, command: &Command) -> Result<Done> {
+        if let Some(no) = self.cannot_move(command) {
+            return Err(refused(&self.config.name, no.rule, &no.reason));
+        }
         match command {
             Command::RecoverNode(_)
             | Command::RecoverPool(_)
@@ -94,7 +98,10 @@ impl PoolMachine {
             | Command::RemoveNode(_) => self.move_by_command(command),
             _ => {
                 let name = self.config.name.clone();
-                self.order(now, command).map_err(|no| refused(&name, no.rule, &no.reason))
+                self.order(now, command).map_err(|no| {
+                    self.tally.fired(no.rule);
+                    refused(&name, no.rule, &no.reason)
+                })
             }
         }
     }
@@ -102,8 +109,9 @@ impl PoolMachine {
     fn move_by_command(&mut self, command: &Command) -> Result<Done> {
         let active = self.judge.active();
         let name = self.config.name.clone();
-        let answer = match &mut self.judge {
-            Judge::Safe { model, settings, .. } => match command {
+        let answer = match (self.obey_following(command), &mut self.judge) {
+            (Some(answer), _) => answer,
+            (None, Judge::Safe { model, settings, .. }) => match command {
                 Command::RecoverNode(r) => {
                     command::recover(model, settings, r.node).map(|rule| (rule, Some(r.node)))
                 }
@@ -114,7 +122,7 @@ impl PoolMachine {
                 Command::RemoveNode(r) => command::remove(model, r.node).map(|rule| (rule, Some(r.node))),
                 _ => Ok((0, None)),
             },
-            Judge::Mpp { members, settings } => match command {
+            (None, Judge::Mpp { members, settings }) => match command {
                 Command::RecoverNode(r) => {
                     mpp::recover(&mut members[r.node]).map(|rule| (rule, Some(r.node)))
                 }
@@ -124,7 +132,10 @@ impl PoolMachine {
                 _ => Ok((0, None)),
             },
         };
-        let (rule, node) = answer.map_err(|no| refused(&name, no.rule, &no.reason))?;
+        let (rule, node) = answer.map_err(|no| {
+            self.tally.fired(no.rule);
+            refused(&name, no.rule, &no.reason)
+        })?;
         match command {
             Command::ActivatePrimary(_) => self.gate.forget_waiting(),
             Command::RecoverPool(_) => self.status = PoolStatus::Ok,

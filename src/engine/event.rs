@@ -41,6 +41,8 @@ words! {
         Isolated = 15 => "isolated",
         /// A checkpoint no longer answers or answers again, or could not be looked at.
         Checkpoint = 16 => "checkpoint",
+        /// In a pool that follows: several nodes take writes that do not belong together, or none does; the text names them.
+        Writers = 17 => "writers",
         /// A new configuration is in force.
         Reload = 20 => "reload",
     }

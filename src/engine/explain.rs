@@ -42,6 +42,7 @@ fn write_all(text: &mut String, pool: &PoolMachine, now: Now) -> core::fmt::Resu
     }
     writeln!(text, "what would change it:")?;
     match &pool.judge {
+        Judge::Safe { .. } if pool.following.is_some() => pool.explain_following(text)?,
         Judge::Safe { model, .. } => write_facts(text, pool, model, now)?,
         Judge::Mpp { members, settings } => write_orders(text, pool, members, settings)?,
     }
@@ -96,6 +97,7 @@ fn write_node(text: &mut String, pool: &PoolMachine, i: usize, now: Now) -> core
     if let Some(read_only) = facts.read_only {
         writeln!(text, "  read_only = {}", u8::from(read_only))?;
     }
+    pool.explain_member(text, i)?;
     for c in facts.channels.iter().flatten() {
         let word = |t: ThreadState| t.name();
         write!(text, "  replicates from {}: IO {}, SQL {}", c.source, word(c.io), word(c.sql))?;

@@ -17,6 +17,10 @@ use crate::store::StoredPool;
 impl PoolMachine {
     /// Brings the mark of every node up to date; a change of it is written.
     pub(super) fn note_intent(&mut self, now: Now, before: &Before, out: &mut Outbox) {
+        // In a pool that follows, the nodes themselves say who has the role, after a crash too.
+        if self.following.is_some() {
+            return;
+        }
         let Judge::Safe { model, settings, .. } = &self.judge else { return };
         let brink = model.active().is_some_and(|a| self.nodes[a].window.is_at_the_brink());
         let doomed = model.intends_to_fail(settings, brink, self.last_resort_is_due(now.mono));
@@ -55,6 +59,9 @@ impl PoolMachine {
 
     /// Decides what becomes of the node that was ACTIVE when the last life ended.
     pub(super) fn resume(&mut self, now: Now, stored: &StoredPool, out: &mut Outbox) {
+        if self.following.is_some() {
+            return;
+        }
         let marked = |name: &str| stored.nodes.iter().find(|n| n.intent && n.name == name);
         for i in 0..self.nodes.len() {
             let mark = self.judge.waits_for_recover(i) && marked(&self.nodes[i].name).is_some();

@@ -11,9 +11,11 @@ mod doubt;
 pub mod effect;
 pub mod event;
 mod explain;
+mod follow;
 mod hand_over;
 pub mod input;
 mod intent;
+pub mod notice;
 mod orders;
 mod outbox;
 mod pool_machine;
@@ -40,6 +42,7 @@ pub use snapshot::{CheckpointSnapshot, NodeSnapshot, PoolSnapshot, Snapshot};
 pub use time::{Now, Time};
 
 use crate::config::{Config, ProbeMode};
+use crate::metrics::PoolFigures;
 use crate::policy::safe::Occasion;
 use crate::pool::Judge;
 use crate::store::Cache;
@@ -297,6 +300,11 @@ impl Engine {
     /// The state of all pools.
     pub fn snapshot(&self, now: Now) -> Snapshot {
         Snapshot { wall_ms: now.wall_ms, pools: self.pools.iter().map(PoolMachine::snapshot).collect() }
+    }
+
+    /// What was counted, by pool and node of [`Engine::snapshot`].
+    pub fn figures(&self) -> Vec<PoolFigures> {
+        self.pools.iter().map(PoolMachine::figures).collect()
     }
 
     /// The state of one pool.

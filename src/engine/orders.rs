@@ -468,9 +468,10 @@ impl PoolMachine {
         }
     }
 
-    fn tell_order(&self, now: Now, node: Option<usize>, rule: u16, words: String, out: &mut Outbox) {
+    fn tell_order(&mut self, now: Now, node: Option<usize>, rule: u16, words: String, out: &mut Outbox) {
         let sentence = rule_sentence(rule).unwrap_or_default();
         let text = format!("{sentence}: {words}");
+        self.tally.fired(rule);
         out.emit(now, self.draft(EventKind::Command, Severity::Warning, node, rule, text));
         out.dirty = true;
     }
@@ -514,6 +515,7 @@ impl PoolMachine {
             };
             let sentence = rule_sentence(rule).unwrap_or_default();
             let text = format!("but for an operator's order it would be {state} by rule {rule}: {sentence}");
+            self.tally.fired(rule);
             out.emit(now, self.draft(EventKind::Log, Severity::Warning, Some(node), rule, text));
         }
     }

@@ -4,6 +4,7 @@
 use super::checkpoints::Checks;
 use super::commands::Done;
 use super::event::{EventKind, Severity};
+use super::follow::Following;
 use super::hand_over::{GateView, HandOverGate};
 use super::input::Command;
 use super::orders::Orders;
@@ -12,6 +13,7 @@ use super::recovery::Bucket;
 use super::time::{Now, Time};
 use super::vantage::Vantage;
 use crate::config::{LastResort, PoolConfig, ProbeMode};
+use crate::metrics::PoolTally;
 use crate::policy::safe::restart::BARRED_BY_INTENT;
 use crate::policy::{mpp, reload, rule_sentence, safe};
 use crate::pool::evidence::Surroundings;
@@ -66,8 +68,12 @@ pub struct PoolMachine {
     pub alarmed: Vec<u16>,
     /// What is known of its checkpoints.
     pub checks: Checks,
+    /// What the nodes say about who takes writes, where the pool follows.
+    pub following: Option<Following>,
     /// The gate of a planned hand-over.
     pub gate: HandOverGate,
+    /// What is counted of its rules.
+    pub tally: PoolTally,
     /// What operators ordered.
     pub orders: Orders,
     /// `mpp`: findings of the cycle under way, and when it began.
@@ -125,7 +131,9 @@ impl PoolMachine {
             cut_off: false,
             alarmed: Vec::new(),
             checks: Checks::new(config.nodes.iter().map(|n| n.checkpoints.len())),
+            following: Following::new(config.kind, nodes.len()),
             gate: HandOverGate::default(),
+            tally: PoolTally::default(),
             orders,
             findings: vec![None; nodes.len()],
             cycle_started: None,
@@ -166,11 +174,13 @@ impl PoolMachine {
             return;
         }
         self.discard_if_late(now, node, &mut observation, out);
+        self.nodes[node].tally.observe(&observation);
         let around = self.surroundings();
         let (class, note) = around.class(node, &observation);
         if let Some(note) = note {
             observation.message = note;
         }
+        let class = self.forgive_left_over(node, class, &mut observation);
         let (seen, started) = (observation.class(), observation.started);
         self.nodes[node].remember(observation, now.wall_ms);
         let isolated = self.is_isolated(now, node, seen, started, vantage, out);
@@ -191,6 +201,7 @@ impl PoolMachine {
             }
             Judge::Safe { .. } => {
                 self.listen(node, started);
+                self.hear(node, class, started);
                 let around = Surroundings { isolated, ..self.surroundings() };
                 let mut evidence = around.evidence(node, class, now.mono);
                 if !evidence.is_idle() {
@@ -238,6 +249,7 @@ impl PoolMachine {
         let verdicts = mpp::cycle(members, &findings, *settings, status);
         for verdict in verdicts {
             self.nodes[verdict.node].rule = verdict.rule;
+            self.tally.fired(verdict.rule);
         }
         self.status = status;
         self.tell(now, &before, out);
@@ -258,6 +270,7 @@ impl PoolMachine {
     pub fn command(&mut self, now: Now, command: &Command, out: &mut Outbox) -> crate::Result<Done> {
         let before = self.before();
         let done = self.obey(now, command)?;
+        self.tally.fired(done.rule);
         let draft = self.draft(EventKind::Command, done.severity, done.node, done.rule, done.message.clone());
         out.emit(now, draft);
         out.dirty = true;
@@ -303,12 +316,17 @@ impl PoolMachine {
     }
 
     fn decide(&mut self, now: Now, occasion: safe::Occasion, before: &Before, out: &mut Outbox) {
+        if self.following.is_some() {
+            return self.decide_by_following(now, occasion, before, out);
+        }
         let dues = self.dues(now.mono);
         let would = self.without_orders(dues, occasion);
         let Judge::Safe { model, settings, .. } = &mut self.judge else { return };
         let verdict = safe::evaluate(model, &safe::table::IN_FORCE, settings, dues, occasion);
         let in_doubt = model.in_doubt();
         let handing_over = model.hand_over.is_some();
+        let decided = [verdict.charge, verdict.state].into_iter();
+        decided.chain(verdict.roles.iter().map(|role| role.0)).for_each(|rule| self.tally.fired(rule));
         if let safe::Occasion::Observed(node, _) = occasion {
             let kept = before.nodes[node].0 == self.judge.state(node);
             let ordered = table_holds(verdict.state);
@@ -337,6 +355,19 @@ impl PoolMachine {
         if !handing_over {
             self.gate.close();
         }
+        self.tell_doubt(now, in_doubt, verdict.charge, before, out);
+    }
+
+    /// A doubt about the ACTIVE node begins or ends: by the row of `CHARGE` given.
+    pub(super) fn tell_doubt(
+        &mut self,
+        now: Now,
+        in_doubt: bool,
+        charge: u16,
+        before: &Before,
+        out: &mut Outbox,
+    ) {
+        let active = self.judge.active();
         match (self.doubt_since, in_doubt) {
             (None, true) => {
                 self.doubt_since = Some(now.mono);
@@ -349,7 +380,7 @@ impl PoolMachine {
                         EventKind::Doubt,
                         self.urgency(active, Severity::Warning),
                         active,
-                        verdict.charge,
+                        charge,
                         text.into(),
                     ),
                 );
@@ -359,10 +390,7 @@ impl PoolMachine {
                 self.forget_hearing();
                 if before.active == active {
                     let text = "the ACTIVE node answers again".to_string();
-                    out.emit(
-                        now,
-                        self.draft(EventKind::Relief, Severity::Info, active, verdict.charge, text),
-                    );
+                    out.emit(now, self.draft(EventKind::Relief, Severity::Info, active, charge, text));
                 }
             }
             _ => {}
@@ -503,11 +531,11 @@ impl PoolMachine {
         others.filter_map(|i| model.bar(i).map(|bar| (self.nodes[i].name.as_str(), bar))).collect()
     }
 
-    fn active_failed(&self) -> bool {
+    pub(super) fn active_failed(&self) -> bool {
         self.judge.active().is_some_and(|a| self.judge.status(a) == Status::Fail)
     }
 
-    fn blame(&mut self, node: Option<usize>, rule: u16) {
+    pub(super) fn blame(&mut self, node: Option<usize>, rule: u16) {
         if let Some(node) = node {
             self.nodes[node].rule = rule;
         }
@@ -536,6 +564,7 @@ impl PoolMachine {
         self.note_intent(now, before, out);
         let active = self.judge.active();
         if active != before.active {
+            self.tally.switches += 1;
             self.epoch = self.epoch.max(self.epoch_floor).saturating_add(1);
             out.dirty = true;
         }

@@ -3,6 +3,7 @@
 //! All of it happens or nothing: every row that can refuse is asked before anything changes.
 
 use super::event::{EventKind, Severity};
+use super::follow::Following;
 use super::input::NodeRef;
 use super::outbox::{Draft, Outbox};
 use super::pool_machine::{EPOCH_RESERVE, PoolMachine, Running};
@@ -210,7 +211,12 @@ impl PoolMachine {
             findings,
             cycle_started,
             cycle_open,
+            following,
+            tally,
         } = self;
+        // What nodes say goes by place; who has another place is heard anew.
+        let same = from.len() == nodes.len() && from.iter().enumerate().all(|(i, was)| *was == Some(i));
+        let following = if same { following } else { Following::new(config.kind, config.nodes.len()) };
         let mut nodes: Vec<Option<Node>> = nodes.into_iter().map(Some).collect();
         let alike: Vec<bool> = from
             .iter()
@@ -264,6 +270,8 @@ impl PoolMachine {
             findings: from.iter().map(|was| was.and_then(|was| *findings.get(was)?)).collect(),
             cycle_started,
             cycle_open,
+            following,
+            tally,
             config,
         };
         // It may have waited for nodes that have left.

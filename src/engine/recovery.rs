@@ -108,6 +108,7 @@ impl PoolMachine {
             Some(rule)
         });
         if let Some(rule) = outcome {
+            self.tally.fired(rule);
             self.bucket.take(now.mono, limit);
             let name = &self.nodes[node].name;
             let text = format!("{name}: {}", rule_sentence(rule).unwrap_or_default());

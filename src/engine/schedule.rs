@@ -153,6 +153,8 @@ impl PoolMachine {
         *pause = match class {
             Class::Blind => *pause,
             _ if good || !failed => Duration::ZERO,
+            // A member that answers may be the group's next choice at any time.
+            Class::Ok | Class::Replication if self.following.is_some() => Duration::ZERO,
             _ => (n.config.probe.interval.max(*pause) * 2).min(BACK_OFF),
         };
     }
@@ -182,6 +184,7 @@ impl PoolMachine {
         let failed =
             model.active().is_some_and(|a| model.members[a].ladder.is_failed(settings.fall, settings.rise));
         match member.state {
+            State::Standby | State::Unknown if self.is_to_be_asked(node) => true,
             State::Active => model.in_doubt() && !failed,
             // After the ACTIVE node's fall each stand-in is still looked at once, however that ends.
             State::Standby if failed => model.in_doubt() && !self.seen_since_doubt(node),

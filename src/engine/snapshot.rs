@@ -14,6 +14,8 @@ pub struct NodeSnapshot {
     pub state: State,
     /// The ladder, or what an override sets.
     pub status: Status,
+    /// What `report` prints first: under `mpp` the label of the count, else the status.
+    pub label: Status,
     /// Bad observations in a row; `None` before the first probe.
     pub count: Option<u32>,
     /// Cause of the last observation; `None` before the first.
@@ -77,9 +79,11 @@ pub struct PoolSnapshot {
     pub active: Option<usize>,
     /// Routing pauses for a hand-over: no new client should be sent to the ACTIVE node.
     pub paused: bool,
+    /// Names of nodes that an operator took out.
+    pub removed: Vec<String>,
     /// An operator's freeze.
     pub frozen: Option<Freeze>,
-    /// In configuration order.
+    /// In configuration order, without the removed ones.
     pub nodes: Vec<NodeSnapshot>,
 }
 

@@ -190,6 +190,7 @@ impl PoolMachine {
             return;
         }
         n.late = n.late.saturating_add(1);
+        n.tally.discarded += 1;
         // Nobody listened in the meantime: silence is measured anew.
         n.silent_since = None;
         if n.late == LATE_ALARM {

@@ -1,8 +1,12 @@
-//! A pool as others see it: in a snapshot, and in the cache.
+//! A pool as others see it: in a snapshot, in figures, and in the cache.
 
+use super::input::NodeRef;
 use super::pool_machine::{PoolMachine, config_nodes};
 use super::snapshot::{NodeSnapshot, PoolSnapshot};
-use crate::pool::{Judge, Node, NodeOverride};
+use crate::gtid::Missing;
+use crate::metrics::{NodeFigures, PoolFigures};
+use crate::policy::mpp;
+use crate::pool::{Judge, Node, NodeOverride, Status};
 use crate::store::{StoredNode, StoredPool};
 
 impl PoolMachine {
@@ -15,6 +19,7 @@ impl PoolMachine {
                 node_type: self.type_of(i),
                 state: self.judge.state(i),
                 status: self.status_of(i),
+                label: self.label(i),
                 count: self.judge.count(i),
                 cause: n.last.as_ref().map(|o| o.cause),
                 errno: n.last.as_ref().map_or(0, |o| o.errno),
@@ -39,9 +44,34 @@ impl PoolMachine {
             epoch: self.epoch,
             active: self.judge.active().map(|a| (0..a).filter(present).count()),
             paused: self.heir().is_some(),
+            removed: self.removed(),
             frozen: self.orders.frozen.as_ref().map(|s| s.order.clone()),
             nodes: self.nodes.iter().enumerate().filter(|(i, _)| present(i)).map(node).collect(),
         }
+    }
+
+    /// What `report` prints first.
+    fn label(&self, node: usize) -> Status {
+        match &self.judge {
+            Judge::Mpp { .. } => mpp::label(self.judge.count(node), self.config.levels),
+            Judge::Safe { .. } => self.status_of(node),
+        }
+    }
+
+    /// Names of nodes that an operator took out.
+    fn removed(&self) -> Vec<String> {
+        config_nodes(&self.nodes).filter(|(i, _)| self.judge.is_removed(*i)).map(|(_, name)| name).collect()
+    }
+
+    /// What was counted of the pool.
+    pub fn figures(&self) -> PoolFigures {
+        let node = |(i, n): (usize, &Node)| NodeFigures {
+            node: NodeRef { pool: self.index, node: i },
+            tally: n.tally.clone(),
+            stranded: n.stranded.as_ref().map(Missing::count),
+        };
+        let present = self.nodes.iter().enumerate().filter(|(i, _)| !self.judge.is_removed(*i));
+        PoolFigures { tally: self.tally.clone(), nodes: present.map(node).collect() }
     }
 
     fn override_of(&self, node: usize) -> Option<NodeOverride> {
@@ -72,10 +102,7 @@ impl PoolMachine {
             status: self.status,
             frozen: self.orders.frozen.as_ref().map(|s| s.order.clone()),
             failback_waits: matches!(&self.judge, Judge::Safe { model, .. } if model.failback_waits),
-            removed: config_nodes(&self.nodes)
-                .filter(|(i, _)| self.judge.is_removed(*i))
-                .map(|(_, name)| name)
-                .collect(),
+            removed: self.removed(),
             nodes: self.nodes.iter().enumerate().map(node).collect(),
         }
     }

@@ -107,7 +107,7 @@ fn pool_status(options: &primacy_cycle_options) -> Result<Option<PoolStatus>> {
 ///
 /// # Safety
 /// The contract of handles, and `buf` is NULL or points to `len` writable bytes.
-unsafe fn command(
+pub(super) unsafe fn command(
     p: *mut primacy_instance,
     given: u32,
     buf: *mut c_char,

@@ -3,9 +3,9 @@
 //! The engine's lists come out of a macro that the header's generator cannot read, so they are spelled again here.
 #![allow(dead_code)]
 
-use crate::engine::{EventKind, Severity};
+use crate::engine::{EventKind, ReportOutcome, Severity};
 use crate::error::ErrorCode;
-use crate::pool::{NodeType, PolicyName, PoolKind, PoolStatus, State, Status};
+use crate::pool::{MaintenanceRole, NodeType, PolicyName, PoolKind, PoolStatus, State, Status};
 use crate::probe::{Cause, Class, Flavour, ThreadState};
 
 /// The outcome of a call. Append-only.
@@ -242,6 +242,8 @@ pub enum primacy_event_kind {
     PRIMACY_EVENT_ISOLATED = 15,
     /// A checkpoint no longer answers or answers again, or could not be looked at.
     PRIMACY_EVENT_CHECKPOINT = 16,
+    /// In a pool that follows: several nodes take writes that do not belong together, or none does; the text names them.
+    PRIMACY_EVENT_WRITERS = 17,
     /// A new configuration is in force.
     PRIMACY_EVENT_RELOAD = 20,
 }
@@ -255,6 +257,28 @@ pub enum primacy_severity {
     PRIMACY_SEVERITY_WARNING = 1,
     /// Someone should look now.
     PRIMACY_SEVERITY_ALARM = 2,
+}
+
+/// What becomes of the role when maintenance of the ACTIVE node begins.
+#[repr(i32)]
+pub enum primacy_maintenance_role {
+    /// It is handed over, as soon as a node that may take over has proven that it has everything.
+    PRIMACY_MAINTENANCE_MOVE = 0,
+    /// The node keeps it, and its faults do not take it away.
+    PRIMACY_MAINTENANCE_STAY = 1,
+}
+
+/// How a host's own use of a node ended, as far as it says something about reaching the node.
+#[repr(i32)]
+pub enum primacy_report_outcome {
+    /// A session was made.
+    PRIMACY_REPORT_CONNECTED = 0,
+    /// The connection was refused, reset or found no way before a session was made.
+    PRIMACY_REPORT_CONNECT_FAILED = 1,
+    /// No session was made in the time that the host gives.
+    PRIMACY_REPORT_CONNECT_TIMED_OUT = 2,
+    /// The session was made, and ended later or had a query fail: says nothing about reaching the node.
+    PRIMACY_REPORT_SESSION_FAILED = 3,
 }
 
 /// Holds an enumeration above against the engine's list: the same numbers, and none missing.
@@ -324,8 +348,16 @@ same!(primacy_event_kind, EventKind {
     PRIMACY_EVENT_LATE = Late,
     PRIMACY_EVENT_ISOLATED = Isolated,
     PRIMACY_EVENT_CHECKPOINT = Checkpoint,
+    PRIMACY_EVENT_WRITERS = Writers,
     PRIMACY_EVENT_RELOAD = Reload,
 });
 same!(primacy_severity, Severity {
     PRIMACY_SEVERITY_INFO = Info, PRIMACY_SEVERITY_WARNING = Warning, PRIMACY_SEVERITY_ALARM = Alarm,
+});
+same!(primacy_maintenance_role, MaintenanceRole {
+    PRIMACY_MAINTENANCE_MOVE = Move, PRIMACY_MAINTENANCE_STAY = Stay,
+});
+same!(primacy_report_outcome, ReportOutcome {
+    PRIMACY_REPORT_CONNECTED = Connected, PRIMACY_REPORT_CONNECT_FAILED = ConnectFailed,
+    PRIMACY_REPORT_CONNECT_TIMED_OUT = ConnectTimedOut, PRIMACY_REPORT_SESSION_FAILED = SessionFailed,
 });

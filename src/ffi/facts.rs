@@ -100,6 +100,8 @@ pub(super) unsafe fn take(given: &primacy_observation) -> Result<Facts> {
         },
         gtids,
         channels,
+        // A host tells by `read_only` who may write.
+        group: None,
         threads_connected: when(PRIMACY_FACT_THREADS_CONNECTED, given.threads_connected),
         max_connections: when(PRIMACY_FACT_MAX_CONNECTIONS, given.max_connections),
         round_trip: has(PRIMACY_FACT_ROUND_TRIP).then(|| Duration::from_micros(given.round_trip_us)),

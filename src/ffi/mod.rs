@@ -15,6 +15,7 @@ mod handle;
 mod instance;
 mod json;
 mod names;
+mod orders;
 mod read;
 mod slice;
 mod snapshot;

@@ -2,9 +2,9 @@
 
 use super::guard::{call, count};
 use super::slice::{TextOut, text};
-use crate::engine::{EventKind, Severity};
+use crate::engine::{EventKind, ReportOutcome, Severity};
 use crate::error::{Error, ErrorCode};
-use crate::pool::{NodeType, PolicyName, PoolKind, PoolStatus, State, Status};
+use crate::pool::{MaintenanceRole, NodeType, PolicyName, PoolKind, PoolStatus, State, Status};
 use crate::probe::{Cause, Class, Flavour, ThreadState};
 use core::ffi::{CStr, c_char};
 
@@ -240,6 +240,30 @@ pub extern "C" fn primacy_event_kind_name(kind: i32) -> *const c_char {
 #[unsafe(no_mangle)]
 pub extern "C" fn primacy_severity_name(severity: i32) -> *const c_char {
     name_of!(Severity, severity)
+}
+
+/// The name of what maintenance does with the role, as "stay".
+///
+/// @param role  a primacy_maintenance_role
+/// @return      a constant; "?" for a number that this version does not know
+///
+/// Ownership: the library's, for ever.
+/// Thread: any thread. Time: never blocks. Since: 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn primacy_maintenance_role_name(role: i32) -> *const c_char {
+    name_of!(MaintenanceRole, role)
+}
+
+/// The name of a report's outcome, as "connect_failed".
+///
+/// @param outcome  a primacy_report_outcome
+/// @return         a constant; "?" for a number that this version does not know
+///
+/// Ownership: the library's, for ever.
+/// Thread: any thread. Time: never blocks. Since: 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn primacy_report_outcome_name(outcome: i32) -> *const c_char {
+    name_of!(ReportOutcome, outcome)
 }
 
 /// The sentence of a rule: what it looks at and what it decides.

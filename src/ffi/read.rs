@@ -84,6 +84,26 @@ pub unsafe extern "C" fn primacy_explain(
     unsafe { pool_text(p, pool, buf, len, |instance, pool| instance.explain(pool)) }
 }
 
+/// Gives figures for monitoring as text in the exposition format 0.0.4 of Prometheus; docs/metrics.md names each metric.
+///
+/// Counters begin with the instance. The text grows with the number of nodes, by about 5 KiB for each.
+///
+/// @param p    the instance
+/// @param buf  where to write the text; may be NULL if `len` is 0
+/// @param len  size of `buf` in bytes
+/// @return     the length of the whole text, which may be another one at the next call; PRIMACY_E_LOCKED; PRIMACY_E_CACHE;
+///             PRIMACY_E_IO; PRIMACY_E_FORKED; PRIMACY_E_INVALID; PRIMACY_E_HANDLE
+///
+/// Ownership: the text is copied.
+/// Thread: any thread. Time: short lock. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn primacy_metrics_text(p: *mut primacy_instance, buf: *mut c_char, len: usize) -> i32 {
+    call(|| {
+        // SAFETY: the contract of handles and texts.
+        unsafe { enter(p, Use::Reads, |instance, _| TextOut::new(buf, len)?.put(&instance.metrics_text()?)) }
+    })
+}
+
 /// Gives the worst case from fault to switch, one line for each kind of fault, computed from the configuration.
 ///
 /// @param p     the instance

@@ -4,13 +4,15 @@ use super::facts::FactsOut;
 use super::guard::{call, count};
 use super::handle::{Handle, free_idle, give, shell};
 use super::instance::{Use, enter, primacy_instance};
-use super::json;
+use super::orders;
 use super::slice::{StructOut, TextOut, c_string, handle_out, text};
 use super::structs::{primacy_channel, primacy_node, primacy_pool, primacy_snapshot_info};
+use crate::control::document;
 use crate::engine::{NodeSnapshot, PoolSnapshot, Snapshot};
 use crate::error::{Error, ErrorCode, Result};
 use crate::pool::Address;
 use core::ffi::c_char;
+use serde_json::Value;
 use std::ffi::CString;
 use std::sync::Arc;
 
@@ -24,11 +26,14 @@ struct NodeOut {
     name: CString,
     message: CString,
     site: CString,
+    /// Why an operator ordered something.
+    reason: CString,
     facts: FactsOut,
 }
 
 struct PoolOut {
     name: CString,
+    frozen: CString,
     nodes: Vec<NodeOut>,
 }
 
@@ -50,6 +55,7 @@ fn node_strings(node: &NodeSnapshot) -> NodeOut {
         name: c_string(&node.name),
         message: c_string(&node.message),
         site: c_string(&node.site),
+        reason: c_string(node.override_.as_ref().map_or("", |order| &order.reason)),
         facts: FactsOut::new(&node.facts),
     }
 }
@@ -76,6 +82,7 @@ impl SnapshotHandle {
             .iter()
             .map(|pool| PoolOut {
                 name: c_string(&pool.name),
+                frozen: c_string(pool.frozen.as_ref().map_or("", |freeze| &freeze.reason)),
                 nodes: pool.nodes.iter().map(node_strings).collect(),
             })
             .collect();
@@ -118,7 +125,19 @@ impl SnapshotHandle {
             max_connections: 0,
             reserved: 0,
             round_trip_us: 0,
+            override_set: 0,
+            override_state: 0,
+            override_status: 0,
+            override_type: 0,
+            override_weight: 0,
+            maintenance_role: 0,
+            override_since_ms: 0,
+            override_until_ms: 0,
+            override_reason: strings.reason.as_ptr(),
         };
+        if let Some(order) = &node.override_ {
+            orders::fill(&mut out, order);
+        }
         strings.facts.fill(&mut out, &node.facts);
         Ok(out)
     }
@@ -229,7 +248,9 @@ pub unsafe extern "C" fn primacy_snapshot_pool(
             read(snapshot, |this| {
                 let out = StructOut::new(out, "out")?;
                 let from = pool_at(&this.snapshot, pool)?;
-                let name = this.pools.get(pool as usize).map_or(c"".as_ptr(), |pool| pool.name.as_ptr());
+                let strings = this.pools.get(pool as usize);
+                let name = strings.map_or(c"".as_ptr(), |pool| pool.name.as_ptr());
+                let frozen = from.frozen.as_ref();
                 out.put(&primacy_pool {
                     size: 0,
                     kind: from.kind as i32,
@@ -241,6 +262,11 @@ pub unsafe extern "C" fn primacy_snapshot_pool(
                     node_count: u32::try_from(from.nodes.len()).unwrap_or(u32::MAX),
                     reserved: 0,
                     name,
+                    frozen: i32::from(frozen.is_some()),
+                    reserved2: 0,
+                    frozen_since_ms: frozen.map_or(0, |freeze| freeze.since_ms),
+                    frozen_until_ms: frozen.and_then(|freeze| freeze.until_ms).unwrap_or(0),
+                    frozen_reason: strings.map_or(c"".as_ptr(), |pool| pool.frozen.as_ptr()),
                 });
                 Ok(0)
             })
@@ -410,7 +436,8 @@ pub unsafe extern "C" fn primacy_snapshot_channel(
     })
 }
 
-/// Writes a snapshot as JSON: one object with everything that the structures tell, names instead of numbers.
+/// Writes a snapshot as JSON, names instead of numbers: the document of `primacy status --json`, whose keys docs/command.md
+/// lists, without `source`, `cache` and `agent`.
 ///
 /// @param snapshot  the snapshot
 /// @param buf       where to write the text; may be NULL if `len` is 0
@@ -431,7 +458,7 @@ pub unsafe extern "C" fn primacy_snapshot_json(
         unsafe {
             read(snapshot, |this| {
                 let out = TextOut::new(buf, len)?;
-                out.put(this.json.get_or_insert_with(|| json::snapshot(&this.snapshot)))
+                out.put(this.json.get_or_insert_with(|| Value::Object(document(&this.snapshot)).to_string()))
             })
         }
     })

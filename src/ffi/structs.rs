@@ -5,6 +5,17 @@ use core::ffi::c_char;
 /// Return before the outcome of a command is on disk.
 pub const PRIMACY_NOWAIT: u32 = 1;
 
+/// The state of a node is set by an override.
+pub const PRIMACY_OVERRIDE_STATE: u32 = 1;
+/// The status of a node is set by an override.
+pub const PRIMACY_OVERRIDE_STATUS: u32 = 2;
+/// The type of a node is set by an override.
+pub const PRIMACY_OVERRIDE_TYPE: u32 = 4;
+/// The weight of a node is set by an override.
+pub const PRIMACY_OVERRIDE_WEIGHT: u32 = 8;
+/// The node is in maintenance. In snapshots alone: primacy_maintenance begins one.
+pub const PRIMACY_OVERRIDE_MAINTENANCE: u32 = 16;
+
 /// `pool_status` of primacy_cycle_options is given.
 pub const PRIMACY_CYCLE_POOL_STATUS: u32 = 1;
 
@@ -122,6 +133,28 @@ pub struct primacy_cycle_options {
     pub reserved: u32,
 }
 
+/// What an override of a node sets, why and how long. In. Zero stands for the default of every field but `size` and `reason`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct primacy_override_options {
+    /// sizeof(primacy_override_options) of the caller.
+    pub size: u32,
+    /// PRIMACY_OVERRIDE_*: which of the next four fields are set, at least one; the others are left to rules and configuration.
+    pub set: u32,
+    /// PRIMACY_OVERRIDE_STATE: a primacy_state, whatever is observed. ACTIVE moves the role to the node at once.
+    pub state: i32,
+    /// PRIMACY_OVERRIDE_STATUS: a primacy_status, which is shown and decides who serves. Rules go on with what they count.
+    pub status: i32,
+    /// PRIMACY_OVERRIDE_TYPE: a primacy_node_type. While a node is set to PRIMARY, the configured one counts as a SECONDARY.
+    pub node_type: i32,
+    /// PRIMACY_OVERRIDE_WEIGHT: share of the clients; 0 takes none.
+    pub weight: u32,
+    /// Why, for everybody who meets it later: 1 to 1000 bytes without control characters.
+    pub reason: *const c_char,
+    /// How long, 1000 (a second) to 31622400000 (366 days) milliseconds; 0 for no limit.
+    pub limit_ms: i64,
+}
+
 /// What a snapshot holds. Out.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -158,6 +191,16 @@ pub struct primacy_pool {
     pub reserved: u32,
     /// The name.
     pub name: *const c_char,
+    /// 1 while an operator's freeze lets no rule change a state or the role, else 0.
+    pub frozen: i32,
+    /// Zero.
+    pub reserved2: u32,
+    /// Wall-clock time of the freeze, milliseconds since the Unix epoch; 0 without one.
+    pub frozen_since_ms: u64,
+    /// Wall-clock time of its end; 0 without a limit.
+    pub frozen_until_ms: u64,
+    /// The operator's reason; empty without a freeze.
+    pub frozen_reason: *const c_char,
 }
 
 /// One node of a snapshot. Out.
@@ -220,6 +263,25 @@ pub struct primacy_node {
     pub reserved: u32,
     /// PRIMACY_FACT_ROUND_TRIP: in microseconds.
     pub round_trip_us: u64,
+    /// PRIMACY_OVERRIDE_*: what an operator has set, or PRIMACY_OVERRIDE_MAINTENANCE; 0 for nothing. `node_type`, `status` and
+    /// `weight` above show what is set.
+    pub override_set: u32,
+    /// PRIMACY_OVERRIDE_STATE: a primacy_state.
+    pub override_state: i32,
+    /// PRIMACY_OVERRIDE_STATUS: a primacy_status.
+    pub override_status: i32,
+    /// PRIMACY_OVERRIDE_TYPE: a primacy_node_type.
+    pub override_type: i32,
+    /// PRIMACY_OVERRIDE_WEIGHT: share of the clients.
+    pub override_weight: u32,
+    /// PRIMACY_OVERRIDE_MAINTENANCE: what it does with the role: a primacy_maintenance_role.
+    pub maintenance_role: i32,
+    /// Wall-clock time of the override or maintenance, milliseconds since the Unix epoch; 0 without one.
+    pub override_since_ms: u64,
+    /// Wall-clock time of its end; 0 without a limit.
+    pub override_until_ms: u64,
+    /// The operator's reason; empty without one.
+    pub override_reason: *const c_char,
 }
 
 /// Which events a subscription takes. In. Zero means all.
@@ -337,7 +399,8 @@ border!(primacy_cycle_options, in = size, out = reserved, { size: u32, flags: u3
 border!(primacy_snapshot_info, in = size, out = wall_ms, { size: u32, pool_count: u32, wall_ms: u64 });
 border!(primacy_pool, in = size, out = name, {
     size: u32, kind: i32, policy: i32, status: i32, epoch: u64, active: i32, paused: i32, node_count: u32,
-    reserved: u32, name: *const c_char,
+    reserved: u32, name: *const c_char, frozen: i32, reserved2: u32, frozen_since_ms: u64, frozen_until_ms: u64,
+    frozen_reason: *const c_char,
 });
 border!(primacy_node, in = size, out = round_trip_us, {
     size: u32, node_type: i32, state: i32, status: i32, count: i64, cause: i32, error_number: u32, rule: u32,
@@ -345,6 +408,12 @@ border!(primacy_node, in = size, out = round_trip_us, {
     site: *const c_char, weight: u32, flavour: i32, facts: u64, version: u32, server_id: u32,
     server_uuid: *const c_char, gtids: *const c_char, read_only: i32, super_read_only: i32,
     channel_count: u32, threads_connected: u32, max_connections: u32, reserved: u32, round_trip_us: u64,
+    override_set: u32, override_state: i32, override_status: i32, override_type: i32, override_weight: u32,
+    maintenance_role: i32, override_since_ms: u64, override_until_ms: u64, override_reason: *const c_char,
+});
+border!(primacy_override_options, in = reason, out = limit_ms, {
+    size: u32, set: u32, state: i32, status: i32, node_type: i32, weight: u32, reason: *const c_char,
+    limit_ms: i64,
 });
 border!(primacy_event_filter, in = size, out = pool, { size: u32, severity: i32, kinds: u64, pool: *const c_char });
 border!(primacy_event, in = size, out = message, {

@@ -1,7 +1,7 @@
 //! What callers ask and tell: observations, commands, snapshots, explanations.
 
 use super::names;
-use super::shared::{Handle, Life};
+use super::shared::{Core, Handle, Life};
 use super::{Durability, EventFilter, HostObservation, Subscription};
 use crate::config::ProbeMode;
 use crate::engine::{Answer, Command, Engine, Input, ReportOutcome, Snapshot};
@@ -10,6 +10,7 @@ use crate::io::clock;
 use crate::policy::budget::Budget;
 use crate::pool::{MaintenanceRole, Override, PoolStatus};
 use crate::probe::Observation;
+use parking_lot::MutexGuard;
 use std::time::Duration;
 
 /// How long a command waits for the disk.
@@ -142,6 +143,11 @@ impl Handle {
 
     /// Reads from the engine, also after a stop.
     fn look<T>(&self, read: impl FnOnce(&mut Engine) -> T) -> Result<T> {
+        self.reading()?.guarded(read)
+    }
+
+    /// The lock, with an engine to read from behind it, also after a stop.
+    pub(super) fn reading(&self) -> Result<MutexGuard<'_, Core>> {
         let mut core = self.shared.core.lock();
         if let Life::Stopped = core.life {
             if core.engine.is_none() {
@@ -152,7 +158,7 @@ impl Handle {
             drop(core);
             core = self.open()?;
         }
-        core.guarded(read)
+        Ok(core)
     }
 
     pub(super) fn budget(&self, pool: &str) -> Result<Budget> {

@@ -3,8 +3,8 @@
 use super::names;
 use super::shared::Core;
 use crate::config::{Config, ControlSocket};
-use crate::control::{Answer, Ask, Change, Done, Id, Memory, Request, Seen};
-use crate::engine::{self, Command, Input, Now, Severity};
+use crate::control::{Answer, Ask, Change, Done, Id, Memory, Request, Seen, Terms};
+use crate::engine::{self, Command, Input, Now, ReportOutcome, Severity};
 use crate::error::{Error, ErrorCode, Result};
 use crate::io::control::{Asked, ClientId, ControlSetup};
 use crate::io::file::CacheFolder;
@@ -69,7 +69,7 @@ impl Core {
         match driver.open_control(setup) {
             Err(error) if !setup.named => {
                 let text = format!("no other process can give commands to this one: {error}");
-                self.hub.say(Severity::Warning, now.mono, now.wall_ms, text);
+                self.hub.say(Severity::Warning, (now.mono, now.wall_ms), ("", ""), text);
                 Ok(())
             }
             other => other,
@@ -82,7 +82,9 @@ impl Core {
             match asked {
                 Asked::Request(client, Ok(request)) => self.attend(now, client, request),
                 Asked::Request(client, Err((id, error))) => {
-                    self.answer(now, client, Answer { id, outcome: Err(error) });
+                    let error = Err(error);
+                    self.count_request(None, &error);
+                    self.answer(now, client, Answer { id, outcome: error });
                 }
                 Asked::Overdue(client) => {
                     let Some(at) = self.desk.waiting.iter().position(|w| w.client == client) else {
@@ -109,11 +111,14 @@ impl Core {
 
     fn attend(&mut self, now: Now, client: ClientId, request: Request) {
         let Request { id, ask } = request;
+        let command = Some(ask.name());
         let outcome = match ask {
             Ask::Change { change, wait } => match self.change(now, id, change) {
                 Ok(answer) if wait && answer.sequence > 0 => match self.desk.durable(answer.sequence) {
                     Some(durable) => durable.map(|()| done(answer)),
                     None => {
+                        // It is carried out; how its answer fares is the disk's matter.
+                        self.count_request(command, &Ok(Done::default()));
                         self.desk.waiting.push(Waiting { client, id, answer });
                         if let Some(driver) = &mut self.driver {
                             driver.hold(client, now.mono + DURABLE);
@@ -123,8 +128,10 @@ impl Core {
                 },
                 other => other.map(done),
             },
+            Ask::Report { pool, node, outcome } => self.reported(now, &pool, &node, outcome),
             look => self.look_for(now, look),
         };
+        self.count_request(command, &outcome);
         self.answer(now, client, Answer { id: Some(id), outcome });
     }
 
@@ -144,7 +151,37 @@ impl Core {
             Change::RecoverPool { pool } => Command::RecoverPool(names::pool(&self.config, pool)?),
             Change::ActivatePrimary { pool } => Command::ActivatePrimary(names::pool(&self.config, pool)?),
             Change::Remove { pool, node } => Command::RemoveNode(names::node(&self.config, pool, node)?),
+            Change::Override { pool, node, set, terms: Terms { reason, limit } } => Command::Override {
+                node: names::node(&self.config, pool, node)?,
+                set: *set,
+                reason: reason.clone(),
+                limit: *limit,
+            },
+            Change::ClearOverride { pool, node } => {
+                Command::ClearOverride(names::node(&self.config, pool, node)?)
+            }
+            Change::Freeze { pool, terms: Terms { reason, limit } } => Command::Freeze {
+                pool: names::pool(&self.config, pool)?,
+                reason: reason.clone(),
+                limit: *limit,
+            },
+            Change::Unfreeze { pool } => Command::Unfreeze(names::pool(&self.config, pool)?),
+            Change::Maintenance { pool, node, role, terms: Terms { reason, limit } } => {
+                Command::Maintenance {
+                    node: names::node(&self.config, pool, node)?,
+                    role: *role,
+                    reason: reason.clone(),
+                    limit: *limit,
+                }
+            }
         })
+    }
+
+    /// A host's report. It says nothing about the node's health, so there is nothing to answer.
+    fn reported(&mut self, now: Now, pool: &str, node: &str, outcome: ReportOutcome) -> Result<Done> {
+        let node = names::node(&self.config, pool, node)?;
+        self.give(now, Input::Report { node, outcome })?;
+        Ok(Done::default())
     }
 
     fn look_for(&mut self, now: Now, ask: Ask) -> Result<Done> {
@@ -158,6 +195,10 @@ impl Core {
                 let seen = Seen { snapshot, fingerprint: self.fingerprint, pid: std::process::id() };
                 Ok(Done { body: seen.encode(), ..Done::default() })
             }
+            Ask::Metrics => {
+                let message = self.metrics_text(now)?;
+                Ok(Done { message, ..Done::default() })
+            }
             Ask::Events { after } => Ok(Done { body: self.hub.told(after).encode(), ..Done::default() }),
             Ask::Explain { pool } => {
                 let index = names::pool(&self.config, &pool)?;
@@ -169,7 +210,9 @@ impl Core {
                 let budget = self.config.pools.get(index).map(crate::policy::budget::budget);
                 Ok(Done { message: budget.map(|b| b.to_string()).unwrap_or_default(), ..Done::default() })
             }
-            Ask::Change { .. } => Err(Error::new(ErrorCode::State, "a change is no look")),
+            Ask::Change { .. } | Ask::Report { .. } => {
+                Err(Error::new(ErrorCode::State, "a change is no look"))
+            }
         }
     }
 
@@ -192,6 +235,7 @@ impl Core {
 
     /// Hears of every write that ended.
     pub(super) fn hear(&mut self, now: Now, input: &Input) {
+        self.count_write(now, input);
         let Input::Persisted { sequence, outcome } = input else { return };
         match outcome {
             Ok(()) => self.desk.confirmed = self.desk.confirmed.max(*sequence),

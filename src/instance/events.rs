@@ -6,6 +6,7 @@ use crate::engine::{Event, EventKind, Severity, Time};
 use crate::error::{Error, ErrorCode, Result};
 use crate::io::descriptor::Registry;
 use crate::io::wake::Wake;
+use crate::metrics::EventTally;
 use crate::pool::{State, Status};
 use crate::probe::Cause;
 use parking_lot::Mutex;
@@ -19,7 +20,7 @@ const RECENT: usize = 256;
 const TOLD: usize = 64;
 
 /// The largest queue.
-const LARGEST: usize = 1_000_000;
+const LARGEST: usize = 1 << 20;
 
 /// Hands events to all subscribers.
 #[derive(Debug, Default)]
@@ -30,8 +31,9 @@ pub(super) struct Hub {
 #[derive(Debug, Default)]
 struct HubState {
     queues: Vec<Weak<Queue>>,
-    /// Number of the last event, for those that do not come from the engine.
+    /// Number of the last event. The engine counts its own; here those that do not come from it count too.
     sequence: u64,
+    tally: EventTally,
     /// The last events, for who comes to look, and how many there have been.
     recent: VecDeque<Event>,
     count: u64,
@@ -81,22 +83,34 @@ impl Hub {
         Ok(Subscription { queue })
     }
 
-    /// Gives the event to all who want it.
-    pub(super) fn publish(&self, event: &Event) {
+    /// Gives the event to all who want it, with the next number.
+    pub(super) fn publish(&self, mut event: Event) {
         let mut state = self.state.lock();
-        state.sequence = state.sequence.max(event.sequence);
+        state.sequence += 1;
+        event.sequence = state.sequence;
+        state.tally.emitted(event.kind);
         state.count += 1;
         if state.recent.len() >= RECENT {
             state.recent.pop_front();
         }
         state.recent.push_back(event.clone());
+        let mut lost = 0;
         state.queues.retain(|queue| match queue.upgrade() {
             None => false,
             Some(queue) => {
-                queue.push(event);
+                lost += u64::from(queue.push(&event));
                 true
             }
         });
+        state.tally.lost += lost;
+    }
+
+    /// What was counted so far.
+    pub(super) fn tally(&self) -> EventTally {
+        let state = self.state.lock();
+        let mut tally = state.tally;
+        tally.queues = state.queues.iter().filter(|queue| queue.strong_count() > 0).count() as u64;
+        tally
     }
 
     /// The events after a number that was given before, as many as an answer holds; from 0, all that are kept.
@@ -113,13 +127,20 @@ impl Hub {
 
     /// Publishes words that do not come from the engine.
     pub(super) fn alarm(&self, mono: Time, wall_ms: u64, message: String) {
-        self.say(Severity::Alarm, mono, wall_ms, message);
+        self.say(Severity::Alarm, (mono, wall_ms), ("", ""), message);
     }
 
-    /// The same, as urgent as the caller says.
-    pub(super) fn say(&self, severity: Severity, mono: Time, wall_ms: u64, message: String) {
-        let sequence = self.state.lock().sequence + 1;
-        self.publish(&plain(EventKind::Log, severity, (sequence, mono, wall_ms), message));
+    /// The same, as urgent as the caller says, about a pool and a node or neither.
+    pub(super) fn say(
+        &self,
+        severity: Severity,
+        (mono, wall_ms): (Time, u64),
+        place: (&str, &str),
+        message: String,
+    ) {
+        let mut event = plain(EventKind::Log, severity, (0, mono, wall_ms), message);
+        (event.pool, event.node) = (place.0.into(), place.1.into());
+        self.publish(event);
     }
 }
 
@@ -158,12 +179,14 @@ impl EventFilter {
 }
 
 impl Queue {
-    fn push(&self, event: &Event) {
+    /// Takes the event in, if it is wanted. Whether another one fell out for it.
+    fn push(&self, event: &Event) -> bool {
         if !self.filter.wants(event) {
-            return;
+            return false;
         }
         let mut state = self.state.lock();
-        if state.events.len() >= self.capacity {
+        let full = state.events.len() >= self.capacity;
+        if full {
             if let Some(old) = state.events.pop_front() {
                 state.lost += 1;
                 state.last_lost = Some((old.sequence, old.mono, old.wall_ms));
@@ -174,6 +197,7 @@ impl Queue {
         if was_empty {
             self.wake.raise();
         }
+        full
     }
 }
 
@@ -212,7 +236,8 @@ mod tests {
     #[test]
     fn who_comes_to_look_misses_nothing_that_is_kept() {
         let hub = Hub::default();
-        let say = |n: usize| (0..n).for_each(|i| hub.say(Severity::Info, Time(0), 0, i.to_string()));
+        let say =
+            |n: usize| (0..n).for_each(|i| hub.say(Severity::Info, (Time(0), 0), ("", ""), i.to_string()));
         let first = hub.told(0);
         assert_eq!((first.events.len(), first.next, first.lost), (0, 0, 0));
         say(3);

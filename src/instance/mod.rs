@@ -19,6 +19,7 @@ pub mod cache_file;
 mod commands;
 pub mod control;
 mod events;
+mod metrics;
 mod names;
 mod open;
 mod opened;
@@ -331,7 +332,17 @@ impl Instance {
         self.handle.budget(pool)
     }
 
-    /// A queue of events; `capacity` bounds it (1 to 1 000 000), the oldest fall out.
+    /// Figures for monitoring, as text in the exposition format 0.0.4 of Prometheus; docs/metrics.md names each metric.
+    /// Counters begin with the instance. After a defect of the engine what it counted is left out.
+    ///
+    /// # Errors
+    ///
+    /// Those of the first use.
+    pub fn metrics_text(&self) -> Result<String> {
+        self.handle.metrics_text()
+    }
+
+    /// A queue of events; `capacity` bounds it (1 to 1 048 576), the oldest fall out.
     pub fn subscribe(&self, filter: EventFilter, capacity: usize) -> Result<Subscription> {
         self.handle.subscribe(filter, capacity)
     }

@@ -2,7 +2,7 @@
 
 use super::shared::Core;
 use crate::config::{Config, NodeConfig, PoolConfig, ProbeConfig, ProbeMode, RsaPublicKey, TlsMode};
-use crate::engine::{CheckRef, Engine, NodeRef};
+use crate::engine::{CheckRef, Engine, NodeRef, Severity};
 use crate::error::{Error, ErrorCode, Result};
 use crate::io::checkpoint::CheckSetup;
 use crate::io::driver::NodeSetup;
@@ -11,8 +11,9 @@ use crate::io::lock::CacheLock;
 use crate::io::tls::TlsConfig;
 use crate::io::writer::Writer;
 use crate::io::{clock, entropy, helper};
-use crate::pool::Host;
+use crate::pool::{Host, PoolKind};
 use crate::probe::{AddressBook, CheckMethod, Checkpoint, SessionConfig};
+use crate::store::utc::format_utc;
 use crate::wire::{Encryption, RsaPolicy, Secret, Transport};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -128,6 +129,7 @@ fn setup(files: &mut Files, node: NodeRef, pool: &PoolConfig, config: &NodeConfi
         transport,
         encryption,
         rsa,
+        group: pool.kind == PoolKind::Group,
         max_packet: SessionConfig::MAX_PACKET,
     };
     Ok(NodeSetup {
@@ -178,6 +180,17 @@ impl Core {
         let now = clock::now();
         self.engine = Some(Engine::new(self.config.clone(), cache.as_ref(), seed, now));
         self.writer = writer;
+        self.since_ms = now.wall_ms;
+        self.tally.written_ms = cache.as_ref().map_or(0, |cache| cache.written_ms);
+        if let (Some(cache), Some(folder)) = (&cache, &self.folder) {
+            let text = format!(
+                "the cache {} of an earlier life is taken over: change {} of {}",
+                folder.path().display(),
+                cache.sequence,
+                format_utc(cache.written_ms).unwrap_or_else(|| "an unknown time".into())
+            );
+            self.hub.say(Severity::Info, (now.mono, now.wall_ms), ("", ""), text);
+        }
         self.opened_by = Some(std::process::id());
         // The engine may have something to say about what it read.
         self.pump(now, usize::MAX)?;

@@ -4,6 +4,7 @@ use super::control::{self, Desk};
 use super::events::Hub;
 use super::open;
 use crate::config::Config;
+use crate::engine::notice::Limiter;
 use crate::engine::{Effect, Engine, Input, NodeRef, Now, PoolSnapshot, Snapshot, Time};
 use crate::error::{Error, ErrorCode, Result};
 use crate::io::checkpoint::CheckSetup;
@@ -14,6 +15,7 @@ use crate::io::driver::{Driver, NodeSetup};
 use crate::io::file::CacheFolder;
 use crate::io::link::panic_text;
 use crate::io::writer::Writer;
+use crate::metrics::{DeskTally, DriverFigures};
 use crate::store::Cache;
 use parking_lot::{Condvar, Mutex};
 use std::any::Any;
@@ -105,6 +107,13 @@ pub(super) struct Core {
     /// The last good copies of the pools, each with its age.
     pub(super) copies: Vec<(Time, PoolSnapshot)>,
     pub(super) hub: Arc<Hub>,
+    /// What the driver may say, and how often.
+    pub(super) limiter: Limiter,
+    pub(super) tally: DeskTally,
+    /// What the drivers of earlier cycles counted.
+    pub(super) counted: DriverFigures,
+    /// When the engine was made, milliseconds since the Unix epoch.
+    pub(super) since_ms: u64,
     #[cfg(feature = "testing")]
     planted: bool,
 }
@@ -138,6 +147,10 @@ impl Handle {
             inputs: VecDeque::new(),
             copies: Vec::new(),
             hub: Arc::clone(&hub),
+            limiter: Limiter::default(),
+            tally: DeskTally::default(),
+            counted: DriverFigures::default(),
+            since_ms: 0,
             #[cfg(feature = "testing")]
             planted: false,
         };
@@ -278,7 +291,7 @@ impl Core {
                 Effect::Persist { sequence, cache } => self.persist(sequence, cache),
                 Effect::Emit(event) => {
                     changed = true;
-                    self.hub.publish(&event);
+                    self.hub.publish(event);
                 }
             }
         }
@@ -323,7 +336,20 @@ impl Core {
             let changed = self.drain(now)?;
             self.refresh_copies(now, changed)?;
         }
+        self.tell_notices(now);
         Ok(handled)
+    }
+
+    /// Says what the driver has to say, unless its like has just been said.
+    fn tell_notices(&mut self, now: Now) {
+        while let Some(notice) = self.driver.as_mut().and_then(Driver::next_notice) {
+            let Some(notice) = self.limiter.pass(now.mono, notice) else { continue };
+            let pool = notice.node.and_then(|node| self.config.pools.get(node.pool));
+            let node =
+                notice.node.and_then(|at| pool?.nodes.get(at.node)).map(|node| node.address.to_string());
+            let place = (pool.map(|pool| pool.name.as_str()).unwrap_or_default(), node.unwrap_or_default());
+            self.hub.say(notice.severity, (now.mono, now.wall_ms), (place.0, &place.1), notice.message);
+        }
     }
 
     /// Gives one input at once, then all that follows from it.
@@ -412,8 +438,12 @@ impl Core {
             let _ = self.give(now, Input::Stop);
         }
         self.dismiss(now);
+        self.tell_notices(now);
         let mut driver = self.driver.take()?;
         driver.shut(now.mono);
+        let mut counted = driver.figures();
+        counted.connections = 0;
+        self.counted.add(&counted);
         // What was learnt about names serves the next start or cycle.
         for (node, book) in driver.books() {
             if let Some(setup) = self.nodes.iter_mut().find(|setup| setup.node == node) {

@@ -198,11 +198,12 @@ impl Checker {
         run: impl FnOnce(&mut Way, &Checkpoint, &mut Context<'_>) -> Option<Observation>,
     ) {
         // What a link says is about its probe; it is told as the end of the look.
-        let mut said = VecDeque::new();
+        let (mut said, mut unsaid) = (VecDeque::new(), VecDeque::new());
         let mut inner = Context {
             poller: &mut *context.poller,
             registry: context.registry,
             inputs: &mut said,
+            notices: &mut unsaid,
             buffer: &mut *context.buffer,
             columns: &mut *context.columns,
             now: context.now,

@@ -11,7 +11,8 @@ use super::poller::{Poller, Ready};
 use super::socket::{Received, Socket};
 use super::users::{self, Peer};
 use crate::control::{Answer, FrameReader, Id, LARGEST_ANSWER, LARGEST_REQUEST, Request, frame};
-use crate::engine::Time;
+use crate::engine::notice::{Notice, Reason};
+use crate::engine::{Severity, Time};
 use crate::error::{Error, ErrorCode, Result};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -87,6 +88,9 @@ pub(crate) struct ControlServer {
     asked: VecDeque<Asked>,
     registry: Arc<Registry>,
     connections: u32,
+    notices: VecDeque<Notice>,
+    strangers: u64,
+    crowded: u64,
     /// The listener is not watched until then.
     paused: Option<Time>,
 }
@@ -123,6 +127,9 @@ impl ControlServer {
             asked: VecDeque::new(),
             registry: Arc::clone(registry),
             connections: 0,
+            notices: VecDeque::new(),
+            strangers: 0,
+            crowded: 0,
             paused: None,
         })
     }
@@ -152,6 +159,16 @@ impl ControlServer {
             }
             None => {}
         }
+    }
+
+    /// The next words for the log.
+    pub(crate) fn next_notice(&mut self) -> Option<Notice> {
+        self.notices.pop_front()
+    }
+
+    /// How many were sent away: for who they are, and because too many others were there.
+    pub(crate) fn turned_away(&self) -> (u64, u64) {
+        (self.strangers, self.crowded)
     }
 
     /// The next request.
@@ -248,9 +265,21 @@ impl ControlServer {
         };
         let slot = if refusal.is_none() { self.free_slot(context.poller) } else { None };
         let Some(index) = slot else {
+            let reason = match &refusal {
+                Some(_) => {
+                    self.strangers += 1;
+                    Reason::Stranger
+                }
+                None => {
+                    self.crowded += 1;
+                    Reason::Crowded
+                }
+            };
             let refusal = refusal.unwrap_or_else(|| {
                 Error::new(ErrorCode::Busy, format!("{CLIENTS} others are at the control socket; try again"))
             });
+            let message = format!("a caller at the control socket was sent away: {}", refusal.message());
+            self.notices.push_back(Notice { node: None, reason, severity: Severity::Warning, message });
             // A fresh connection takes a short answer at once.
             let _ = socket.send(&framed(&Answer { id: None, outcome: Err(refusal) }));
             socket.shut();

@@ -14,11 +14,14 @@ use super::tls::TlsSetup;
 use super::wake::Wake;
 use super::writer::Writer;
 use crate::control::Answer;
-use crate::engine::{CheckRef, Deadlines, Input, NodeRef, Time};
+use crate::engine::notice::{Notice, Reason};
+use crate::engine::{CheckRef, Deadlines, Input, NodeRef, Severity, Time};
+use crate::metrics::{DriverFigures, LoopTally};
 use crate::probe::{AddressBook, SessionConfig};
 use crate::wire::SharedColumns;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -29,6 +32,12 @@ mod tests;
 
 /// One buffer serves all sockets: what a read brought is handed in before the next.
 const BUFFER: usize = 16 * 1024;
+
+/// After this time something that blocks is told to be slow.
+const SLOW: Duration = Duration::from_secs(2);
+
+/// For an instance that probes nobody itself, in place of the shortest `timeout` of its nodes.
+const TIMEOUT: Duration = Duration::from_millis(250);
 
 /// Connections made at a time. Thousands at once would all be late together; one after the other each is in time.
 const LOGINS: usize = 1024;
@@ -81,6 +90,15 @@ pub(crate) struct Driver {
     /// How often there was a new configuration.
     reloads: u32,
     inputs: VecDeque<Input>,
+    /// Words for the log.
+    notices: VecDeque<Notice>,
+    tally: LoopTally,
+    /// A loop that is later than this may have missed answers.
+    late: Duration,
+    /// The deadline that the poller knows.
+    due: Option<Time>,
+    /// The helper was told to be slow, since then.
+    slow_since: Option<Time>,
     buffer: Box<[u8]>,
     columns: SharedColumns,
     /// Probes that make a connection, and those that have to wait until one of them has ended.
@@ -103,6 +121,7 @@ impl Driver {
             Mode::Thread => Epoll::for_thread(registry, Arc::clone(&wake))?,
             Mode::Host => Epoll::for_host(registry, &wake)?,
         };
+        let late = nodes.iter().map(|setup| setup.timeout).min().unwrap_or(TIMEOUT);
         let links = nodes.into_iter().enumerate().map(|(index, setup)| Link::new(index as u32, setup));
         let mut driver = Driver {
             poller,
@@ -114,6 +133,11 @@ impl Driver {
             checkers: Vec::new(),
             reloads: 0,
             inputs: VecDeque::new(),
+            notices: VecDeque::new(),
+            tally: LoopTally::default(),
+            late,
+            due: None,
+            slow_since: None,
             buffer: vec![0; BUFFER].into_boxed_slice(),
             columns: SharedColumns::default(),
             logins: 0,
@@ -314,6 +338,7 @@ impl Driver {
     /// Takes over what the thread's wait brought.
     pub(crate) fn take_ready(&mut self, now: Time, events: &mut Vec<Ready>, full: bool) {
         self.poller.wake_up();
+        self.measure(now);
         self.more = full;
         for event in events.drain(..) {
             self.handle(now, event);
@@ -324,6 +349,7 @@ impl Driver {
 
     /// Looks what is ready, without waiting.
     pub(crate) fn poll(&mut self, now: Time) -> io::Result<()> {
+        self.measure(now);
         let mut events = core::mem::take(&mut self.ready);
         let outcome = self.poller.poll(&mut events);
         for event in events.drain(..) {
@@ -360,6 +386,33 @@ impl Driver {
         true
     }
 
+    /// How late this turn comes, if it comes for a deadline.
+    fn measure(&mut self, now: Time) {
+        if let Some(due) = self.due.take_if(|due| *due <= now) {
+            let lateness = now.since(due);
+            self.tally.lateness.record(lateness);
+            self.tally.late += u64::from(lateness > self.late);
+        }
+    }
+
+    /// The next words for the log.
+    pub(crate) fn next_notice(&mut self) -> Option<Notice> {
+        self.notices.pop_front().or_else(|| self.control.as_mut()?.next_notice())
+    }
+
+    /// What was counted so far.
+    pub(crate) fn figures(&self) -> DriverFigures {
+        let mut tally = self.tally;
+        if let Some(control) = &self.control {
+            (tally.strangers, tally.crowded) = control.turned_away();
+        }
+        DriverFigures {
+            tally,
+            connections: self.links.iter().filter(|link| link.is_connected()).count() as u64,
+            links: self.links.iter().map(|link| (link.node(), link.tally())).collect(),
+        }
+    }
+
     /// The next thing to tell the engine.
     pub(crate) fn next_input(&mut self) -> Option<Input> {
         self.inputs.pop_front()
@@ -370,8 +423,12 @@ impl Driver {
     pub(crate) fn set_deadline(&mut self, engine: Option<Time>) {
         let at = if self.inputs.is_empty() && !self.more {
             let control = self.control.as_ref().and_then(ControlServer::deadline);
-            self.timers.first().into_iter().chain(engine).chain(control).min()
+            let at = self.timers.first().into_iter().chain(engine).chain(control).min();
+            self.due = at;
+            at
         } else {
+            // Work is left over from this turn; the next one is not late.
+            self.due = None;
             Some(clock::mono())
         };
         if self.poller.set_deadline(at).is_err() {
@@ -390,6 +447,7 @@ impl Driver {
             self.with_checker(now, index, |checker, context| checker.shut(context));
         }
         if let Some(mut control) = self.control.take() {
+            (self.tally.strangers, self.tally.crowded) = control.turned_away();
             control.shut(&mut self.poller);
         }
         self.inputs.clear();
@@ -460,6 +518,7 @@ impl Driver {
                 poller: &mut self.poller,
                 registry: &self.registry,
                 inputs: &mut self.inputs,
+                notices: &mut self.notices,
                 buffer: &mut self.buffer,
                 columns: &mut self.columns,
                 now,
@@ -477,6 +536,7 @@ impl Driver {
                 poller: &mut self.poller,
                 registry: &self.registry,
                 inputs: &mut self.inputs,
+                notices: &mut self.notices,
                 buffer: &mut self.buffer,
                 columns: &mut self.columns,
                 now,
@@ -486,7 +546,7 @@ impl Driver {
         }
     }
 
-    fn helper(&mut self) -> io::Result<&Helper> {
+    fn helper(&mut self) -> io::Result<&mut Helper> {
         match &mut self.helper {
             Some(helper) => Ok(helper),
             empty => Ok(empty.insert(Helper::start(Arc::clone(&self.wake))?)),
@@ -526,19 +586,98 @@ impl Driver {
     }
 
     fn take_results(&mut self, now: Time) {
-        while let Some(result) = self.helper.as_ref().and_then(Helper::result) {
+        while let Some(result) = self.helper.as_mut().and_then(Helper::result) {
             match result {
                 JobResult::Resolved { link, name: (host, port), answer } => {
                     // The index may have become another node's while the resolver was at work.
-                    let same = self.name(link) == Some((&host, port));
-                    if let Some(book) = self.book(link).filter(|_| same) {
-                        book.resolved(now, answer);
+                    if self.name(link) == Some((&host, port)) {
+                        self.resolved(now, link, answer);
                     }
                 }
-                JobResult::Written((sequence, outcome)) => {
+                JobResult::Written(Some((sequence, outcome))) => {
                     self.inputs.push_back(Input::Persisted { sequence, outcome });
                 }
+                JobResult::Written(None) => {}
             }
         }
+        self.watch_helper(now);
     }
+
+    /// The resolver has answered. What changes is told.
+    fn resolved(&mut self, now: Time, index: usize, answer: Result<Vec<SocketAddr>, String>) {
+        let Some(link) = self.links.get_mut(index) else {
+            // What comes of a checkpoint's name shows in its looks.
+            if let Some(book) = self.book(index) {
+                book.resolved(now, answer);
+            }
+            return;
+        };
+        let node = link.node();
+        let name = link.name().map(|(host, _)| host.to_owned()).unwrap_or_default();
+        let before = link.book().sorted();
+        link.book().resolved(now, answer);
+        let (after, error) = (link.book().sorted(), link.book().error().to_owned());
+        let was_told = core::mem::replace(&mut link.unresolved, !error.is_empty());
+        let mut tell = |reason, severity, message| {
+            self.notices.push_back(Notice { node: Some(node), reason, severity, message });
+        };
+        if error.is_empty() {
+            self.tally.resolved += 1;
+        } else {
+            self.tally.unresolved += 1;
+        }
+        match (was_told, error.is_empty()) {
+            (false, false) if after.is_empty() => {
+                tell(Reason::Unresolved, Severity::Warning, error.clone());
+            }
+            (false, false) => {
+                let text = format!("{error}; {} goes on with {}", name, list(&after));
+                tell(Reason::Unresolved, Severity::Warning, text);
+            }
+            (true, true) => {
+                tell(Reason::Resolved, Severity::Info, format!("{name} resolves again, to {}", list(&after)))
+            }
+            _ => {}
+        }
+        if error.is_empty() && !before.is_empty() && before != after {
+            let text = format!("{name} resolves to {} now; it was {}", list(&after), list(&before));
+            tell(Reason::Address, Severity::Warning, text);
+        }
+    }
+
+    /// Tells of a helper that does not get on, and of its end.
+    fn watch_helper(&mut self, now: Time) {
+        let waiting = self.helper.as_ref().and_then(Helper::waiting_since);
+        let mut tell = |severity, message| {
+            self.notices.push_back(Notice { node: None, reason: Reason::Slow, severity, message });
+        };
+        match (waiting, self.slow_since) {
+            (Some(since), None) if now.since(since) > SLOW => {
+                self.slow_since = Some(since);
+                let text = "the resolver or the disk has not answered for 2 s: names keep their addresses and the cache its \
+                            old state until it does; decisions go on";
+                tell(Severity::Warning, text.to_string());
+            }
+            (waiting, Some(since)) if waiting.is_none_or(|oldest| oldest > since) => {
+                self.slow_since = None;
+                let text = format!(
+                    "the resolver or the disk has answered after {} ms",
+                    now.since(since).as_millis()
+                );
+                tell(Severity::Info, text);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Addresses for people, without what can be very long.
+fn list(addresses: &[SocketAddr]) -> String {
+    const SHOWN: usize = 8;
+    let mut shown: Vec<String> =
+        addresses.iter().take(SHOWN).map(|address| address.ip().to_string()).collect();
+    if addresses.len() > SHOWN {
+        shown.push(format!("{} more", addresses.len() - SHOWN));
+    }
+    shown.join(", ")
 }

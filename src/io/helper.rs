@@ -3,10 +3,13 @@
 //! It holds no engine state. Jobs go in by a channel; answers come back by a channel and raise the driver's wake
 //! descriptor.
 
+use super::clock;
 use super::thread;
 use super::wake::Wake;
 use super::writer::{Outcome, Writer};
+use crate::engine::Time;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use std::collections::VecDeque;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
@@ -30,8 +33,8 @@ enum Job {
 pub(crate) enum JobResult {
     /// The addresses of a name, or the resolver's words.
     Resolved { link: usize, name: (String, u16), answer: Result<Vec<SocketAddr>, String> },
-    /// A write ended.
-    Written(Outcome),
+    /// A write ended; none if there was nothing left to write.
+    Written(Option<Outcome>),
 }
 
 /// The handle of the helper thread. Dropping it lets the thread end after the job at hand, and does not wait: a
@@ -41,6 +44,8 @@ pub(crate) struct Helper {
     jobs: Sender<Job>,
     results: Receiver<JobResult>,
     thread: JoinHandle<()>,
+    /// When the jobs were handed in that are not done, oldest first: the thread takes one after the other.
+    waiting: VecDeque<Time>,
 }
 
 impl Helper {
@@ -53,28 +58,29 @@ impl Helper {
                 let result = match job {
                     Job::Resolve { link, host, port } => {
                         let answer = resolve(&host, port);
-                        Some(JobResult::Resolved { link, name: (host, port), answer })
+                        JobResult::Resolved { link, name: (host, port), answer }
                     }
-                    Job::Write(writer) => writer.write().map(JobResult::Written),
+                    Job::Write(writer) => JobResult::Written(writer.write()),
                 };
-                let Some(result) = result else { continue };
                 if outbox.send(result).is_err() {
                     return;
                 }
                 wake.raise();
             }
         })?;
-        Ok(Helper { jobs, results, thread })
+        Ok(Helper { jobs, results, thread, waiting: VecDeque::new() })
     }
 
     /// Resolves a name.
-    pub(crate) fn resolve(&self, link: usize, host: String, port: u16) {
+    pub(crate) fn resolve(&mut self, link: usize, host: String, port: u16) {
         // The receiver lives as long as the thread, which ends only when this sender is gone.
+        self.waiting.push_back(clock::mono());
         let _ = self.jobs.send(Job::Resolve { link, host, port });
     }
 
     /// Writes what is pending at the writer.
-    pub(crate) fn write(&self, writer: Arc<Writer>) {
+    pub(crate) fn write(&mut self, writer: Arc<Writer>) {
+        self.waiting.push_back(clock::mono());
         let _ = self.jobs.send(Job::Write(writer));
     }
 
@@ -96,8 +102,15 @@ impl Helper {
     }
 
     /// The next result; `None` if there is none now.
-    pub(crate) fn result(&self) -> Option<JobResult> {
-        self.results.try_recv().ok()
+    pub(crate) fn result(&mut self) -> Option<JobResult> {
+        let result = self.results.try_recv().ok()?;
+        self.waiting.pop_front();
+        Some(result)
+    }
+
+    /// Since when the oldest job waits to be done.
+    pub(crate) fn waiting_since(&self) -> Option<Time> {
+        self.waiting.front().copied()
     }
 }
 

@@ -8,9 +8,13 @@ use super::entropy;
 use super::poller::{Poller, Ready};
 use super::socket::{Progress, Received, Socket, Target};
 use super::tls::Stream;
-use crate::engine::{Input, NodeRef, Time};
-use crate::probe::{Action, AddressBook, Cause, Class, Observation, PeerSign, ProbeRequest, Session};
-use crate::wire::SharedColumns;
+use crate::engine::notice::{Notice, Reason};
+use crate::engine::{Input, NodeRef, Severity, Time};
+use crate::metrics::LinkTally;
+use crate::probe::{
+    Action, AddressBook, Cause, Class, Flavour, Observation, PeerSign, ProbeRequest, ServerVersion, Session,
+};
+use crate::wire::{Encryption, SharedColumns};
 use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,6 +32,7 @@ pub(super) struct Context<'a> {
     pub(super) poller: &'a mut dyn Poller,
     pub(super) registry: &'a Arc<Registry>,
     pub(super) inputs: &'a mut VecDeque<Input>,
+    pub(super) notices: &'a mut VecDeque<Notice>,
     pub(super) buffer: &'a mut [u8],
     pub(super) columns: &'a mut SharedColumns,
     pub(super) now: Time,
@@ -47,6 +52,15 @@ pub(super) struct Link {
     /// What the socket has not taken yet; encrypted, where there is TLS.
     outgoing: Vec<u8>,
     tls: Option<Box<Stream>>,
+    /// The connection at hand began to encrypt.
+    encrypted: bool,
+    tally: LinkTally,
+    /// How many logins of the session are in the tally.
+    counted_logins: u64,
+    /// Server and encryption of the last login that was told.
+    told: Option<(Flavour, Option<ServerVersion>, bool)>,
+    /// That the name does not resolve was told.
+    pub(super) unresolved: bool,
     /// The probe at hand.
     running: Option<u64>,
     /// It makes a connection or logs in.
@@ -84,6 +98,11 @@ impl Link {
             attempt: None,
             outgoing: Vec::new(),
             tls: None,
+            encrypted: false,
+            tally: LinkTally::default(),
+            counted_logins: 0,
+            told: None,
+            unresolved: false,
             running: None,
             logging_in: false,
             waiting: VecDeque::new(),
@@ -147,6 +166,16 @@ impl Link {
 
     pub(super) fn book(&mut self) -> &mut AddressBook {
         &mut self.setup.book
+    }
+
+    /// What was counted.
+    pub(super) fn tally(&self) -> LinkTally {
+        self.tally
+    }
+
+    /// Whether there is a socket.
+    pub(super) fn is_connected(&self) -> bool {
+        self.socket.is_some()
     }
 
     /// Name and port to resolve.
@@ -340,7 +369,12 @@ impl Link {
                 Step::Sent(Err(errno)) => self.session.handle_reset(context.now, errno),
                 Step::StartTls => self.start_tls(context),
                 Step::Close => self.close(context),
-                Step::Lost => context.inputs.push_back(Input::ConnectionLost { node: self.setup.node }),
+                Step::Lost => {
+                    self.tally.lost += 1;
+                    let text = "the kept connection ended between probes: the node is looked at early";
+                    self.notice(context, Reason::ConnectionLost, Severity::Info, text.into());
+                    context.inputs.push_back(Input::ConnectionLost { node: self.setup.node });
+                }
                 Step::Done(observation) => self.done(context, observation),
             }
         }
@@ -348,6 +382,7 @@ impl Link {
 
     /// A probe has ended.
     fn done(&mut self, context: &mut Context<'_>, observation: Observation) {
+        self.count_logins(context);
         match observation.class() {
             Class::Ok | Class::Replication | Class::Blind => {}
             Class::Refusing => self.setup.book.probe_failed(),
@@ -361,10 +396,50 @@ impl Link {
         }
     }
 
+    fn notice(&self, context: &mut Context<'_>, reason: Reason, severity: Severity, message: String) {
+        context.notices.push_back(Notice { node: Some(self.setup.node), reason, severity, message });
+    }
+
+    /// Counts the logins since the last probe, and tells of one that differs from those before.
+    fn count_logins(&mut self, context: &mut Context<'_>) {
+        let made = self.session.logins().saturating_sub(self.counted_logins);
+        if made == 0 {
+            return;
+        }
+        self.counted_logins += made;
+        match self.encrypted {
+            true => self.tally.tls_logins += made,
+            false => self.tally.plain_logins += made,
+        }
+        let Some((flavour, version)) = self.session.server() else { return };
+        let login = (flavour, version, self.encrypted);
+        if self.told.replace(login) == Some(login) {
+            return;
+        }
+        let how = match (self.encrypted, &self.setup.unix) {
+            (true, _) => "over TLS",
+            (false, None) => "in clear",
+            (false, Some(_)) => "over a unix socket",
+        };
+        let version = version.map_or_else(|| "of an unknown version".into(), |version| version.to_string());
+        let text = format!("logged in to {flavour} {version} {how}");
+        self.notice(context, Reason::Login, Severity::Info, text);
+        if self.setup.session.encryption == Encryption::IfOffered
+            && !self.encrypted
+            && self.setup.tls.is_some()
+        {
+            let text = "the server offers no TLS, so the login went on in clear; tls = \"required\" would refuse that";
+            self.notice(context, Reason::NoTls, Severity::Warning, text.into());
+        }
+    }
+
     fn broken(&mut self, context: &mut Context<'_>, text: &str) {
         self.close(context);
         self.session = Session::new(self.setup.session.clone());
+        // The new machine counts from 0.
+        self.counted_logins = 0;
         let message = format!("internal error in the probe machine, please report it: {text}");
+        self.notice(context, Reason::Defect, Severity::Alarm, message.clone());
         let observation = Observation::new(Cause::ProtocolError, message, context.now);
         self.done(context, observation);
     }
@@ -384,6 +459,7 @@ impl Link {
                 (None, Some(address)) => Target::Tcp(address),
                 (None, None) => break,
             };
+            self.tally.connects += 1;
             let outcome = Socket::connect(context.registry, &target).and_then(|(socket, progress)| {
                 if progress != Progress::Full {
                     let output = progress == Progress::Pending;
@@ -450,6 +526,7 @@ impl Link {
 
     /// Begins to encrypt.
     fn start_tls(&mut self, context: &mut Context<'_>) {
+        self.encrypted = true;
         let stream = match &self.setup.tls {
             Some(setup) => Stream::new(setup, &mut self.outgoing),
             None => Err("no TLS was set up, which is a defect of this library; please report it".into()),
@@ -528,6 +605,7 @@ impl Link {
     }
 
     fn established(&mut self, context: &mut Context<'_>) {
+        self.encrypted = false;
         match entropy::bytes::<20>() {
             Ok(seed) => self.session.handle_connected(context.now, seed),
             Err(error) => {

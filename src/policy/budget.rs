@@ -7,7 +7,7 @@
 use crate::config::{NodeConfig, OnDoubt, PoolConfig, ProbeConfig, ProbeMode, print_duration};
 use crate::engine::BACK_OFF;
 use crate::engine::time::Duration;
-use crate::pool::PolicyName;
+use crate::pool::{PolicyName, PoolKind};
 use crate::probe::{CheckMethod, Checkpoint, Class};
 use core::fmt;
 
@@ -70,8 +70,10 @@ pub struct Budget {
 /// The budget of a pool. The slowest node's settings count.
 pub fn budget(pool: &PoolConfig) -> Budget {
     let external = pool.probe_mode == ProbeMode::External;
+    let follows = matches!(pool.kind, PoolKind::Replicated | PoolKind::Group);
     let lines = match (external, pool.policy) {
         (true, _) => external_lines(pool),
+        (false, PolicyName::Safe) if follows => follow_lines(pool),
         (false, PolicyName::Safe) => safe_lines(pool),
         (false, PolicyName::Mpp) => mpp_lines(pool),
     };
@@ -186,6 +188,38 @@ fn safe_lines(pool: &PoolConfig) -> Vec<BudgetLine> {
         "it stops at OK_WARN on an ACTIVE node",
     ));
     lines.push(never(Class::Blind, "the prober's own fault", "nothing is counted"));
+    lines
+}
+
+/// Where the pool follows: from the moment in which another node takes writes, or a failed one is known to have failed.
+fn follow_lines(pool: &PoolConfig) -> Vec<BudgetLine> {
+    let interval = worst(pool, |p| p.interval);
+    let timeout = worst(pool, |p| p.timeout);
+    let [i, t, m] = [interval, timeout, MARGIN].map(print_duration);
+    let (moved, failed) = match pool.kind {
+        PoolKind::Group => ("the group names another node", "until the group names another: ACTIVE at FAIL"),
+        _ => {
+            ("another node takes writes, the old one does not", "until another takes writes: ACTIVE at FAIL")
+        }
+    };
+    let mut lines = vec![BudgetLine {
+        class: Class::Ok,
+        fault: moved,
+        // The last node to be asked may be the one; and one that does not answer holds nobody up for longer than this.
+        worst: Worst::Within(interval + timeout + MARGIN),
+        formula: format!("interval {i} + timeout {t} + {m}"),
+    }];
+    for line in safe_lines(pool) {
+        let unread = line.class == Class::Silent && line.fault.contains("replica");
+        match line.class {
+            Class::Gone | Class::Hung | Class::Silent if !unread => {
+                let formula = format!("{}; {failed}", line.formula);
+                lines.push(BudgetLine { formula, ..line });
+            }
+            Class::Refusing | Class::Blind => lines.push(line),
+            _ => {}
+        }
+    }
     lines
 }
 

@@ -3,6 +3,8 @@
 use super::address::Address;
 use super::judge::Judge;
 use super::node::Node;
+use super::state::PoolKind;
+use super::word::takes_writes_by;
 use crate::config::PoolConfig;
 use crate::engine::time::{Duration, Time};
 use crate::policy::safe::Evidence;
@@ -36,7 +38,13 @@ impl Surroundings<'_> {
     /// receiving thread that for ever tries to reach a healthy source which rejects it.
     pub fn class(&self, node: usize, observation: &Observation) -> (Class, Option<String>) {
         let class = observation.class();
-        if class != Class::Ok || self.judge.active().is_none_or(|a| a == node) {
+        if self.config.kind == PoolKind::Group {
+            // What members receive from each other is the group's affair.
+            return (class, None);
+        }
+        let writes =
+            self.config.kind == PoolKind::Replicated && takes_writes_by(self.nodes, node, &observation.facts);
+        if writes || class != Class::Ok || self.judge.active().is_none_or(|a| a == node) {
             return (class, None);
         }
         match observation.facts.channels.as_deref() {
@@ -68,9 +76,10 @@ impl Surroundings<'_> {
             Some(last) => (last.cause, last.started),
             None => (Cause::Ok, now),
         };
-        let channels = facts.channels.as_deref().unwrap_or_default();
+        let asked = self.config.kind != PoolKind::Group;
+        let channels = facts.channels.as_deref().filter(|_| asked).unwrap_or_default();
         let sql_runs = channels.iter().all(|c| c.sql != ThreadState::Stopped);
-        let told = facts.channels.is_some();
+        let told = facts.channels.is_some() && asked;
         let nobody = told && channels.is_empty();
         Evidence {
             class,

@@ -6,6 +6,7 @@ pub mod judge;
 pub mod node;
 pub mod overrides;
 pub mod state;
+pub mod word;
 
 pub use address::{Address, DEFAULT_PORT, Host};
 pub use judge::Judge;

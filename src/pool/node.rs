@@ -3,6 +3,7 @@
 use crate::config::NodeConfig;
 use crate::engine::time::{Duration, Time};
 use crate::gtid::Missing;
+use crate::metrics::NodeTally;
 use crate::probe::{Class, Facts, Observation};
 
 /// One node.
@@ -43,6 +44,8 @@ pub struct Node {
     /// ACTIVE: the next bad observation could take its role, and the cache notes that. Failed: it waits for `recover`
     /// because such a note was found at the start.
     pub intent: bool,
+    /// What is counted of it.
+    pub tally: NodeTally,
     /// The schedule.
     pub schedule: Schedule,
 }
@@ -133,6 +136,7 @@ impl Node {
             changed_ms: 0,
             stranded: None,
             intent: false,
+            tally: NodeTally::default(),
             schedule: Schedule::default(),
         }
     }

@@ -7,6 +7,18 @@ use core::fmt;
 /// The longest reason, in bytes.
 pub const LONGEST_REASON: usize = 1000;
 
+/// What is wrong with a reason: it goes into events, logs and tables as it is. `None` if it can be taken.
+pub fn reason_fault(reason: &str) -> Option<String> {
+    if reason.trim().is_empty() {
+        return Some("the reason is empty: say why, for everybody who meets this later".into());
+    }
+    if reason.len() > LONGEST_REASON {
+        return Some(format!("the reason has {} bytes: give 1 to {LONGEST_REASON}", reason.len()));
+    }
+    let control = reason.char_indices().find(|(_, c)| c.is_control());
+    control.map(|(at, _)| format!("the reason has a control character at byte {at}: give one line of text"))
+}
+
 /// What an override sets; what it does not set is left to rules and configuration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Override {
@@ -120,6 +132,24 @@ mod tests {
         }
         let swapped = types_in_force(&[(Primary, None), (Secondary, Some(Primary))]);
         assert_eq!(swapped, [Secondary, Primary]);
+    }
+
+    #[test]
+    fn a_reason_is_one_line_of_text() {
+        for (reason, part) in [
+            ("", "empty"),
+            (" \u{a0}", "empty"),
+            ("a\nb", "byte 1"),
+            ("\u{e9}\u{9b}31m", "byte 2"),
+            (&"x".repeat(1001), "1001 bytes"),
+            (&"\u{e9}".repeat(501), "1002 bytes"),
+        ] {
+            let fault = reason_fault(reason).unwrap_or_else(|| panic!("{reason:?} was taken"));
+            assert!(fault.contains(part), "{fault}");
+        }
+        for reason in ["r", "new disk: \"slot 3\" \u{e9}\u{1f511}", &"x".repeat(1000)] {
+            assert_eq!(reason_fault(reason), None, "{reason}");
+        }
     }
 
     #[test]

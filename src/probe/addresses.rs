@@ -52,6 +52,13 @@ impl AddressBook {
         self.addresses.get(self.first).copied()
     }
 
+    /// The addresses in an order of their own, to compare: resolvers turn theirs around.
+    pub fn sorted(&self) -> Vec<SocketAddr> {
+        let mut addresses = self.addresses.clone();
+        addresses.sort_unstable();
+        addresses
+    }
+
     /// How many addresses there are.
     pub fn len(&self) -> usize {
         self.addresses.len()

@@ -17,6 +17,8 @@ pub struct SessionConfig {
     pub encryption: Encryption,
     /// Whether a password may go out by RSA over a plain connection, and with whose key.
     pub rsa: RsaPolicy,
+    /// The server is one of a group, and is asked about it too.
+    pub group: bool,
     /// The largest packet, and roughly the largest answer, that is accepted, in bytes.
     pub max_packet: usize,
 }

@@ -1,6 +1,7 @@
 //! What one probe brought home.
 
 use super::cause::{Cause, Class};
+use super::membership::Group;
 use crate::engine::time::{Duration, Time};
 use crate::gtid::Gtids;
 use crate::pool::state::words;
@@ -87,6 +88,8 @@ pub struct Facts {
     pub threads_connected: Option<u32>,
     /// `@@max_connections`, as of the last login.
     pub max_connections: Option<u32>,
+    /// The server's group; `None` if not asked (the pool is of another kind) or not answered.
+    pub group: Option<Group>,
     /// From the statement's last byte out to the answer's first byte in.
     pub round_trip: Option<Duration>,
 }

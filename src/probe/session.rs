@@ -14,7 +14,7 @@
 
 use super::cause::Cause;
 use super::exchange::{Action, PeerSign, ProbeRequest, SessionConfig};
-use super::observation::{Facts, Observation};
+use super::observation::{Facts, Flavour, Observation, ServerVersion};
 use super::statements::{Reader, Reading, Statements, identify};
 use super::verdict;
 use crate::engine::time::{Duration, Time};
@@ -55,6 +55,7 @@ struct Probe {
 #[derive(Debug)]
 pub struct Session {
     transport: Transport,
+    group: bool,
     client: Client,
     link: Link,
     probe: Option<Probe>,
@@ -62,6 +63,8 @@ pub struct Session {
     reader: Option<Reader>,
     /// The query that is out is the login's first.
     asked_first: bool,
+    /// How many logins were made.
+    logins: u64,
     /// A probe has had its answer by this login, if only an error.
     used: bool,
     asked: Time,
@@ -90,11 +93,13 @@ impl Session {
         };
         Session {
             transport,
+            group: config.group,
             client: Client::new(client, [0; 20]),
             link: Link::Down,
             probe: None,
             reader: None,
             asked_first: false,
+            logins: 0,
             used: false,
             asked: Time::default(),
             round_trip: None,
@@ -279,6 +284,16 @@ impl Session {
         self.link != Link::Down
     }
 
+    /// How many logins were made.
+    pub fn logins(&self) -> u64 {
+        self.logins
+    }
+
+    /// The family and the version of the server that greeted last, by its own word.
+    pub fn server(&self) -> Option<(Flavour, Option<ServerVersion>)> {
+        self.client.greeting().map(|greeting| identify(&greeting.version))
+    }
+
     fn next_phase(&mut self, now: Time) {
         if let Some(probe) = &mut self.probe {
             probe.phase_ends = (now + probe.request.timeout).min(probe.ends);
@@ -350,7 +365,8 @@ impl Session {
         let Some(greeting) = self.client.greeting() else { return };
         let (flavour, version) = identify(&greeting.version);
         let several = greeting.multi_statements;
-        self.reader = Some(Reader::new(Statements::new(flavour, version)));
+        self.reader = Some(Reader::new(Statements::new(flavour, version, self.group)));
+        self.logins += 1;
         self.asked_first = true;
         self.used = false;
         self.waiting_since = None;
@@ -373,8 +389,13 @@ impl Session {
             if verdict::ends_session(error.code) && self.retry_fresh(now, Some(&error)) {
                 return;
             }
-            let (cause, message) = verdict::of_server_error(&error, reading.facts.flavour);
-            if verdict::ends_session(error.code) || cause != Cause::QueryFailed {
+            let (mut cause, mut message) = verdict::of_server_error(&error, reading.facts.flavour);
+            if let Some((its, why)) = verdict::of_unready_member(&error, &reading.facts) {
+                (cause, message) = (its, format!("{why}; {message}"));
+            }
+            if verdict::ends_session(error.code)
+                || !matches!(cause, Cause::QueryFailed | Cause::ReplicationStopped | Cause::ReplicationLag)
+            {
                 self.drop_link();
             }
             return self.finish(now, cause, u32::from(error.code), message, reading.facts);

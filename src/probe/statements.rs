@@ -2,6 +2,7 @@
 //!
 //! Several statements travel in one query, so a probe on a kept connection is one round trip.
 
+use super::membership;
 use super::observation::{Facts, Flavour, ServerVersion};
 use super::replica_status::Layout;
 use crate::gtid::Gtids;
@@ -60,13 +61,15 @@ pub struct Statements {
     version: Option<ServerVersion>,
     identity: Vec<Item>,
     state: Vec<Item>,
+    group: bool,
     first: String,
     again: String,
 }
 
 impl Statements {
-    /// The questions for a server of this flavour and version; an unknown version is taken for a current one.
-    pub fn new(flavour: Flavour, version: Option<ServerVersion>) -> Statements {
+    /// The questions for a server of this flavour and version; an unknown version is taken for a current one. `group`
+    /// asks for its group too.
+    pub fn new(flavour: Flavour, version: Option<ServerVersion>, group: bool) -> Statements {
         let since = |first| version.is_none_or(|v| v >= first);
         let mut identity = vec![Item::ServerId, Item::MaxConnections];
         let mut state = vec![Item::ReadOnly];
@@ -88,9 +91,13 @@ impl Statements {
                 "SHOW ALL SLAVES STATUS"
             }
         };
-        let again = format!("{}; {status}", select(&state));
+        let mut again = format!("{}; {status}", select(&state));
+        if group {
+            // A member that is cut off from its group refuses everything but SHOW and SET (Galera), so this goes first.
+            again = format!("{}; {again}", membership::statement(flavour, version));
+        }
         let first = format!("{}; SHOW GLOBAL STATUS LIKE 'Threads_connected'; {again}", select(&identity));
-        Statements { flavour, version, identity, state, first, again }
+        Statements { flavour, version, identity, state, group, first, again }
     }
 
     /// The first query of a login: who the server is, then the same as `again`.
@@ -151,6 +158,11 @@ impl Reader {
             }
         }
         let mut reading = Reading { facts: self.identity.clone(), ..Reading::default() };
+        if self.statements.group
+            && let Some(set) = sets.next()
+        {
+            reading.facts.group = Some(membership::read(self.statements.flavour, &set));
+        }
         if let Some(set) = sets.next() {
             self.read_state(&set, &mut reading.facts);
         }

@@ -1,6 +1,7 @@
 //! From what happened to a cause.
 
 use super::cause::Cause;
+use super::membership;
 use super::observation::{Channel, Facts, Flavour, ThreadState};
 use crate::engine::time::Duration;
 use crate::wire::{ServerError, Transport};
@@ -66,13 +67,15 @@ pub(super) fn of_server_error(error: &ServerError, flavour: Option<Flavour>) -> 
         1044 | 1045 | 1251 | 1275 | 1524 | 1698 | 1820 | 1862 | 3118 | 3955 | 4151 => Cause::AuthDenied,
         1129 | 1130 => Cause::HostBlocked,
         SHUTDOWN => Cause::ShuttingDown,
-        3032 => Cause::OfflineMode,
+        // 6400 is 3032 of a newer server, which says why.
+        3032 | 6400 => Cause::OfflineMode,
         3159 => Cause::TlsError,
         _ => Cause::QueryFailed,
     };
     let advice = match (error.code, flavour) {
         (1227, Some(Flavour::MariaDb)) => "; grant SLAVE MONITOR, BINLOG MONITOR to the probe's account",
         (1227, _) => "; grant REPLICATION CLIENT to the probe's account",
+        (1142, Some(Flavour::MySql)) => membership::GRANT,
         (1129, _) => {
             "; once the reason is found, unblock it by FLUSH HOSTS or TRUNCATE performance_schema.host_cache"
         }
@@ -82,8 +85,22 @@ pub(super) fn of_server_error(error: &ServerError, flavour: Option<Flavour>) -> 
     (cause, format!("{error}{advice}"))
 }
 
+/// Error of a Galera member that takes no statements.
+const NOT_PREPARED: u16 = 1047;
+
+/// What is behind the refusal of a statement by a member that has just said why it takes none.
+pub(super) fn of_unready_member(error: &ServerError, facts: &Facts) -> Option<(Cause, String)> {
+    let group = facts.group.as_ref().filter(|_| error.code == NOT_PREPARED)?;
+    let (cause, _, message) = group.verdict();
+    (cause != Cause::Ok).then_some((cause, message))
+}
+
 /// The cause, number and sentence that a complete set of facts amounts to.
 pub(super) fn of_facts(facts: &Facts, max_lag: Option<Duration>) -> (Cause, u32, String) {
+    if let Some(group) = &facts.group {
+        // What a member receives and applies is the group's affair; its channels are none of the pool's.
+        return group.verdict();
+    }
     let channels = facts.channels.as_deref().unwrap_or_default();
     for channel in channels {
         if channel.sql == ThreadState::Stopped {

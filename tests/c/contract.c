@@ -14,6 +14,26 @@ static void versions_agree(void)
     CHECK(primacy_abi_version() >= PRIMACY_ABI_VERSION);
 }
 
+static void figures_are_text(primacy_instance *p)
+{
+    int32_t length = primacy_metrics_text(p, NULL, 0);
+    char *whole, few[40];
+
+    CHECK(length > 1000);
+    whole = malloc((size_t)length + 4096);
+    CHECK(whole != NULL);
+    CHECK(primacy_metrics_text(p, whole, (size_t)length + 4096) > 1000);
+    CHECK(strncmp(whole, "# HELP primacy_build_info ", 26) == 0);
+    CHECK(strstr(whole, "\nprimacy_live 1\n") != NULL);
+    CHECK(strstr(whole, "\nprimacy_pool_active_info{pool=\"orders\",node=\"" B "\"} 1\n") != NULL);
+    CHECK(strstr(whole, "\nprimacy_pool_switches_total{pool=\"orders\"} ") != NULL);
+    /* A small buffer takes the beginning, and the answer is the length of the whole. */
+    CHECK(primacy_metrics_text(p, few, sizeof few) > 1000 && strlen(few) == sizeof few - 1);
+    CHECK(strncmp(few, whole, sizeof few - 1) == 0);
+    CHECK_CALL(PRIMACY_E_INVALID, primacy_metrics_text(p, NULL, 7));
+    free(whole);
+}
+
 static void a_pool_fails_over(void)
 {
     primacy_instance *p = check_instance();
@@ -75,6 +95,7 @@ static void a_pool_fails_over(void)
     CHECK_CALL(PRIMACY_E_UNSUPPORTED, primacy_activate_primary(p, "orders", 6, NULL, 0));
     CHECK(primacy_explain(p, "orders", NULL, 0) > 0 && primacy_budget(p, "orders", NULL, 0) > 0);
     CHECK(primacy_budget_json(p, "orders", text, sizeof text) > 0 && text[0] == '{');
+    figures_are_text(p);
 
     /* Snapshots and events outlive the instance. */
     CHECK_CALL(0, primacy_instance_free(p));
@@ -225,6 +246,7 @@ static void null_is_answered(void)
     CHECK_CALL(PRIMACY_E_HANDLE, primacy_explain(NULL, "orders", NULL, 0));
     CHECK_CALL(PRIMACY_E_HANDLE, primacy_budget(NULL, "orders", NULL, 0));
     CHECK_CALL(PRIMACY_E_HANDLE, primacy_budget_json(NULL, "orders", NULL, 0));
+    CHECK_CALL(PRIMACY_E_HANDLE, primacy_metrics_text(NULL, NULL, 0));
     CHECK_CALL(PRIMACY_E_HANDLE, primacy_active(NULL, "orders", NULL, 0));
     CHECK_CALL(PRIMACY_E_INVALID, primacy_active(p, NULL, NULL, 0));
     CHECK_CALL(PRIMACY_E_NOT_FOUND, primacy_active(p, "nothing", text, sizeof text));
@@ -288,7 +310,7 @@ static void out_structures_keep_to_their_size(void)
     CHECK_CALL(0, primacy_snapshot_take(p, &snapshot));
     /* Shorter than the first release's. */
     memset(&room, 0xa5, sizeof room);
-    room.node.size = sizeof room.node - 8;
+    room.node.size = offsetof(struct primacy_node, round_trip_us);
     CHECK_CALL(PRIMACY_E_SIZE, primacy_snapshot_node(snapshot, 0, 0, &room.node));
     CHECK(room.bytes[4] == 0xa5 && room.bytes[sizeof room.node - 1] == 0xa5);
     room.node.size = 0;

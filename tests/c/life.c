@@ -276,6 +276,7 @@ static void child_of_running(primacy_instance *p, primacy_snapshot *snapshot, pr
     CHECK_CALL(PRIMACY_E_FORKED, primacy_explain(p, "orders", NULL, 0));
     CHECK_CALL(PRIMACY_E_FORKED, primacy_budget(p, "orders", NULL, 0));
     CHECK_CALL(PRIMACY_E_FORKED, primacy_budget_json(p, "orders", NULL, 0));
+    CHECK_CALL(PRIMACY_E_FORKED, primacy_metrics_text(p, NULL, 0));
     CHECK_CALL(PRIMACY_E_FORKED, primacy_active(p, "orders", NULL, 0));
     CHECK_CALL(PRIMACY_E_FORKED, primacy_events_new(p, NULL, 4, &more));
     CHECK_CALL(PRIMACY_E_FORKED, primacy_snapshot_get(snapshot, &info));

@@ -166,6 +166,11 @@ fn another_user_reads_the_cache_and_changes_nothing() {
         return;
     }
     let (site, nodes, agent) = failed("");
+    // What the agent says is in the cache a moment later; a write after the next lines would undo them.
+    wait_until(
+        || String::from_utf8_lossy(&site.cache()).matches("FAILED_OFFLINE").count() == 2,
+        || agent.log(),
+    );
     for (name, mode) in [("cache", 0o444), ("cache.lock", 0o666), ("primacy.toml", 0o444), ("", 0o777)] {
         set_permissions(site.path(name), Permissions::from_mode(mode)).unwrap();
     }

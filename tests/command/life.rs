@@ -155,6 +155,17 @@ fn a_host_s_decisions_are_read_while_it_holds_the_cache() {
         (&["recover", "pool:orders"], "recover pool:orders`"),
         (&["activate-primary"], "activate-primary --pool orders`"),
         (&["remove", "db1.example"], "remove db1.example:3306 --pool orders`"),
+        (
+            &["set", "db1.example", "--weight", "2", "--reason", "it's slow", "--for", "1m"],
+            "set db1.example:3306 --pool orders --weight 2 --reason 'it'\\''s slow' --for 60000ms`",
+        ),
+        (&["unset", "db1.example"], "unset db1.example:3306 --pool orders`"),
+        (&["freeze", "--reason", "r"], "freeze orders --reason 'r'`"),
+        (&["unfreeze"], "unfreeze orders`"),
+        (
+            &["maintenance", "db1.example", "--move", "--reason", "r"],
+            "maintenance db1.example:3306 --pool orders --move --reason 'r'`",
+        ),
         (&["init", "--force"], "init`"),
     ];
     for (command, again) in commands {

@@ -5,7 +5,7 @@ use crate::support::*;
 use primacy::ErrorCode;
 use primacy::config::Config;
 use primacy::control::{Answer, Ask, Change, FrameReader, LARGEST_ANSWER, Seen, frame};
-use primacy::engine::{EventKind, Severity};
+use primacy::engine::{Event, EventKind, Severity};
 use primacy::instance::control::{Client, NoClient, new_id};
 use primacy::instance::{Durability, EventFilter, HostObservation, Instance};
 use primacy::pool::State;
@@ -18,21 +18,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 const SECOND: Duration = Duration::from_secs(1);
-const LONG: Duration = Duration::from_secs(8);
+pub const LONG: Duration = Duration::from_secs(8);
 const NODE: &str = "10.9.8.7:3306";
-const OTHER: &str = "10.9.8.8:3306";
+pub const OTHER: &str = "10.9.8.8:3306";
 
 /// A folder with a cache of an externally observed pool of two nodes.
-struct Place {
+pub struct Place {
     folder: tempfile::TempDir,
 }
 
 impl Place {
-    fn new() -> Place {
+    pub fn new() -> Place {
         Place { folder: tempfile::tempdir().expect("a folder") }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -45,11 +45,11 @@ impl Place {
         config(&[NODE.into(), OTHER.into()], &top, "probe = \"external\"\npolicy = \"mpp\"")
     }
 
-    fn instance(&self, more: &str) -> Instance {
+    pub fn instance(&self, more: &str) -> Instance {
         Instance::new(self.config(more)).expect("an instance")
     }
 
-    fn client(&self) -> Client {
+    pub fn client(&self) -> Client {
         Client::connect(&self.socket(), SECOND).expect("no trouble").expect("somebody listens")
     }
 
@@ -61,14 +61,14 @@ impl Place {
 }
 
 /// Who turns the instance.
-struct Running {
-    instance: Instance,
+pub struct Running {
+    pub instance: Instance,
     stop: std::sync::Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Running {
-    fn start(instance: Instance, host_loop: bool) -> Running {
+    pub fn start(instance: Instance, host_loop: bool) -> Running {
         let stop = std::sync::Arc::new(AtomicBool::new(false));
         let thread = if host_loop {
             let fd = instance.fd().expect("fd");
@@ -90,7 +90,7 @@ impl Running {
     }
 
     /// The first node fails: three bad cycles and one more.
-    fn fail_first(&self) {
+    pub fn fail_first(&self) {
         for _ in 0..5 {
             for (node, cause) in [(NODE, Cause::Refused), (OTHER, Cause::Ok)] {
                 let observation =
@@ -116,7 +116,7 @@ impl Drop for Running {
     }
 }
 
-fn recover() -> Ask {
+pub fn recover() -> Ask {
     let change = Change::Recover { pool: "p".into(), node: NODE.into() };
     Ask::Change { change, wait: true }
 }
@@ -158,7 +158,8 @@ fn both_loops_show_and_recover_and_store_before_they_answer() {
         let cache = primacy::store::decode(text.as_bytes(), "cache").expect("whole");
         assert_eq!(cache.pools[0].nodes[0].state, State::Unknown, "host_loop {host_loop}");
         assert_eq!(node(&running.instance, 0).state, State::Unknown);
-        for ask in [Ask::Explain { pool: "p".into() }, Ask::Budget { pool: "p".into() }] {
+        let asks = [Ask::Explain { pool: "p".into() }, Ask::Budget { pool: "p".into() }, Ask::Metrics];
+        for ask in asks {
             let done = client.ask(new_id().unwrap(), ask, LONG).expect("an answer").expect("words");
             assert!(!done.message.is_empty());
         }
@@ -171,6 +172,22 @@ fn both_loops_show_and_recover_and_store_before_they_answer() {
         let error = client.ask(new_id().unwrap(), ask, LONG).expect("an answer").expect_err("not STANDBY");
         assert_eq!(error.code(), ErrorCode::Refused);
         assert!(error.message().contains("rule"), "{error}");
+        // What was asked is counted, and the text is the same by either way.
+        let text = running.instance.metrics_text().expect("figures");
+        for (command, outcome, count) in [
+            ("snapshot", "ok", 1),
+            ("recover", "ok", 1),
+            ("metrics", "ok", 1),
+            ("activate_primary", "error", 1),
+            ("activate_primary", "refused", 1),
+        ] {
+            let pair = format!("command=\"{command}\",outcome=\"{outcome}\"");
+            let line = format!("primacy_control_requests_total{{{pair}}} {count}");
+            assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
+        }
+        let done = client.ask(new_id().unwrap(), Ask::Metrics, LONG).expect("an answer").expect("figures");
+        let lines = |text: &str| text.lines().filter(|l| l.starts_with('#')).count();
+        assert_eq!(lines(&done.message), lines(&text));
     }
 }
 
@@ -408,12 +425,28 @@ fn the_kernel_says_who_calls() {
     let place = Place::new();
     std::fs::set_permissions(place.folder.path(), std::fs::Permissions::from_mode(0o755)).expect("root");
     {
-        let _running = Running::start(place.instance(""), false);
+        let running = Running::start(place.instance(""), false);
+        let events = running.instance.subscribe(EventFilter::default(), 100).expect("events");
         assert_eq!(as_user(0, &place.socket()), 0);
         assert_eq!(as_user(65534, &place.socket()), 1, "the mode keeps others out");
         // Should the mode be loosened by somebody, the kernel's word still counts.
         std::fs::set_permissions(place.socket(), std::fs::Permissions::from_mode(0o666)).expect("root");
         assert_eq!(as_user(65534, &place.socket()), 2);
+        // Whoever was sent away is told of in the log, a few times, and counted always.
+        for _ in 0..4 {
+            assert_eq!(as_user(65534, &place.socket()), 2);
+        }
+        let told: Vec<_> =
+            std::iter::from_fn(|| events.next()).filter(|e| e.kind == EventKind::Log).collect();
+        assert_eq!(told.len(), 3, "{told:?}");
+        let good = |e: &Event| e.severity == Severity::Warning && e.message.contains("user 65534");
+        assert!(told.iter().all(good), "{told:?}");
+        let text = running.instance.metrics_text().expect("figures");
+        for line in
+            ["primacy_control_connections_refused_total{reason=\"user\"} 5", "primacy_log_withheld_total 2"]
+        {
+            assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
+        }
     }
     {
         let _running = Running::start(place.instance("control_users = [\"nobody\", 4711]"), true);

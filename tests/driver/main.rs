@@ -4,11 +4,14 @@ mod causes;
 mod checkpoints;
 mod chroot;
 mod control;
+mod control_orders;
 mod durability;
 mod events;
 mod fork;
 mod killed;
 mod life;
+mod log;
+mod metrics;
 mod open;
 #[cfg(feature = "testing")]
 mod panics;

@@ -201,6 +201,106 @@ class Surface(unittest.TestCase):
                 self.assertIsNone(switches.wait(0.01))
 
 
+class Orders(unittest.TestCase):
+    def settled(self, p):
+        pool = p.pool("orders")
+        for _ in range(6):
+            cycle(pool)
+        self.assertEqual(pool.active.name, A)
+        return pool
+
+    def refused(self, code, call, *arguments, **more):
+        with self.assertRaises(PrimacyError) as caught:
+            call(*arguments, **more)
+        self.assertIs(caught.exception.code, code, caught.exception)
+
+    def test_override(self):
+        with primacy.Instance(external("safe")) as p:
+            pool = self.settled(p)
+            self.assertIsNone(pool.node(B).override)
+            answer = pool.override("10.0.1.12", state="active", weight=0, reason="new disk \u00e9", limit=90)
+            self.assertIn("new disk \u00e9", answer)
+            self.assertEqual(pool.active.name, B)
+            node = pool.node(B)
+            order = node.override
+            self.assertEqual((order.state, order.weight, order.reason), ("ACTIVE", 0, "new disk \u00e9"))
+            self.assertEqual((order.status, order.type, order.maintenance), (None, None, None))
+            self.assertEqual((node.weight, order.until_ms - order.since_ms), (0, 90_000))
+            self.assertGreater(order.since_ms, 10**12)
+            self.assertEqual(pickle.loads(pickle.dumps(node)), node)
+            told = p.snapshot().as_dict()["pools"][0]["nodes"][1]["override"]
+            self.assertEqual((told["state"], told["weight"], told["status"]), ("ACTIVE", 0, None))
+            self.refused(Code.REFUSED, pool.override, A, state="ACTIVE", reason="r")
+            self.assertIn("rule", pool.clear_override(B))
+            self.assertIsNone(pool.node(B).override)
+            self.assertEqual(pool.active.name, B)
+            self.refused(Code.REFUSED, pool.clear_override, B)
+            pool.override(A, status="OK_WARN", type="SECONDARY", reason="r", wait=False)
+            order = pool.node(A).override
+            self.assertEqual((order.status, order.type, order.until_ms), ("OK_WARN", "SECONDARY", None))
+            self.assertEqual((pool.node(A).status, pool.node(A).type), ("OK_WARN", "SECONDARY"))
+
+    def test_freeze(self):
+        with primacy.Instance(external("safe")) as p:
+            pool = self.settled(p)
+            self.assertIsNone(pool.frozen)
+            self.assertIn("network work", pool.freeze("network work", limit=60))
+            for _ in range(8):
+                cycle(pool, a="refused")
+            self.assertEqual(pool.active.name, A)
+            frozen = p.snapshot().pool("orders").frozen
+            self.assertEqual((frozen.reason, frozen.until_ms - frozen.since_ms), ("network work", 60_000))
+            self.assertEqual(p.snapshot().as_dict()["pools"][0]["frozen"]["reason"], "network work")
+            pool.unfreeze()
+            self.assertIsNone(pool.frozen)
+            self.refused(Code.REFUSED, pool.unfreeze)
+            self.assertEqual(pool.active.name, A)
+            for _ in range(8):
+                cycle(pool, a="refused")
+            self.assertEqual(pool.active.name, B)
+
+    def test_maintenance(self):
+        with primacy.Instance(external("safe")) as p:
+            pool = self.settled(p)
+            pool.maintenance(B, "stay", "memory")
+            order = pool.node(B).override
+            self.assertEqual((order.maintenance, order.reason, order.state), ("stay", "memory", None))
+            self.refused(Code.REFUSED, pool.maintenance, A, "move", "nobody else is there")
+            pool.clear_override(B)
+            self.assertIsNone(pool.node(B).override)
+
+    def test_report(self):
+        with primacy.Instance(external("safe")) as p:
+            pool = self.settled(p)
+            for outcome in ("connected", "connect_failed", "connect_timed_out", "session_failed"):
+                self.assertIsNone(pool.report(A, outcome))
+            self.assertEqual(pool.node(A).status, "OK")
+            self.refused(Code.NOT_FOUND, pool.report, "10.9.9.9", "connected")
+            with self.assertRaises(ValueError):
+                pool.report(A, "bad weather")
+
+    def test_bad_input(self):
+        with primacy.Instance(external()) as p:
+            pool = p.pool("orders")
+            for more in ({"state": "DEAD"}, {"status": "BAD"}, {"type": "x"}, {"weight": -1}, {"weight": 1 << 32},
+                         {"weight": 1, "limit": -5}, {"weight": 1, "limit": 0}):
+                with self.assertRaises(ValueError):
+                    pool.override(A, reason="r", **more)
+            with self.assertRaises(ValueError):
+                pool.maintenance(A, "go", "r")
+            with self.assertRaises(TypeError):
+                pool.override(A, weight=1)
+            with self.assertRaises(ValueError):
+                pool.freeze("a\0b")
+            for reason in ("", "a\nb", "x" * 1001):
+                self.refused(Code.INVALID, pool.freeze, reason)
+            self.refused(Code.INVALID, pool.override, A, reason="sets nothing")
+            self.refused(Code.INVALID, pool.freeze, "r", limit=0.5)
+            self.refused(Code.INVALID, pool.freeze, "r", limit=400 * 86400)
+            self.refused(Code.NOT_FOUND, pool.clear_override, "10.9.9.9")
+            self.assertIsNone(pool.node(A).override)
+
+
 class Errors(unittest.TestCase):
     def code(self, call, *arguments, **more):
         with self.assertRaises(PrimacyError) as caught:

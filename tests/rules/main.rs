@@ -3,6 +3,8 @@
 
 mod checkpoints;
 mod doubt;
+mod follow_group;
+mod follow_replicated;
 mod isolation;
 mod last_resort;
 mod late;

@@ -68,6 +68,17 @@ pub const RING: &str = "name:p;primary:10.0.0.1;secondary:10.0.0.2";
 impl World {
     /// A running engine, healthy servers, and an ACTIVE node in each pool.
     pub fn new(pools: &[&str], keys: &[(&str, &str)]) -> World {
+        let mut world = World::asleep(pools, keys);
+        world.give(Input::Start);
+        world.run(ms(3_000));
+        assert_eq!(world.state(0), State::Active, "{}", world.explain());
+        world.events.clear();
+        world.asked.clear();
+        world
+    }
+
+    /// An engine that has not been started, and healthy servers.
+    pub fn asleep(pools: &[&str], keys: &[(&str, &str)]) -> World {
         let config = config(pools, keys);
         let healthy = Server { cause: Cause::Ok, facts: Facts::default() };
         let nodes = config
@@ -78,7 +89,7 @@ impl World {
         let servers = nodes.map(|node| (node, healthy.clone())).collect();
         let clock = Time::from_millis(60_000);
         let engine = Engine::new(config, None, 7, Now { mono: clock, wall_ms: 1 });
-        let mut world = World {
+        World {
             engine,
             servers,
             clock,
@@ -90,13 +101,7 @@ impl World {
             under_way: BTreeMap::new(),
             looking: BTreeMap::new(),
             turn: 0,
-        };
-        world.give(Input::Start);
-        world.run(ms(3_000));
-        assert_eq!(world.state(0), State::Active, "{}", world.explain());
-        world.events.clear();
-        world.asked.clear();
-        world
+        }
     }
 
     pub fn now(&self) -> Now {

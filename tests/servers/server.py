@@ -92,6 +92,8 @@ class Server:
         self.socket = self.folder / "s"
         self.log = self.folder / "error.log"
         self.process = None
+        #: The account that a server started by root takes on, instead of staying root.
+        self.run_as = None
         self._port_is_ours = port is None
         self.port = port or free_port(bind if self.netns.is_current() and not _is_any(bind) else "127.0.0.1")
         if len(str(self.socket)) > 100:
@@ -134,6 +136,8 @@ class Server:
             f"--server-id={self.server_id}",
             *self.options,
         ]
+        if self.run_as and "--user=root" in command:
+            command[command.index("--user=root")] = f"--user={self.run_as}"
         self.socket.unlink(missing_ok=True)
         with open(self.folder / "output.log", "ab") as out:
             self.process = popen(command, self.netns, stdin=subprocess.DEVNULL, stdout=out, stderr=out)

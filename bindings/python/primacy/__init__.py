@@ -6,6 +6,13 @@
         p.start()
         node = p.pool("orders").active
 
+In asyncio:
+
+    async with primacy.Instance(cfg) as p:
+        p.start()
+        async for event in p.events(kinds=["switch"]):
+            print(event.node, event.message)
+
 Everything goes through the C contract of libprimacy.so.0 (docs/c-contract.md). In a forked child of a running instance every method of the
 inherited objects raises PrimacyError with code FORKED.
 """
@@ -14,11 +21,11 @@ from ._errors import Code, PrimacyError, Word
 from ._events import Event, Events
 from ._instance import Budget, BudgetLine, Config, Instance, Pool, open
 from ._library import library
-from ._snapshot import Channel, Node, PoolState, Snapshot, rule_text
+from ._snapshot import Channel, Freeze, Node, Override, PoolState, Snapshot, rule_text
 
 __all__ = [
-    "Budget", "BudgetLine", "Channel", "Code", "Config", "Event", "Events", "Instance", "Node", "Pool", "PoolState",
-    "PrimacyError", "Snapshot", "Word", "open", "rule_text", "version",
+    "Budget", "BudgetLine", "Channel", "Code", "Config", "Event", "Events", "Freeze", "Instance", "Node", "Override",
+    "Pool", "PoolState", "PrimacyError", "Snapshot", "Word", "open", "rule_text", "version",
 ]
 
 

@@ -8,6 +8,11 @@ PRIMACY_VERSION_MINOR = 1
 PRIMACY_VERSION_PATCH = 0
 PRIMACY_ABI_VERSION = 1
 PRIMACY_NOWAIT = 1
+PRIMACY_OVERRIDE_STATE = 1
+PRIMACY_OVERRIDE_STATUS = 2
+PRIMACY_OVERRIDE_TYPE = 4
+PRIMACY_OVERRIDE_WEIGHT = 8
+PRIMACY_OVERRIDE_MAINTENANCE = 16
 PRIMACY_CYCLE_POOL_STATUS = 1
 PRIMACY_FACT_FLAVOUR = 1
 PRIMACY_FACT_VERSION = 2
@@ -134,12 +139,22 @@ PRIMACY_EVENT_LOST = 13
 PRIMACY_EVENT_LATE = 14
 PRIMACY_EVENT_ISOLATED = 15
 PRIMACY_EVENT_CHECKPOINT = 16
-PRIMACY_EVENT_RELOAD = 20
+PRIMACY_EVENT_WRITERS = 17
 
 # primacy_severity
 PRIMACY_SEVERITY_INFO = 0
 PRIMACY_SEVERITY_WARNING = 1
 PRIMACY_SEVERITY_ALARM = 2
+
+# primacy_maintenance_role
+PRIMACY_MAINTENANCE_MOVE = 0
+PRIMACY_MAINTENANCE_STAY = 1
+
+# primacy_report_outcome
+PRIMACY_REPORT_CONNECTED = 0
+PRIMACY_REPORT_CONNECT_FAILED = 1
+PRIMACY_REPORT_CONNECT_TIMED_OUT = 2
+PRIMACY_REPORT_SESSION_FAILED = 3
 
 # The values of each enumeration.
 ENUMS: Dict[str, Dict[str, int]] = {
@@ -254,12 +269,22 @@ ENUMS: Dict[str, Dict[str, int]] = {
         "PRIMACY_EVENT_LATE": 14,
         "PRIMACY_EVENT_ISOLATED": 15,
         "PRIMACY_EVENT_CHECKPOINT": 16,
-        "PRIMACY_EVENT_RELOAD": 20,
+        "PRIMACY_EVENT_WRITERS": 17,
     },
     "primacy_severity": {
         "PRIMACY_SEVERITY_INFO": 0,
         "PRIMACY_SEVERITY_WARNING": 1,
         "PRIMACY_SEVERITY_ALARM": 2,
+    },
+    "primacy_maintenance_role": {
+        "PRIMACY_MAINTENANCE_MOVE": 0,
+        "PRIMACY_MAINTENANCE_STAY": 1,
+    },
+    "primacy_report_outcome": {
+        "PRIMACY_REPORT_CONNECTED": 0,
+        "PRIMACY_REPORT_CONNECT_FAILED": 1,
+        "PRIMACY_REPORT_CONNECT_TIMED_OUT": 2,
+        "PRIMACY_REPORT_SESSION_FAILED": 3,
     },
 }
 
@@ -329,6 +354,19 @@ class primacy_cycle_options(Structure):
     ]
 
 
+class primacy_override_options(Structure):
+    _fields_ = [
+        ("size", c_uint32),
+        ("set", c_uint32),
+        ("state", c_int32),
+        ("status", c_int32),
+        ("node_type", c_int32),
+        ("weight", c_uint32),
+        ("reason", c_char_p),
+        ("limit_ms", c_int64),
+    ]
+
+
 class primacy_snapshot_info(Structure):
     _fields_ = [
         ("size", c_uint32),
@@ -349,6 +387,11 @@ class primacy_pool(Structure):
         ("node_count", c_uint32),
         ("reserved", c_uint32),
         ("name", c_char_p),
+        ("frozen", c_int32),
+        ("reserved2", c_uint32),
+        ("frozen_since_ms", c_uint64),
+        ("frozen_until_ms", c_uint64),
+        ("frozen_reason", c_char_p),
     ]
 
 
@@ -382,6 +425,15 @@ class primacy_node(Structure):
         ("max_connections", c_uint32),
         ("reserved", c_uint32),
         ("round_trip_us", c_uint64),
+        ("override_set", c_uint32),
+        ("override_state", c_int32),
+        ("override_status", c_int32),
+        ("override_type", c_int32),
+        ("override_weight", c_uint32),
+        ("maintenance_role", c_int32),
+        ("override_since_ms", c_uint64),
+        ("override_until_ms", c_uint64),
+        ("override_reason", c_char_p),
     ]
 
 
@@ -421,6 +473,7 @@ STRUCTS: List[Any] = [
     primacy_channel,
     primacy_observation,
     primacy_cycle_options,
+    primacy_override_options,
     primacy_snapshot_info,
     primacy_pool,
     primacy_node,
@@ -451,7 +504,6 @@ FUNCTIONS: Dict[str, Tuple[bool, str, str, str, Any, List[Any]]] = {
     "primacy_instance_free": (False, "any thread", "network", "0.1", c_int32, [POINTER(primacy_instance)]),
     "primacy_start": (False, "any thread", "disk", "0.1", c_int32, [POINTER(primacy_instance)]),
     "primacy_stop": (False, "any thread", "network", "0.1", c_int32, [POINTER(primacy_instance)]),
-    "primacy_reload": (False, "any thread", "network", "0.1", c_int32, [POINTER(primacy_instance), POINTER(primacy_config)]),
     "primacy_fd": (False, "any thread", "disk", "0.1", c_int32, [POINTER(primacy_instance)]),
     "primacy_dispatch": (True, "any thread", "never blocks", "0.1", c_int32, [POINTER(primacy_instance)]),
     "primacy_run_cycle": (False, "any thread", "network", "0.1", c_int32, [POINTER(primacy_instance), c_char_p, c_uint32]),
@@ -461,6 +513,12 @@ FUNCTIONS: Dict[str, Tuple[bool, str, str, str, Any, List[Any]]] = {
     "primacy_recover_pool": (False, "any thread", "disk", "0.1", c_int32, [POINTER(primacy_instance), c_char_p, c_uint32, POINTER(c_char), c_size_t]),
     "primacy_activate_primary": (False, "any thread", "disk", "0.1", c_int32, [POINTER(primacy_instance), c_char_p, c_uint32, POINTER(c_char), c_size_t]),
     "primacy_remove_node": (False, "any thread", "disk", "0.1", c_int32, [POINTER(primacy_instance), c_char_p, c_char_p, c_uint32, POINTER(c_char), c_size_t]),
+    "primacy_override": (False, "any thread", "disk", "0.1", c_int32, [POINTER(primacy_instance), c_char_p, c_char_p, POINTER(primacy_override_options), c_uint32, POINTER(c_char), c_size_t]),
+    "primacy_clear_override": (False, "any thread", "disk", "0.1", c_int32, [POINTER(primacy_instance), c_char_p, c_char_p, c_uint32, POINTER(c_char), c_size_t]),
+    "primacy_freeze": (False, "any thread", "disk", "0.1", c_int32, [POINTER(primacy_instance), c_char_p, c_char_p, c_int64, c_uint32, POINTER(c_char), c_size_t]),
+    "primacy_unfreeze": (False, "any thread", "disk", "0.1", c_int32, [POINTER(primacy_instance), c_char_p, c_uint32, POINTER(c_char), c_size_t]),
+    "primacy_maintenance": (False, "any thread", "disk", "0.1", c_int32, [POINTER(primacy_instance), c_char_p, c_char_p, c_int32, c_char_p, c_int64, c_uint32, POINTER(c_char), c_size_t]),
+    "primacy_report_node": (False, "any thread", "short lock", "0.1", c_int32, [POINTER(primacy_instance), c_char_p, c_char_p, c_int32]),
     "primacy_snapshot_take": (False, "any thread", "short lock", "0.1", c_int32, [POINTER(primacy_instance), POINTER(POINTER(primacy_snapshot))]),
     "primacy_snapshot_free": (True, "one call at a time", "never blocks", "0.1", c_int32, [POINTER(primacy_snapshot)]),
     "primacy_snapshot_get": (True, "one call at a time", "never blocks", "0.1", c_int32, [POINTER(primacy_snapshot), POINTER(primacy_snapshot_info)]),
@@ -473,6 +531,7 @@ FUNCTIONS: Dict[str, Tuple[bool, str, str, str, Any, List[Any]]] = {
     "primacy_snapshot_json": (True, "one call at a time", "never blocks", "0.1", c_int32, [POINTER(primacy_snapshot), POINTER(c_char), c_size_t]),
     "primacy_active": (False, "any thread", "short lock", "0.1", c_int32, [POINTER(primacy_instance), c_char_p, POINTER(c_char), c_size_t]),
     "primacy_explain": (False, "any thread", "short lock", "0.1", c_int32, [POINTER(primacy_instance), c_char_p, POINTER(c_char), c_size_t]),
+    "primacy_metrics_text": (False, "any thread", "short lock", "0.1", c_int32, [POINTER(primacy_instance), POINTER(c_char), c_size_t]),
     "primacy_budget": (False, "any thread", "short lock", "0.1", c_int32, [POINTER(primacy_instance), c_char_p, POINTER(c_char), c_size_t]),
     "primacy_budget_json": (False, "any thread", "short lock", "0.1", c_int32, [POINTER(primacy_instance), c_char_p, POINTER(c_char), c_size_t]),
     "primacy_events_new": (False, "any thread", "short lock", "0.1", c_int32, [POINTER(primacy_instance), POINTER(primacy_event_filter), c_uint32, POINTER(POINTER(primacy_events))]),
@@ -494,5 +553,7 @@ FUNCTIONS: Dict[str, Tuple[bool, str, str, str, Any, List[Any]]] = {
     "primacy_thread_state_name": (True, "any thread", "never blocks", "0.1", c_char_p, [c_int32]),
     "primacy_event_kind_name": (True, "any thread", "never blocks", "0.1", c_char_p, [c_int32]),
     "primacy_severity_name": (True, "any thread", "never blocks", "0.1", c_char_p, [c_int32]),
+    "primacy_maintenance_role_name": (True, "any thread", "never blocks", "0.1", c_char_p, [c_int32]),
+    "primacy_report_outcome_name": (True, "any thread", "never blocks", "0.1", c_char_p, [c_int32]),
     "primacy_rule_text": (True, "any thread", "never blocks", "0.1", c_int32, [c_uint32, POINTER(c_char), c_size_t]),
 }

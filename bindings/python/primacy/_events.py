@@ -1,11 +1,13 @@
 """Events of an instance."""
 
+import asyncio
 import ctypes
 import select
 from dataclasses import dataclass
-from typing import Any, Iterable, Iterator, Optional
+from typing import Any, AsyncIterator, Iterable, Iterator, Optional
 
 from . import _abi
+from ._async import Readiness
 from ._errors import Word
 from ._library import encode, library
 from ._observation import number
@@ -34,8 +36,19 @@ class Event:
     message: str
 
 
+# After so many events in a row other tasks get their turn.
+_IN_A_ROW = 64
+
+
 class Events:
-    """A queue of events. Iterating takes what is there now and ends when the queue is empty; watch `fileno()` for more."""
+    """A queue of events, for one consumer.
+
+    `for` takes what is there now and ends when the queue is empty; watch `fileno()` for more.
+
+    `async for` waits for more, in the running loop and without a thread; it ends when this queue or its instance is closed,
+    or the instance is stopped, and nothing is left to read. A task that is cancelled while it waits loses no event. Several
+    tasks of one loop may read one queue: each event goes to one of them.
+    """
 
     def __init__(
         self,
@@ -46,6 +59,9 @@ class Events:
         capacity: int = 1024,
     ) -> None:
         self._handle: Any = None
+        self._over = False
+        self._taken = 0
+        self._readiness = Readiness(self.fileno)
         wanted = _abi.primacy_event_filter(size=ctypes.sizeof(_abi.primacy_event_filter))
         wanted.severity = number("primacy_severity", "PRIMACY_SEVERITY_", severity, "severity")
         for kind in kinds or ():
@@ -103,11 +119,43 @@ class Events:
         while (event := self.next()) is not None:
             yield event
 
+    def __aiter__(self) -> AsyncIterator[Event]:
+        return self
+
+    async def __anext__(self) -> Event:
+        while self._handle is not None:
+            if self._taken >= _IN_A_ROW:
+                self._taken = 0
+                await asyncio.sleep(0)
+                continue
+            # Nothing is awaited between taking an event and giving it away, so none is lost by a cancellation.
+            event = self.next()
+            if event is not None:
+                self._taken += 1
+                return event
+            if self._over:
+                break
+            self._taken = 0
+            await self._readiness.wait()
+        raise StopAsyncIteration
+
+    def _finish(self) -> None:
+        """Nothing will come any more: `async for` ends when the queue is empty."""
+        self._over = True
+        self._readiness.wake()
+
     def close(self) -> None:
         """Frees the queue."""
         handle, self._handle = self._handle, None
         if handle is not None:
-            library().primacy_events_free(handle)
+            # The descriptor's number must not be another one's while a loop still watches it.
+            self._readiness.wake(lambda: library().primacy_events_free(handle))
+
+    async def __aenter__(self) -> "Events":
+        return self
+
+    async def __aexit__(self, *_: Any) -> None:
+        self.close()
 
     def __enter__(self) -> "Events":
         return self

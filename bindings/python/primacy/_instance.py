@@ -1,7 +1,9 @@
 """Configuration, instance, pools."""
 
+import asyncio
 import ctypes
 import json
+import weakref
 from dataclasses import dataclass
 from typing import Any, Dict, Iterable, List, Optional, Tuple, Union
 
@@ -10,7 +12,7 @@ from ._errors import Code, PrimacyError, Word
 from ._events import Events
 from ._library import encode, library
 from ._observation import observation
-from ._snapshot import Node, PoolState, Snapshot
+from ._snapshot import Freeze, Node, PoolState, Snapshot
 
 
 class Config:
@@ -51,6 +53,26 @@ class Config:
         if handle is not None:
             self._handle = None
             library().primacy_config_free(handle)
+
+
+def _number(words: str, prefix: str, word: str, name: str) -> int:
+    """The number of a word of the contract."""
+    every: Dict[str, int] = _abi.ENUMS[words]
+    number = every.get(prefix + str(word).upper())
+    if number is None:
+        known = ", ".join(key[len(prefix):] for key in every)
+        raise ValueError(f"{name} is {word!r}; it must be one of {known}")
+    return number
+
+
+def _millis(limit: Optional[float]) -> int:
+    """A time limit for C: 0 stands for none, so a limit of nothing is no limit that could be meant."""
+    if limit is None:
+        return 0
+    ms = round(limit * 1000)
+    if not 1 <= ms < 1 << 63:
+        raise ValueError(f"limit is {limit!r}; it must be a time in seconds, or None for no limit")
+    return ms
 
 
 @dataclass(frozen=True)
@@ -117,6 +139,11 @@ class Pool:
         return self._state().paused
 
     @property
+    def frozen(self) -> Optional[Freeze]:
+        """An operator's freeze; None without one."""
+        return self._state().frozen
+
+    @property
     def epoch(self) -> int:
         """Raised at every change of the ACTIVE node."""
         return self._state().epoch
@@ -154,7 +181,7 @@ class Pool:
         """One cycle with the library's own probes; waits up to `timeout` seconds."""
         library().call("primacy_run_cycle", self._instance._own(), self._c_name, round(timeout * 1000))
 
-    def _command(self, name: str, wait: bool, *arguments: bytes) -> str:
+    def _command(self, name: str, wait: bool, *arguments: Any) -> str:
         # One buffer, no second try: a command must not be carried out twice to learn its answer's length.
         room = 4096
         buffer = ctypes.create_string_buffer(room)
@@ -178,6 +205,72 @@ class Pool:
         """Takes a node out of the pool until the configuration is read again."""
         return self._command("primacy_remove_node", wait, encode(node, "node"))
 
+    def override(
+        self,
+        node: str,
+        *,
+        reason: str,
+        state: Optional[str] = None,
+        status: Optional[str] = None,
+        type: Optional[str] = None,
+        weight: Optional[int] = None,
+        limit: Optional[float] = None,
+        wait: bool = True,
+    ) -> str:
+        """Sets a node's state, status, type or weight above the rules, for `limit` seconds or until `clear_override`.
+
+        A state of "ACTIVE" moves the role at once, without the proof of a hand-over.
+        """
+        options = _abi.primacy_override_options(size=ctypes.sizeof(_abi.primacy_override_options))
+        if state is not None:
+            options.set |= _abi.PRIMACY_OVERRIDE_STATE
+            options.state = _number("primacy_state", "PRIMACY_STATE_", state, "state")
+        if status is not None:
+            options.set |= _abi.PRIMACY_OVERRIDE_STATUS
+            options.status = _number("primacy_status", "PRIMACY_STATUS_", status, "status")
+        if type is not None:
+            options.set |= _abi.PRIMACY_OVERRIDE_TYPE
+            options.node_type = _number("primacy_node_type", "PRIMACY_NODE_TYPE_", type, "type")
+        if weight is not None:
+            if not 0 <= weight < 1 << 32:
+                raise ValueError(f"weight is {weight!r}; it must be 0 to {(1 << 32) - 1}")
+            options.set |= _abi.PRIMACY_OVERRIDE_WEIGHT
+            options.weight = weight
+        options.reason = encode(reason, "reason")
+        options.limit_ms = _millis(limit)
+        return self._command("primacy_override", wait, encode(node, "node"), ctypes.byref(options))
+
+    def clear_override(self, node: str, wait: bool = True) -> str:
+        """Ends a node's override or maintenance."""
+        return self._command("primacy_clear_override", wait, encode(node, "node"))
+
+    def freeze(self, reason: str, limit: Optional[float] = None, wait: bool = True) -> str:
+        """Lets no rule change a state or the role, for `limit` seconds or until `unfreeze`."""
+        return self._command("primacy_freeze", wait, encode(reason, "reason"), _millis(limit))
+
+    def unfreeze(self, wait: bool = True) -> str:
+        """Ends a freeze; every node is counted anew."""
+        return self._command("primacy_unfreeze", wait)
+
+    def maintenance(
+        self, node: str, role: str, reason: str, limit: Optional[float] = None, wait: bool = True
+    ) -> str:
+        """Takes a node out of the candidates and its faults out of the alarms, until `clear_override`.
+
+        `role` says what becomes of the role if the node is ACTIVE: "move" or "stay".
+        """
+        number = _number("primacy_maintenance_role", "PRIMACY_MAINTENANCE_", role, "role")
+        name, why = encode(node, "node"), encode(reason, "reason")
+        return self._command("primacy_maintenance", wait, name, number, why, _millis(limit))
+
+    def report(self, node: str, outcome: str) -> None:
+        """Tells how the host's own use of a node ended: "connected", "connect_failed", "connect_timed_out" or "session_failed".
+
+        A failed connect makes the next look at the node come early, and counts for nothing itself.
+        """
+        number = _number("primacy_report_outcome", "PRIMACY_REPORT_", outcome, "outcome")
+        library().call("primacy_report_node", self._instance._own(), self._c_name, encode(node, "node"), number)
+
     def explain(self) -> str:
         """Why the pool is as it is, and what would change it."""
         return library().text("primacy_explain", self._instance._own(), self._c_name)
@@ -197,6 +290,7 @@ class Instance:
 
     def __init__(self, config: Config) -> None:
         self._handle: Any = None
+        self._queues: "weakref.WeakSet[Events]" = weakref.WeakSet()
         handle = ctypes.POINTER(_abi.primacy_instance)()
         library().call("primacy_instance_new", config._handle, ctypes.byref(handle))
         self._handle = handle
@@ -205,6 +299,7 @@ class Instance:
     def _open(cls, config: Config) -> "Instance":
         self = cls.__new__(cls)
         self._handle = None
+        self._queues = weakref.WeakSet()
         handle = ctypes.POINTER(_abi.primacy_instance)()
         library().call("primacy_open", config._handle, ctypes.byref(handle))
         self._handle = handle
@@ -222,6 +317,7 @@ class Instance:
     def stop(self) -> None:
         """Ends probing within a second; snapshots and events still work."""
         library().call("primacy_stop", self._own())
+        self._end_queues()
 
     def reload(self, config: Config) -> None:
         """Takes a new configuration into force: pools of the same name and nodes of the same address keep their state, secrets
@@ -255,6 +351,10 @@ class Instance:
         """The state of all pools at one moment."""
         return Snapshot(self._own())
 
+    def metrics(self) -> str:
+        """Figures for monitoring, as text in the exposition format 0.0.4 of Prometheus; docs/metrics.md names each metric."""
+        return library().text("primacy_metrics_text", self._own())
+
     def events(
         self,
         kinds: Optional[Iterable[str]] = None,
@@ -262,20 +362,34 @@ class Instance:
         pool: Optional[str] = None,
         capacity: int = 1024,
     ) -> Events:
-        """A queue of events from now on."""
-        return Events(self._own(), kinds, severity, pool, capacity)
+        """A queue of events from now on, for `for` and `async for`."""
+        queue = Events(self._own(), kinds, severity, pool, capacity)
+        self._queues.add(queue)
+        return queue
+
+    def _end_queues(self) -> None:
+        for queue in list(self._queues):
+            queue._finish()
 
     def close(self) -> None:
         """Gives up this reference; the last one stops and frees the instance. In a forked child of a running instance it frees memory and nothing else."""
         handle, self._handle = self._handle, None
         if handle is not None:
             library().primacy_instance_free(handle)
+            self._end_queues()
 
     def __enter__(self) -> "Instance":
         return self
 
     def __exit__(self, *_: Any) -> None:
         self.close()
+
+    async def __aenter__(self) -> "Instance":
+        return self
+
+    async def __aexit__(self, *_: Any) -> None:
+        # It may wait for the disk: not in the loop.
+        await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, self.close))
 
     def __del__(self) -> None:
         if getattr(self, "_handle", None) is not None:

@@ -36,6 +36,32 @@ class Channel:
 
 
 @dataclass(frozen=True)
+class Override:
+    """What an operator has set of a node, or its maintenance."""
+
+    reason: str
+    since_ms: int
+    until_ms: Optional[int]
+    """Wall-clock time of its end; None without a limit."""
+    state: Optional[Word] = None
+    status: Optional[Word] = None
+    type: Optional[Word] = None
+    weight: Optional[int] = None
+    maintenance: Optional[Word] = None
+    """"move" or "stay" while the node is in maintenance."""
+
+
+@dataclass(frozen=True)
+class Freeze:
+    """An operator's freeze of a pool: no rule changes a state or the role."""
+
+    reason: str
+    since_ms: int
+    until_ms: Optional[int]
+    """Wall-clock time of its end; None without a limit."""
+
+
+@dataclass(frozen=True)
 class Node:
     """One node of a pool at the moment of the snapshot."""
 
@@ -67,6 +93,8 @@ class Node:
     max_connections: Optional[int] = None
     round_trip: Optional[float] = None
     """Seconds."""
+    override: Optional[Override] = None
+    """What an operator has set, or the node's maintenance."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +110,8 @@ class PoolState:
     active: Optional[Node]
     """The node that takes the clients; None too while routing pauses for a hand-over."""
     nodes: Tuple[Node, ...]
+    frozen: Optional[Freeze] = None
+    """An operator's freeze."""
 
     def node(self, name: str) -> Node:
         """The node of a canonical address."""
@@ -102,6 +132,36 @@ def _channel(raw: Any) -> Channel:
         error=_text(raw.error),
         lag=raw.lag_ms / 1000 if raw.known & _abi.PRIMACY_CHANNEL_LAG else None,
         applied_all=bool(raw.applied_all) if raw.known & _abi.PRIMACY_CHANNEL_APPLIED_ALL else None,
+    )
+
+
+def _override(raw: Any) -> Optional[Override]:
+    if not raw.override_set:
+        return None
+    every = {
+        _abi.PRIMACY_OVERRIDE_STATE: ("state", lambda: word("primacy_state_name", raw.override_state)),
+        _abi.PRIMACY_OVERRIDE_STATUS: ("status", lambda: word("primacy_status_name", raw.override_status)),
+        _abi.PRIMACY_OVERRIDE_TYPE: ("type", lambda: word("primacy_node_type_name", raw.override_type)),
+        _abi.PRIMACY_OVERRIDE_WEIGHT: ("weight", lambda: raw.override_weight),
+        _abi.PRIMACY_OVERRIDE_MAINTENANCE: (
+            "maintenance", lambda: word("primacy_maintenance_role_name", raw.maintenance_role)),
+    }
+    set_: Dict[str, Any] = {name: value() for bit, (name, value) in every.items() if raw.override_set & bit}
+    return Override(
+        reason=_text(raw.override_reason),
+        since_ms=raw.override_since_ms,
+        until_ms=raw.override_until_ms or None,
+        **set_,
+    )
+
+
+def _freeze(raw: Any) -> Optional[Freeze]:
+    if not raw.frozen:
+        return None
+    return Freeze(
+        reason=_text(raw.frozen_reason),
+        since_ms=raw.frozen_since_ms,
+        until_ms=raw.frozen_until_ms or None,
     )
 
 
@@ -160,6 +220,7 @@ class Snapshot:
             paused=bool(raw.paused),
             active=nodes[raw.active] if routed else None,
             nodes=nodes,
+            frozen=_freeze(raw),
         )
 
     @staticmethod
@@ -187,6 +248,7 @@ class Snapshot:
             changed_ms=raw.changed_ms,
             weight=raw.weight,
             site=_text(raw.site),
+            override=_override(raw),
             **_facts(raw, channels),
         )
 

@@ -65,6 +65,11 @@ pub fn explain(config: &Config, pool: &str) -> Option<String> {
     look(config, Ask::Explain { pool: pool.to_owned() }).map(|done| done.message)
 }
 
+/// Figures for monitoring, as the agent has them now.
+pub fn metrics(config: &Config) -> Option<String> {
+    look(config, Ask::Metrics).map(|done| done.message)
+}
+
 /// Who was reached with a change.
 enum Given {
     /// The agent, and it has done it.

@@ -1,6 +1,9 @@
 //! The command line.
 
 use clap::{Parser, Subcommand};
+use primacy::engine::{LONGEST_LIMIT, SHORTEST_LIMIT};
+use primacy::pool::overrides::reason_fault;
+use primacy::pool::{NodeType, State, Status};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -41,6 +44,17 @@ pub struct NodeArgs {
     /// Answer with an error (exit code 4) unless an agent keeps the cache up to date
     #[arg(long)]
     pub require_agent: bool,
+}
+
+/// Why and how long.
+#[derive(Debug, clap::Args)]
+pub struct TermsArgs {
+    /// Why, for everybody who meets it later: one line of at most 1000 bytes
+    #[arg(long, value_parser = reason, value_name = "TEXT")]
+    pub reason: String,
+    /// How long, such as 10m; a second to 366 days [default: until it is ended]
+    #[arg(long = "for", value_parser = limit, value_name = "TIME")]
+    pub limit: Option<Duration>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -117,6 +131,69 @@ pub enum Command {
         #[arg(long, value_name = "POOL")]
         pool: Option<String>,
     },
+    /// Figures for Prometheus, from the agent, else what the cache knows
+    Metrics {
+        /// Answer with an error (exit code 4) where no agent answers, instead of from the cache
+        #[arg(long)]
+        require_agent: bool,
+    },
+    /// Set a node's state, status, type or weight above the rules; ACTIVE moves the role to it at once
+    #[command(group(clap::ArgGroup::new("what").required(true).multiple(true)))]
+    Set {
+        node: String,
+        /// The pool, where the node is in several
+        #[arg(long, value_name = "POOL")]
+        pool: Option<String>,
+        /// UNKNOWN, STANDBY, ACTIVE, FAILED_ONLINE or FAILED_OFFLINE, whatever is observed
+        #[arg(long, value_parser = state, value_name = "STATE", group = "what")]
+        state: Option<State>,
+        /// OK, OK_INFO, OK_WARN, OK_CRITICAL or FAIL: what is shown, and decides who serves
+        #[arg(long, value_parser = status, value_name = "STATUS", group = "what")]
+        status: Option<Status>,
+        /// PRIMARY or SECONDARY: who is preferred
+        #[arg(long = "type", value_parser = node_type, value_name = "TYPE", group = "what")]
+        node_type: Option<NodeType>,
+        /// Share of the clients; 0 takes none
+        #[arg(long, value_name = "N", group = "what")]
+        weight: Option<u32>,
+        #[command(flatten)]
+        terms: TermsArgs,
+    },
+    /// End what `set` or `maintenance` did; rules decide about the node again
+    Unset {
+        node: String,
+        /// The pool, where the node is in several
+        #[arg(long, value_name = "POOL")]
+        pool: Option<String>,
+    },
+    /// Let no rule change a state or the role of a pool
+    Freeze {
+        /// A pool, or a node of one [default: the only pool]
+        target: Option<String>,
+        #[command(flatten)]
+        terms: TermsArgs,
+    },
+    /// End a freeze; every node is counted anew
+    Unfreeze {
+        /// A pool, or a node of one [default: the only pool]
+        target: Option<String>,
+    },
+    /// Take a node out of the candidates and its faults out of the alarms, until `unset`
+    #[command(group(clap::ArgGroup::new("role").required(true)))]
+    Maintenance {
+        node: String,
+        /// The pool, where the node is in several
+        #[arg(long, value_name = "POOL")]
+        pool: Option<String>,
+        /// If the node is ACTIVE, hand its role over first
+        #[arg(long = "move", group = "role")]
+        leave: bool,
+        /// If the node is ACTIVE, it keeps its role
+        #[arg(long, group = "role")]
+        stay: bool,
+        #[command(flatten)]
+        terms: TermsArgs,
+    },
     /// Why a pool is as it is, and what would change it
     Explain { pool: Option<String> },
     /// The longest time from a fault to the switch, for each kind of fault
@@ -165,4 +242,34 @@ pub fn canonical(given: impl Iterator<Item = OsString>) -> Vec<OsString> {
 
 fn duration(text: &str) -> Result<Duration, String> {
     primacy::config::parse_duration(text)
+}
+
+/// A time limit of an order.
+fn limit(text: &str) -> Result<Duration, String> {
+    let limit = duration(text)?;
+    match (SHORTEST_LIMIT..=LONGEST_LIMIT).contains(&limit) {
+        true => Ok(limit),
+        false => Err("give one second to 366 days, or leave it out".to_string()),
+    }
+}
+
+fn reason(text: &str) -> Result<String, String> {
+    reason_fault(text).map_or_else(|| Ok(text.to_string()), Err)
+}
+
+fn word<T: std::fmt::Display>(found: Option<T>, all: &[T]) -> Result<T, String> {
+    let words = || all.iter().map(T::to_string).collect::<Vec<_>>().join(", ");
+    found.ok_or_else(|| format!("it must be one of {}", words()))
+}
+
+fn state(text: &str) -> Result<State, String> {
+    word(State::from_name(text), State::ALL)
+}
+
+fn status(text: &str) -> Result<Status, String> {
+    word(Status::from_name(text), Status::ALL)
+}
+
+fn node_type(text: &str) -> Result<NodeType, String> {
+    word(NodeType::from_name(text), NodeType::ALL)
 }

@@ -27,6 +27,33 @@ pub fn pool_or_only(config: &Config, name: Option<&str>) -> Result<usize, Failur
     }
 }
 
+/// The pool that a word means: its name, `pool:` and its name, or a node that is in no other pool. Without a word the
+/// only one.
+pub fn pool_of(config: &Config, word: Option<&str>) -> Result<usize, Failure> {
+    let Some(word) = word else {
+        return match config.pools.as_slice() {
+            [_] => Ok(0),
+            pools => Err(Failure::usage(format!(
+                "there are several pools: say which ({})",
+                list(pools.iter().map(|p| &p.name))
+            ))),
+        };
+    };
+    let name = word.strip_prefix("pool:").unwrap_or(word);
+    let unknown = match pool(config, name) {
+        Err(unknown) if name == word => unknown,
+        known => return known,
+    };
+    let address = Address::parse(word).ok();
+    let mut holders = (0..config.pools.len())
+        .filter(|&i| config.pools[i].nodes.iter().any(|node| Some(&node.address) == address.as_ref()));
+    match (holders.next(), holders.next()) {
+        (None, _) => Err(unknown),
+        (Some(only), None) => Ok(only),
+        (Some(_), Some(_)) => Err(Failure::usage(format!("node {word} is in several pools: name the pool"))),
+    }
+}
+
 /// The pool of that name, or all.
 pub fn pools(config: &Config, name: Option<&str>) -> Result<Vec<usize>, Failure> {
     match name {

@@ -29,13 +29,13 @@ fn open(args: &Args, config: &Config, command: &str) -> Result<(Instance, Subscr
     Ok((instance, events))
 }
 
-/// Prints what has happened; the answer is whether the cache could be written.
-pub fn drain(events: &Subscription) -> bool {
-    print_events(events).0
+/// Prints what has happened; the answer is whether the cache could be written. `log`: with what is only for the record.
+pub fn drain(events: &Subscription, log: bool) -> bool {
+    print_events(events, log).0
 }
 
 /// The same, and how much has happened.
-pub fn print_events(events: &Subscription) -> (bool, usize) {
+pub fn print_events(events: &Subscription, log: bool) -> (bool, usize) {
     let (mut stored, mut count) = (true, 0);
     let mut text = String::new();
     while let Some(event) = events.next() {
@@ -43,7 +43,9 @@ pub fn print_events(events: &Subscription) -> (bool, usize) {
             stored = event.severity < Severity::Alarm;
         }
         count += 1;
-        text.push_str(&logged(event.severity, &event_line(&event)));
+        if log || event.kind != EventKind::Log || event.severity > Severity::Info {
+            text.push_str(&logged(event.severity, &event_line(&event)));
+        }
     }
     if !text.is_empty() {
         note(&text);
@@ -123,7 +125,7 @@ pub fn poll(args: &Args, pool: Option<&str>, timeout: Option<Duration>, verbose:
     }
     let snapshot = instance.snapshot()?;
     let stopped = instance.stop();
-    drain(&events);
+    drain(&events, false);
     stopped?;
     if !is_stored(&config, &snapshot) {
         return Err(not_stored(&config));
@@ -135,8 +137,7 @@ pub fn poll(args: &Args, pool: Option<&str>, timeout: Option<Duration>, verbose:
         }
     }
     if verbose {
-        let removed = vec![Vec::new(); snapshot.pools.len()];
-        let view = View { snapshot, removed, source: Source::Engine };
+        let view = View { snapshot, source: Source::Engine };
         print(&table::status(&view, primacy::console::width()))?;
     }
     Ok(exit)
@@ -168,7 +169,7 @@ pub fn remove(args: &Args, node: &str, in_pool: Option<&str>) -> Outcome {
 
 /// A move that rules judge by what the servers say now: look, move, and see it through. A pool that its host observes
 /// has nobody to look; there the stored state must do.
-fn act(
+pub fn act(
     args: &Args,
     config: &Config,
     pool: usize,
@@ -187,7 +188,7 @@ fn act(
     let ended = if answer.is_ok() { instance.run_cycle(&pool.name, patience(pool)) } else { Ok(()) };
     let decided = instance.snapshot();
     let stopped = instance.stop();
-    drain(&events);
+    drain(&events, false);
     let answer = answer?;
     ended.and(stopped)?;
     if !is_stored(config, &decided?) {

@@ -11,6 +11,7 @@ mod load;
 mod manual;
 mod notify;
 mod offline;
+mod orders;
 mod read;
 mod screen;
 mod serve;
@@ -22,6 +23,7 @@ mod watch;
 use args::{Args, Command};
 use clap::Parser;
 use failure::{Exit, Failure};
+use primacy::pool::{MaintenanceRole, Override};
 use std::process::ExitCode;
 
 type Outcome = Result<Exit, Failure>;
@@ -65,6 +67,18 @@ fn run(args: &Args) -> Outcome {
         Command::Recover { target, pool } => offline::recover(args, target, pool.as_deref()),
         Command::ActivatePrimary { pool } => live::activate_primary(args, pool.as_deref()),
         Command::Remove { node, pool } => live::remove(args, node, pool.as_deref()),
+        Command::Metrics { require_agent } => read::metrics(args, *require_agent),
+        Command::Set { node, pool, state, status, node_type, weight, terms } => {
+            let set = Override { state: *state, status: *status, node_type: *node_type, weight: *weight };
+            orders::set(args, node, pool.as_deref(), set, terms)
+        }
+        Command::Unset { node, pool } => orders::unset(args, node, pool.as_deref()),
+        Command::Freeze { target, terms } => orders::freeze(args, target.as_deref(), terms),
+        Command::Unfreeze { target } => orders::unfreeze(args, target.as_deref()),
+        Command::Maintenance { node, pool, leave, terms, .. } => {
+            let role = if *leave { MaintenanceRole::Move } else { MaintenanceRole::Stay };
+            orders::maintenance(args, node, pool.as_deref(), role, terms)
+        }
         Command::Explain { pool } => read::explain(args, pool.as_deref()),
         Command::Generate { what } => generate::generate(what),
         Command::Budget { pool } => read::budget(args, pool.as_deref()),

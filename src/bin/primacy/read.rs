@@ -3,13 +3,14 @@
 use crate::args::{Args, NodeArgs};
 use crate::failure::{Exit, Failure};
 use crate::terminal::{print, warn};
-use crate::view::View;
+use crate::view::{Source, View};
 use crate::{Outcome, agent, find, json, load, table, terminal};
 use primacy::config::Config;
 use primacy::engine::{Engine, NodeRef};
 use primacy::instance::secrets;
-use primacy::policy::{budget as budgets, mpp, serving};
-use primacy::pool::{PolicyName, State};
+use primacy::metrics::{self as figures, Figures};
+use primacy::policy::{budget as budgets, serving};
+use primacy::pool::State;
 use std::path::Path;
 
 pub fn check(file: &Path, text_only: bool) -> Outcome {
@@ -37,8 +38,7 @@ pub fn plural(count: usize, what: &str) -> String {
 pub fn status(args: &Args, as_json: bool) -> Outcome {
     let config = load::config(args)?;
     let view = View::of(&config, None)?.with_cache(&config);
-    let text =
-        if as_json { json::status(&config, &view) } else { table::status(&view, primacy::console::width()) };
+    let text = if as_json { json::status(&view) } else { table::status(&view, primacy::console::width()) };
     print(&text)?;
     Ok(Exit::Done)
 }
@@ -71,10 +71,7 @@ pub fn report(args: &Args, asked: &NodeArgs) -> Outcome {
             "FAIL", "UNKNOWN", pool.nodes[place.node].node_type
         ),
         Some((_, node)) => {
-            let label = match pool.policy {
-                PolicyName::Mpp => mpp::label(node.count, pool.levels),
-                PolicyName::Safe => node.status,
-            };
+            let label = node.label;
             let message = terminal::printable(&node.message);
             format!("{label}/{} ({}) : {message}", node.state, node.node_type)
         }
@@ -141,6 +138,29 @@ pub fn explain(args: &Args, pool: Option<&str>) -> Outcome {
         text.push_str(&engine.explain(now, index));
     }
     print(&text)?;
+    Ok(Exit::Done)
+}
+
+pub fn metrics(args: &Args, require_agent: bool) -> Outcome {
+    let config = load::config(args)?;
+    if let Some(text) = agent::metrics(&config) {
+        print(&text)?;
+        return Ok(Exit::Done);
+    }
+    if require_agent {
+        return Err(Failure::new(
+            Exit::Unreachable,
+            "no agent answers, and what it counts is known to nobody else",
+        ));
+    }
+    let view = View::from_cache(&config)?;
+    let written_ms = match &view.source {
+        Source::Cache(note) => note.written_ms,
+        Source::Engine | Source::Agent { .. } => 0,
+    };
+    let stale = view.staleness();
+    warn(stale.as_deref().unwrap_or("the agent does not answer; these figures are what its cache knows"));
+    print(&figures::text(&Figures { snapshot: view.snapshot, written_ms, life: None }))?;
     Ok(Exit::Done)
 }
 

@@ -295,6 +295,7 @@ mod tests {
             site: String::new(),
             facts: Facts { round_trip: Some(Duration::from_micros(230)), ..Facts::default() },
             checkpoints: Vec::new(),
+            label: status,
             override_: None,
         }
     }
@@ -309,6 +310,7 @@ mod tests {
             active: nodes.iter().position(|n| n.state == State::Active),
             paused: false,
             frozen: None,
+            removed: Vec::new(),
             nodes,
         }
     }

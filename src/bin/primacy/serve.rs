@@ -62,7 +62,7 @@ pub fn run(args: &Args) -> Outcome {
         if let Some(dog) = &mut watchdog {
             dog.see(turns, &manager);
         }
-        if print_events(&events).1 > 0 {
+        if print_events(&events, true).1 > 0 {
             manager.status(&summary(&instance));
         }
         match signals.next() {
@@ -76,7 +76,7 @@ pub fn run(args: &Args) -> Outcome {
         }
         if let Some(outcome) = reload.outcome() {
             // What it changed stands in the log before its outcome.
-            drain(&events);
+            drain(&events, true);
             reload.tell(outcome);
             if !reload.goes_on(&instance) {
                 manager.ready(&summary(&instance));
@@ -95,7 +95,7 @@ pub fn run(args: &Args) -> Outcome {
     }
     // It ends within a second, so that a second signal has nothing to add: it stays blocked.
     let stopped = instance.stop();
-    let stored = drain(&events);
+    let stored = drain(&events, true);
     end.map_err(|e| match e.code() {
         ErrorCode::Panic => Failure::new(Exit::Unreachable, format!("the agent ends: {e}")),
         _ => e.into(),

@@ -5,18 +5,18 @@ use crate::view::{CacheNote, Source, View};
 use core::fmt::Write;
 use primacy::engine::{NodeSnapshot, PoolSnapshot};
 use primacy::policy::serving;
-use primacy::pool::{PolicyName, PoolStatus, State, Status};
+use primacy::pool::{Freeze, PolicyName, PoolStatus, State, Status};
 use std::time::Duration;
 
 const UNKNOWN: &str = "-";
-const HEADS: [&str; 14] = [
+const HEADS: [&str; 15] = [
     "POOL", "TYPE", "NODE", "STATE", "STATUS", "COUNT", "RULE", "FOR", "SEEN", "LAG", "RTT", "SERVER",
-    "EPOCH", "MESSAGE",
+    "ORDER", "EPOCH", "MESSAGE",
 ];
 const STATE: usize = 3;
 const STATUS: usize = 4;
-/// Columns that are left out when no node has a value: a cache holds no facts.
-const OPTIONAL: core::ops::RangeInclusive<usize> = 8..=11;
+/// Columns that are left out when no node has a value: a cache holds no facts, and orders are rare.
+const OPTIONAL: core::ops::RangeInclusive<usize> = 8..=12;
 /// The last column is cut to the terminal's width, but not below this.
 const SHORTEST_MESSAGE: usize = 20;
 
@@ -80,9 +80,28 @@ fn row(view: &View, pool: &PoolSnapshot, node: &NodeSnapshot) -> Vec<String> {
         or_unknown(lag.map(|lag| format!("{}s", lag.as_secs()))),
         or_unknown(facts.round_trip.map(short)),
         or_unknown(facts.flavour.zip(facts.version).map(|(flavour, version)| format!("{flavour} {version}"))),
+        or_unknown(order(pool, node)),
         pool.epoch.to_string(),
         printable(&node.message),
     ]
+}
+
+/// What an operator ordered, in a word; the remarks say it in full.
+fn order(pool: &PoolSnapshot, node: &NodeSnapshot) -> Option<String> {
+    let own = node.override_.as_ref().map(|order| match order.maintenance {
+        Some(_) => "maintenance",
+        None => "override",
+    });
+    let words: Vec<&str> = own.into_iter().chain(pool.frozen.as_ref().map(|_| "frozen")).collect();
+    (!words.is_empty()).then(|| words.join("+"))
+}
+
+/// Since when an order holds, how long it still does, and why.
+fn terms(now: u64, since_ms: u64, until_ms: Option<u64>, reason: &str) -> String {
+    let until = until_ms.map_or_else(String::new, |until| {
+        format!(", until {} ({} left)", date(until), age(until.saturating_sub(now)))
+    });
+    format!("since {}{until}: {}", date(since_ms), printable(reason))
 }
 
 fn short(span: Duration) -> String {
@@ -122,14 +141,23 @@ fn paint(column: usize, cell: &str) -> Option<&'static str> {
 fn remarks(text: &mut String, view: &View) -> core::fmt::Result {
     let now = view.snapshot.wall_ms;
     writeln!(text)?;
-    for (pool, removed) in view.snapshot.pools.iter().zip(&view.removed) {
+    for pool in &view.snapshot.pools {
         let name = &pool.name;
         if let Some(why) = not_serving(pool) {
             writeln!(text, "pool {name}: {why}")?;
         }
+        if let Some(Freeze { reason, since_ms, until_ms }) = &pool.frozen {
+            writeln!(text, "pool {name}: frozen {}", terms(now, *since_ms, *until_ms, reason))?;
+        }
+        for node in &pool.nodes {
+            let Some(order) = &node.override_ else { continue };
+            let terms = terms(now, order.since_ms, order.until_ms, &order.reason);
+            writeln!(text, "pool {name}: {}: {order} {terms}", node.name)?;
+        }
         for node in pool.nodes.iter().filter(|node| node.waits_for_recover) {
             writeln!(text, "pool {name}: {} waits for `primacy recover {}`", node.name, node.name)?;
         }
+        let removed = &pool.removed;
         if !removed.is_empty() {
             writeln!(text, "pool {name}: removed by an operator: {}", removed.join(", "))?;
         }

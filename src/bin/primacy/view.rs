@@ -3,13 +3,13 @@
 use crate::failure::Failure;
 use crate::terminal;
 use crate::{agent, load};
-use primacy::config::{Config, NodeConfig};
+use primacy::config::{Config, NodeConfig, PoolConfig};
 use primacy::control::Seen;
 use primacy::engine::{NodeSnapshot, PoolSnapshot, Snapshot};
 use primacy::instance::cache_file::Holder;
-use primacy::policy::rule_sentence;
+use primacy::policy::{mpp, rule_sentence};
 use primacy::pool::overrides::types_in_force;
-use primacy::pool::{NodeType, State, Status};
+use primacy::pool::{NodeType, PolicyName, State, Status};
 use primacy::probe::Facts;
 use primacy::store::{Cache, StoredNode, StoredPool};
 use std::path::PathBuf;
@@ -18,8 +18,6 @@ use std::path::PathBuf;
 #[derive(Debug)]
 pub struct View {
     pub snapshot: Snapshot,
-    /// Names of nodes that an operator removed, for each pool.
-    pub removed: Vec<Vec<String>>,
     pub source: Source,
 }
 
@@ -66,17 +64,12 @@ impl View {
         let mut said = seen.snapshot.pools;
         let mut snapshot = snapshot(config, &Cache { sequence: 0, written_ms: 0, pools: Vec::new() });
         snapshot.wall_ms = seen.snapshot.wall_ms;
-        let mut removed = Vec::new();
-        for (pool, configured) in snapshot.pools.iter_mut().zip(&config.pools) {
-            let Some(at) = said.iter().position(|said| said.name == pool.name) else {
-                removed.push(Vec::new());
-                continue;
-            };
-            *pool = said.swap_remove(at);
-            let names = configured.nodes.iter().map(|node| node.address.to_string());
-            removed.push(names.filter(|name| !pool.nodes.iter().any(|node| node.name == *name)).collect());
+        for pool in &mut snapshot.pools {
+            if let Some(at) = said.iter().position(|said| said.name == pool.name) {
+                *pool = said.swap_remove(at);
+            }
         }
-        View { snapshot, removed, source: Source::Agent { pid: seen.pid, cache: None, differs } }
+        View { snapshot, source: Source::Agent { pid: seen.pid, cache: None, differs } }
     }
 
     /// Adds what the cache says beside; without one that can be read there is nothing to add.
@@ -94,14 +87,8 @@ impl View {
         let file = load::cache(config)?;
         let cache = file.read()?;
         let agent = file.holder().map_err(|e| e.message().to_string());
-        let stored = |name: &str| cache.pools.iter().find(|pool| pool.name == name);
         Ok(View {
             snapshot: snapshot(config, &cache),
-            removed: config
-                .pools
-                .iter()
-                .map(|pool| stored(&pool.name).map_or_else(Vec::new, |pool| pool.removed.clone()))
-                .collect(),
             source: Source::Cache(CacheNote {
                 file: file.path().to_owned(),
                 sequence: cache.sequence,
@@ -138,7 +125,7 @@ fn snapshot(config: &Config, cache: &Cache) -> Snapshot {
             .iter()
             .map(|node| (node, node.address.to_string()))
             .filter(|(_, name)| !stored.is_some_and(|pool| pool.removed.contains(name)))
-            .map(|(node, name)| node_snapshot(node, name, stored))
+            .map(|(node, name)| node_snapshot(pool, node, name, stored))
             .collect();
         let types: Vec<_> =
             nodes.iter().map(|n| (n.node_type, n.override_.as_ref().and_then(|o| o.set.node_type))).collect();
@@ -155,15 +142,24 @@ fn snapshot(config: &Config, cache: &Cache) -> Snapshot {
             // Two can be ACTIVE for one cycle under `mpp`; selection gives the PRIMARY.
             active: active(NodeType::Primary).or_else(|| active(NodeType::Secondary)),
             paused: false,
-            frozen: stored.and_then(|pool| pool.frozen.clone()),
+            removed: stored.map_or_else(Vec::new, |stored| stored.removed.clone()),
+            // As with an override below.
+            frozen: stored
+                .and_then(|pool| pool.frozen.clone())
+                .filter(|freeze| freeze.until_ms.is_none_or(|until| until > terminal::wall_ms())),
             nodes,
         }
     });
     Snapshot { wall_ms: terminal::wall_ms(), pools: pools.collect() }
 }
 
-fn node_snapshot(node: &NodeConfig, name: String, pool: Option<&StoredPool>) -> NodeSnapshot {
-    let stored: Option<&StoredNode> = pool.and_then(|pool| pool.nodes.iter().find(|n| n.name == name));
+fn node_snapshot(
+    pool: &PoolConfig,
+    node: &NodeConfig,
+    name: String,
+    stored: Option<&StoredPool>,
+) -> NodeSnapshot {
+    let stored: Option<&StoredNode> = stored.and_then(|pool| pool.nodes.iter().find(|n| n.name == name));
     let message = match stored {
         None => "not observed yet".to_string(),
         Some(s) if !s.message.is_empty() => s.message.clone(),
@@ -174,12 +170,19 @@ fn node_snapshot(node: &NodeConfig, name: String, pool: Option<&StoredPool>) -> 
     // One whose time ran out while nobody was there to end it says nothing any more.
     let over = stored.and_then(|s| s.override_.clone()).filter(|o| o.holds_at(terminal::wall_ms()));
     let set = over.as_ref().map(|o| o.set).unwrap_or_default();
+    let status = set.status.unwrap_or(stored.map_or(Status::Ok, |s| s.status));
+    let count = stored.and_then(|s| s.count);
+    let label = match pool.policy {
+        PolicyName::Mpp => mpp::label(count, pool.levels),
+        PolicyName::Safe => status,
+    };
     NodeSnapshot {
         name,
         node_type: node.node_type,
         state: stored.map_or(State::Unknown, |s| s.state),
-        status: set.status.unwrap_or(stored.map_or(Status::Ok, |s| s.status)),
-        count: stored.and_then(|s| s.count),
+        status,
+        label,
+        count,
         cause: None,
         errno: 0,
         message,

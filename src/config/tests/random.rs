@@ -165,12 +165,13 @@ fn any_pool() -> impl Strategy<Value = PoolConfig> {
         prop::sample::subsequence(causes, 0..=count),
     );
     let failback = prop::sample::select(vec![Failback::AfterRecover, Failback::Manual, Failback::Auto]);
-    (any::<[bool; 3]>(), own, failback, lag(), any_nodes()).prop_map(
-        |(flags, own, failback, max_lag, nodes)| {
+    let kind = prop::sample::select(vec![PoolKind::Ring, PoolKind::Replicated, PoolKind::Group]);
+    (any::<[bool; 3]>(), own, failback, lag(), any_nodes(), kind).prop_map(
+        |(flags, own, failback, max_lag, nodes, kind)| {
             let [mpp, external, hostile] = flags;
             let pick = |ours: bool, a, b| if ours { a } else { b };
             // Keys that the policy does not read have their defaults.
-            PoolConfig {
+            let pool = PoolConfig {
                 name: String::new(),
                 kind: PoolKind::Ring,
                 policy: if mpp { PolicyName::Mpp } else { PolicyName::Safe },
@@ -190,9 +191,31 @@ fn any_pool() -> impl Strategy<Value = PoolConfig> {
                 on_doubt: if !mpp && own.3.2 { OnDoubt::Fail } else { OnDoubt::Hold },
                 doubt_deadline: if mpp { Duration::from_secs(3) } else { own.3.1 },
                 nodes,
-            }
+            };
+            as_kind(kind, pool)
         },
     )
+}
+
+/// The same pool as one that follows: what it does not read has its default.
+fn as_kind(kind: PoolKind, pool: PoolConfig) -> PoolConfig {
+    if kind == PoolKind::Ring || pool.policy == PolicyName::Mpp {
+        return pool;
+    }
+    let grouped = kind == PoolKind::Group;
+    PoolConfig {
+        kind,
+        failback: Failback::AfterRecover,
+        handback_deadline: Duration::from_secs(2),
+        hold_down: Duration::ZERO,
+        last_resort: LastResort::Alarm,
+        on_doubt: OnDoubt::Hold,
+        doubt_deadline: Duration::from_secs(3),
+        auto_recover: pool.auto_recover.filter(|_| !grouped),
+        max_lag: if grouped { Duration::from_secs(10) } else { pool.max_lag },
+        max_takeover_lag: if grouped { Duration::from_secs(30) } else { pool.max_takeover_lag },
+        ..pool
+    }
 }
 
 proptest! {

@@ -1,5 +1,6 @@
 mod explained;
 mod failures;
+mod figures;
 mod intents;
 mod operators;
 mod orders;

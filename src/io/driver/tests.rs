@@ -2,7 +2,8 @@
 //! on, one that answers.
 
 use super::{Driver, Mode, NodeSetup};
-use crate::engine::{Input, NodeRef};
+use crate::engine::notice::Reason;
+use crate::engine::{Input, NodeRef, Severity};
 use crate::io::clock;
 use crate::io::descriptor::Registry;
 use crate::probe::{AddressBook, Cause, Observation, SessionConfig};
@@ -23,6 +24,7 @@ fn driver(addresses: &[SocketAddr]) -> Driver {
         name: Some(("several.invalid".into(), 3306)),
         book,
         session: SessionConfig {
+            group: false,
             user: "probe".into(),
             password: None,
             transport: Transport::Plain,
@@ -138,4 +140,60 @@ fn a_resolver_outage_takes_nothing_away() {
     let (_, book) = driver.books().remove(0);
     assert!(book.is_asked() || !book.error().is_empty(), "{book:?}");
     assert_eq!(book.len(), 1);
+}
+
+#[test]
+fn what_changes_in_a_name_is_told_once() {
+    let address = |text: &str| -> SocketAddr { text.parse().expect("a literal") };
+    let (first, second) = (address("10.0.0.1:3306"), address("10.0.0.2:3306"));
+    let mut driver = driver(&[first]);
+    let mut told = |answer: Result<Vec<SocketAddr>, String>| {
+        driver.resolved(clock::mono(), 0, answer);
+        let told: Vec<_> = std::iter::from_fn(|| driver.next_notice()).collect();
+        assert!(told.iter().all(|notice| notice.node == Some(NODE)), "{told:?}");
+        told
+    };
+    assert_eq!(told(Ok(vec![first])), []);
+    let moved = told(Ok(vec![second, first]));
+    assert_eq!((moved.len(), moved[0].reason, moved[0].severity), (1, Reason::Address, Severity::Warning));
+    assert!(moved[0].message.contains("10.0.0.1, 10.0.0.2 now; it was 10.0.0.1"), "{moved:?}");
+    assert_eq!(told(Ok(vec![first, second])), [], "another order is no other address");
+    let failed = told(Err("no such host".into()));
+    assert_eq!((failed.len(), failed[0].reason), (1, Reason::Unresolved));
+    assert!(
+        failed[0].message.contains("no such host") && failed[0].message.contains("10.0.0.1"),
+        "{failed:?}"
+    );
+    assert_eq!(told(Err("no such host".into())), [], "it was told");
+    let again = told(Ok(vec![first, second]));
+    assert_eq!((again.len(), again[0].reason, again[0].severity), (1, Reason::Resolved, Severity::Info));
+    let figures = driver.figures();
+    assert_eq!((figures.tally.resolved, figures.tally.unresolved), (4, 2));
+}
+
+#[test]
+fn a_helper_that_does_not_get_on_is_told_and_its_end_too() {
+    let mut driver = driver(&[answering()]);
+    driver.helper().expect("a thread").resolve(0, "several.invalid".into(), 3306);
+    let asked = clock::mono();
+    driver.watch_helper(asked + Duration::from_secs(1));
+    assert_eq!(driver.next_notice(), None);
+    // Its answer is not taken, which is the same as if it had not come.
+    driver.watch_helper(asked + Duration::from_secs(3));
+    let told = driver.next_notice().expect("a word");
+    assert_eq!((told.reason, told.severity, told.node), (Reason::Slow, Severity::Warning, None));
+    driver.watch_helper(asked + Duration::from_secs(4));
+    assert_eq!(driver.next_notice(), None, "once");
+    let until = Instant::now() + Duration::from_secs(20);
+    let told = loop {
+        driver.take_results(clock::mono());
+        if let Some(told) =
+            std::iter::from_fn(|| driver.next_notice()).find(|notice| notice.reason == Reason::Slow)
+        {
+            break told;
+        }
+        assert!(Instant::now() < until, "the resolver does not answer");
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    assert_eq!(told.severity, Severity::Info);
 }

@@ -61,16 +61,7 @@ pub fn evaluate(
         if model.members[node].removed {
             return verdict;
         }
-        let was_in_doubt = model.in_doubt();
-        observe(model, tables, settings, node, evidence, &mut verdict);
-        if !was_in_doubt && model.in_doubt() {
-            // From here on only what is seen after the ACTIVE's first bad observation counts.
-            for (_, m) in model.members.iter_mut().enumerate().filter(|(i, _)| *i != node) {
-                if let Some(seen) = &mut m.seen {
-                    seen.fresh = false;
-                }
-            }
-        }
+        (verdict.charge, verdict.state) = take_in(model, tables, settings, node, evidence);
     }
     let mut once = (occasion == Occasion::Proven, occasion == Occasion::Expired);
     // Giving up a hand-over leaves the pool to the rules after it; two rounds always suffice.
@@ -87,19 +78,41 @@ pub fn evaluate(
     verdict
 }
 
+/// Lets what was observed of a node count and move its state, by the first two tables; the rows that decided. The role
+/// stays where it is.
+pub fn take_in(
+    model: &mut Model,
+    tables: &Tables<'_>,
+    settings: &Settings,
+    node: usize,
+    evidence: Evidence,
+) -> (u16, u16) {
+    let was_in_doubt = model.in_doubt();
+    let rows = observe(model, tables, settings, node, evidence);
+    if !was_in_doubt && model.in_doubt() {
+        // From here on only what is seen after the ACTIVE's first bad observation counts.
+        for (_, m) in model.members.iter_mut().enumerate().filter(|(i, _)| *i != node) {
+            if let Some(seen) = &mut m.seen {
+                seen.fresh = false;
+            }
+        }
+    }
+    rows
+}
+
 fn observe(
     model: &mut Model,
     tables: &Tables<'_>,
     settings: &Settings,
     node: usize,
     evidence: Evidence,
-    verdict: &mut Verdict,
-) {
+) -> (u16, u16) {
+    let mut rows = (0, 0);
     let (fall, rise) = (settings.fall, settings.rise);
     let member = &mut model.members[node];
     let view = ChargeView { evidence, active: member.state == State::Active };
     if let Some(rule) = first(tables.charge, &view) {
-        verdict.charge = rule.number;
+        rows.0 = rule.number;
         member.ladder.step(rule.then, fall, rise);
     }
     if evidence.class != Class::Blind {
@@ -118,7 +131,7 @@ fn observe(
         frozen: model.frozen,
     };
     if let Some(rule) = first(tables.state, &view) {
-        verdict.state = rule.number;
+        rows.1 = rule.number;
         if let Some(next) = rule.then {
             member.state = next;
             if next != State::Unknown {
@@ -126,6 +139,7 @@ fn observe(
             }
         }
     }
+    rows
 }
 
 fn role_view(model: &Model, settings: &Settings, dues: Dues, once: (bool, bool)) -> RoleView {
@@ -227,7 +241,7 @@ fn arrive(old: &mut Member) {
 }
 
 /// Steps that were counted against a stand-in, for its replication say, must not fail it as ACTIVE.
-pub(super) fn crown(model: &mut Model, node: usize) {
+pub(in crate::policy) fn crown(model: &mut Model, node: usize) {
     model.failback_waits = false;
     let member = &mut model.members[node];
     member.state = State::Active;

@@ -3,6 +3,7 @@
 
 mod broken;
 mod contract;
+mod groups;
 mod recorded;
 mod tls;
 mod waiting;
@@ -36,6 +37,7 @@ struct Rig {
 
 fn config(user: &str, password: Option<&str>, transport: Transport) -> SessionConfig {
     SessionConfig {
+        group: false,
         user: user.into(),
         password: password.map(Secret::new),
         transport,

@@ -172,7 +172,7 @@ fn flavour_and_version() {
     ] {
         assert_eq!(identify(text), (flavour, version), "{text}");
     }
-    let ask = |version| Statements::new(Flavour::MySql, Some(version)).again().to_string();
+    let ask = |version| Statements::new(Flavour::MySql, Some(version), false).again().to_string();
     assert!(ask(ServerVersion(8, 0, 22)).ends_with("; SHOW REPLICA STATUS"));
     assert!(ask(ServerVersion(8, 0, 21)).ends_with("; SHOW SLAVE STATUS"));
     assert!(ask(ServerVersion(5, 7, 7)).find("super_read_only").is_none());
