@@ -1,5 +1,5 @@
 # make                 libraries, command and C examples
-# make install         copies what is built: PREFIX= DESTDIR= LIBDIR=
+# make install         copies what is built: PREFIX= DESTDIR= LIBDIR= MANDIR= UNITDIR=
 # make python          .venv with the Python package
 # make test            everything; make test-rust, test-c, test-python, test-real for parts
 # make header          include/primacy.h from src/ffi, and what hangs on it
@@ -21,6 +21,8 @@ OBJCOPY     ?= objcopy
 PYTHON      ?= python3
 PREFIX      ?= /usr/local
 LIBDIR      ?= $(PREFIX)/lib
+MANDIR      ?= $(PREFIX)/share/man
+UNITDIR     ?= $(PREFIX)/lib/systemd/system
 DESTDIR     ?=
 
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
@@ -30,6 +32,7 @@ SHARED  := $(DIST)/libprimacy.so.$(VERSION)
 LINKS   := $(DIST)/$(SONAME) $(DIST)/libprimacy.so
 STATIC  := $(DIST)/libprimacy.a
 COMMAND := $(DIST)/primacy
+GENERATED := $(DIST)/share/.complete
 EXAMPLES := $(patsubst examples/c/%.c,target/examples/c/%,$(wildcard examples/c/*.c))
 
 SOURCES := Cargo.toml Cargo.lock $(shell find src -name '*.rs')
@@ -39,7 +42,7 @@ SYSLIBS := -lgcc_s -lpthread -lm -ldl -lc
 HARDEN  := -Wl,-z,nodelete -Wl,-z,defs -Wl,-z,relro -Wl,-z,now
 C99     := -std=c99 -Wall -Wextra -Wpedantic -Werror -O2 -g -Iinclude
 
-all: $(SHARED) $(LINKS) $(STATIC) $(COMMAND) $(EXAMPLES)
+all: $(SHARED) $(LINKS) $(STATIC) $(COMMAND) $(GENERATED) $(EXAMPLES)
 
 # cargo leaves a file alone that would not change, so its time is set for make.
 target/release/libprimacy.a: $(SOURCES)
@@ -53,6 +56,14 @@ target/release/primacy: $(SOURCES) | target/release/libprimacy.a
 
 $(COMMAND): target/release/primacy | $(DIST)
 	cp $< $@
+
+# Man pages and completions, by the command itself.
+$(GENERATED): $(COMMAND) docs/configuration.md
+	rm -rf $(@D)
+	mkdir -p $(@D)/completions
+	$(COMMAND) generate man $(@D)/man
+	for shell in bash zsh fish; do $(COMMAND) generate completions $$shell > $(@D)/completions/$$shell || exit 1; done
+	touch $@
 
 $(DIST) target/examples/c target/c:
 	mkdir -p $@
@@ -83,7 +94,7 @@ target/examples/c/%: examples/c/%.c include/primacy.h $(SHARED) $(LINKS) | targe
 	$(CC) $(C99) $< -o $@ -L$(DIST) -lprimacy -Wl,-rpath,'$$ORIGIN/../../dist'
 
 install:
-	@for file in $(SHARED) $(STATIC) $(COMMAND); do \
+	@for file in $(SHARED) $(STATIC) $(COMMAND) $(GENERATED); do \
 		[ -e $$file ] || { echo "install: $$file is not built; run make first" >&2; exit 1; }; done
 	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(SHARED) $(DESTDIR)$(LIBDIR)/
@@ -92,6 +103,19 @@ install:
 	install -m 644 $(STATIC) $(DESTDIR)$(LIBDIR)/
 	install -m 644 include/primacy.h $(DESTDIR)$(PREFIX)/include/
 	install -m 755 $(COMMAND) $(DESTDIR)$(PREFIX)/bin/
+	ln -sf primacy $(DESTDIR)$(PREFIX)/bin/is_server_up
+	ln -sf primacy $(DESTDIR)$(PREFIX)/bin/server_is_active
+	install -d $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
+		$(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	install -m 644 $(DIST)/share/man/*.1 $(DESTDIR)$(MANDIR)/man1/
+	install -m 644 $(DIST)/share/man/*.5 $(DESTDIR)$(MANDIR)/man5/
+	install -m 644 $(DIST)/share/completions/bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/primacy
+	install -m 644 $(DIST)/share/completions/zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_primacy
+	install -m 644 $(DIST)/share/completions/fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/primacy.fish
+	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(PREFIX)/lib/sysusers.d
+	sed -e 's|@PREFIX@|$(PREFIX)|' packaging/systemd/primacy.service > $(DESTDIR)$(UNITDIR)/primacy.service
+	chmod 644 $(DESTDIR)$(UNITDIR)/primacy.service
+	install -m 644 packaging/systemd/primacy.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/primacy.conf
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' primacy.pc.in \
 		> $(DESTDIR)$(LIBDIR)/pkgconfig/primacy.pc
 

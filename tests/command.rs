@@ -11,11 +11,15 @@ mod bad_input;
 mod control;
 #[path = "command/documents.rs"]
 mod documents;
+#[path = "command/generated.rs"]
+mod generated;
 #[path = "command/life.rs"]
 mod life;
 #[path = "command/orders.rs"]
 mod orders;
 #[path = "command/page.rs"]
 mod page;
+#[path = "command/serve.rs"]
+mod serve;
 #[path = "command/site.rs"]
 mod site;

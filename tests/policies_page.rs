@@ -3,6 +3,7 @@
 
 use primacy::policy::follow::{self, Action, FOLLOW};
 use primacy::policy::mpp::{self, Finding, Member, Settings};
+use primacy::policy::reload;
 use primacy::policy::safe::ladder::Step;
 use primacy::policy::safe::table::{self, CHARGE, COMMANDS, ROLE, STATE, StateView};
 use primacy::policy::safe::{Evidence, RoleAction, restart::RESTART};
@@ -93,6 +94,12 @@ could not be looked at has not failed.
 
 /// The last resort of a pool that has no ACTIVE node.
 const NO_ACTIVE_LAST_RESORT: u16 = 294;
+const RELOAD: &str = "## Reload
+
+A new configuration for a running instance, under either policy. Pools are the same by name, nodes by address; what is the
+same keeps its state. A row that refuses leaves everything as it was.
+
+";
 
 type Moves = BTreeMap<(State, State), BTreeSet<u16>>;
 
@@ -333,6 +340,15 @@ fn page() -> String {
     out.push_str("### Commands where the pool follows\n\n| rule | what it says |\n|---|---|\n");
     for (number, sentence) in follow::table::COMMANDS {
         let _ = writeln!(out, "| {number} | {sentence} |");
+    }
+    out.push('\n');
+    out.push_str(RELOAD);
+    out.push_str("| rule | when | what it says |\n|---|---|---|\n");
+    for row in &reload::FIXED {
+        let _ = writeln!(out, "| {} | {} | refused: {} |", row.number, row.condition, row.sentence);
+    }
+    for (number, sentence) in reload::STEPS {
+        let _ = writeln!(out, "| {number} | | {sentence} |");
     }
     out.push('\n');
     out.push_str(MPP);

@@ -9,6 +9,7 @@
 
 mod answer;
 mod document;
+mod events;
 mod frame;
 mod memory;
 mod request;
@@ -18,6 +19,7 @@ mod tests;
 
 pub use answer::{Answer, Done};
 pub use document::{DOCUMENT, LONGEST_GTIDS, document};
+pub use events::Told;
 pub use frame::{FrameReader, LARGEST_ANSWER, LARGEST_REQUEST, frame};
 pub use memory::Memory;
 pub use request::{Ask, Change, Id, Request, Terms};

@@ -142,6 +142,11 @@ pub enum Ask {
         /// How it ended.
         outcome: ReportOutcome,
     },
+    /// What happened: the events kept, after a number that an answer named before.
+    Events {
+        /// The number; 0 for all that are kept.
+        after: u64,
+    },
     /// A change of the pools.
     Change {
         /// Which one.
@@ -166,6 +171,7 @@ impl Ask {
         match self {
             Ask::Snapshot { .. } => "snapshot",
             Ask::Explain { .. } => "explain",
+            Ask::Events { .. } => "events",
             Ask::Metrics => "metrics",
             Ask::Budget { .. } => "budget",
             Ask::Report { .. } => "report",
@@ -229,6 +235,7 @@ impl Request {
             Ask::Report { pool, node, outcome } => {
                 json!({"command": "report", "pool": pool, "node": node, "outcome": outcome.name()})
             }
+            Ask::Events { after } => json!({"command": "events", "after": after}),
             Ask::Change { change, wait } => {
                 let mut document = change.encode();
                 if let Some(document) = document.as_object_mut() {
@@ -292,6 +299,12 @@ fn read(document: &Map<String, Value>, id: Option<Id>) -> Result<Request> {
         "explain" => Ask::Explain { pool: pool()? },
         "metrics" => Ask::Metrics,
         "budget" => Ask::Budget { pool: pool()? },
+        "events" => Ask::Events {
+            after: match document.get("after") {
+                None | Some(Value::Null) => 0,
+                Some(value) => value.as_u64().ok_or_else(|| wrong("after", "a number"))?,
+            },
+        },
         "report" => Ask::Report {
             pool: pool()?,
             node: node()?,

@@ -63,7 +63,7 @@ pub fn read(document: &Value) -> Result<Snapshot> {
     Ok(Snapshot { wall_ms: document.number("wall_ms")?, pools })
 }
 
-fn bad(key: &str) -> Error {
+pub(super) fn bad(key: &str) -> Error {
     Error::new(
         ErrorCode::Unsupported,
         format!(
@@ -234,10 +234,10 @@ fn read_version(text: &str) -> Option<ServerVersion> {
 }
 
 /// An object whose keys are read with an error that names them.
-struct Object<'a>(&'a Map<String, Value>);
+pub(super) struct Object<'a>(&'a Map<String, Value>);
 
 impl<'a> Object<'a> {
-    fn of(value: &'a Value, what: &str) -> Result<Object<'a>> {
+    pub(super) fn of(value: &'a Value, what: &str) -> Result<Object<'a>> {
         value.as_object().map(Object).ok_or_else(|| bad(what))
     }
 
@@ -245,11 +245,11 @@ impl<'a> Object<'a> {
         self.0.get(key).ok_or_else(|| bad(key))
     }
 
-    fn text(&self, key: &str) -> Result<&'a str> {
+    pub(super) fn text(&self, key: &str) -> Result<&'a str> {
         self.get(key)?.as_str().ok_or_else(|| bad(key))
     }
 
-    fn list(&self, key: &str) -> Result<&'a Vec<Value>> {
+    pub(super) fn list(&self, key: &str) -> Result<&'a Vec<Value>> {
         self.get(key)?.as_array().ok_or_else(|| bad(key))
     }
 
@@ -257,11 +257,11 @@ impl<'a> Object<'a> {
         self.get(key)?.as_bool().ok_or_else(|| bad(key))
     }
 
-    fn number<T: TryFrom<u64>>(&self, key: &str) -> Result<T> {
+    pub(super) fn number<T: TryFrom<u64>>(&self, key: &str) -> Result<T> {
         self.get(key)?.as_u64().and_then(|n| T::try_from(n).ok()).ok_or_else(|| bad(key))
     }
 
-    fn word<T>(&self, key: &str, read: impl Fn(&str) -> Option<T>) -> Result<T> {
+    pub(super) fn word<T>(&self, key: &str, read: impl Fn(&str) -> Option<T>) -> Result<T> {
         read(self.text(key)?).ok_or_else(|| bad(key))
     }
 

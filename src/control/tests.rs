@@ -59,6 +59,7 @@ fn ask() -> impl Strategy<Value = Ask> {
         name().prop_map(|pool| Ask::Budget { pool }),
         (name(), name(), prop::sample::select(ReportOutcome::ALL))
             .prop_map(|(pool, node, outcome)| Ask::Report { pool, node, outcome }),
+        any::<u64>().prop_map(|after| Ask::Events { after }),
         (change, any::<bool>()).prop_map(|(change, wait)| Ask::Change { change, wait }),
     ]
 }
@@ -478,4 +479,48 @@ proptest! {
         bytes[at] = byte;
         let _ = Request::decode(&bytes);
     }
+}
+
+#[test]
+fn events_read_back() {
+    use crate::engine::{Event, EventKind, Severity, Time};
+    let events: Vec<Event> = EventKind::ALL
+        .iter()
+        .map(|&kind| Event {
+            kind,
+            severity: Severity::Alarm,
+            sequence: u64::MAX,
+            mono: Time(7),
+            wall_ms: 1_700_000_000_000,
+            pool: "p\"".into(),
+            node: "[::1]:3306".into(),
+            epoch: 9,
+            rule: 245,
+            old_state: State::Active,
+            new_state: State::FailedOffline,
+            old_status: Status::OkCritical,
+            new_status: Status::Fail,
+            cause: Cause::NoAck,
+            message: "no\nreply \u{1b}[2J".into(),
+            count: 3,
+        })
+        .collect();
+    let told = Told { events, next: 77, lost: 5 };
+    let mut body = told.encode();
+    assert_eq!(Told::decode(&body).expect("it reads back"), told);
+    // What a later version may tell is at least shown.
+    body["events"][0]["kind"] = json!("eclipse");
+    assert_eq!(Told::decode(&body).expect("it reads").events[0].kind, EventKind::Log);
+    for key in ["events", "next", "lost"] {
+        let mut less = body.clone();
+        less.as_object_mut().expect("an object").remove(key);
+        let error = Told::decode(&less).expect_err(key);
+        assert!(error.code() == ErrorCode::Unsupported && error.message().contains(key), "{error}");
+    }
+    let request = |after: Value| {
+        let document = json!({"version": 1, "id": "0".repeat(32), "command": "events", "after": after});
+        Request::decode(document.to_string().as_bytes())
+    };
+    assert_eq!(request(Value::Null).expect("none").ask, Ask::Events { after: 0 });
+    assert!(request(json!(-1)).is_err() && request(json!("1")).is_err());
 }

@@ -52,6 +52,19 @@ impl Checks {
         self.nodes.iter_mut().flatten().for_each(|check| check.in_flight = None);
     }
 
+    /// The same at new places. Nobody answers what was asked before; where the checkpoints of a node differ, `alike` is
+    /// false and nothing is known of them.
+    pub(super) fn moved(mut self, from: &[Option<usize>], counts: &[usize], alike: &[bool]) -> Checks {
+        self.forget();
+        let kept = |((was, &count), &alike): ((&Option<usize>, &usize), &bool)| {
+            let known = was.filter(|_| alike).and_then(|was| self.nodes.get(was)).cloned();
+            known.unwrap_or_else(|| vec![Check::default(); count])
+        };
+        let nodes = from.iter().zip(counts).zip(alike).map(kept).collect();
+        let failed_by = self.failed_by.and_then(|node| from.iter().position(|was| *was == Some(node)));
+        Checks { nodes, failed_by }
+    }
+
     fn of(&self, node: usize) -> &[Check] {
         self.nodes.get(node).map_or(&[], Vec::as_slice)
     }

@@ -43,6 +43,8 @@ words! {
         Checkpoint = 16 => "checkpoint",
         /// In a pool that follows: several nodes take writes that do not belong together, or none does; the text names them.
         Writers = 17 => "writers",
+        /// A new configuration is in force.
+        Reload = 20 => "reload",
     }
 }
 

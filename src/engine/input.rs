@@ -124,7 +124,7 @@ pub enum Command {
     RecoverPool(usize),
     /// Gives the role to the pool's PRIMARY.
     ActivatePrimary(usize),
-    /// Takes a node out of the pool until the configuration is read again.
+    /// Takes a node out of the pool until it leaves the configuration, and comes again with a later one.
     RemoveNode(NodeRef),
     /// Sets a node's state, status, type or weight above the rules. Takes the place of the node's earlier override or
     /// maintenance.

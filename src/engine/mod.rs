@@ -19,6 +19,7 @@ pub mod notice;
 mod orders;
 mod outbox;
 mod pool_machine;
+mod reconfigure;
 mod recovery;
 mod schedule;
 pub mod snapshot;
@@ -35,6 +36,7 @@ pub use event::{Event, EventKind, Severity};
 pub use input::{
     Answer, CheckRef, Command, Input, LONGEST_LIMIT, LONGEST_REASON, NodeRef, ReportOutcome, SHORTEST_LIMIT,
 };
+pub use reconfigure::Reconfigured;
 pub use schedule::BACK_OFF;
 pub use snapshot::{CheckpointSnapshot, NodeSnapshot, PoolSnapshot, Snapshot};
 pub use time::{Now, Time};
@@ -66,6 +68,8 @@ pub struct Engine {
     touched: Vec<usize>,
     /// What all pools have been told about the observer.
     cut_off: bool,
+    /// The highest epoch that a pool which has left the configuration may have used.
+    retired: u64,
 }
 
 impl Engine {
@@ -104,6 +108,7 @@ impl Engine {
             timers,
             touched: Vec::new(),
             cut_off: false,
+            retired: 0,
         }
     }
 

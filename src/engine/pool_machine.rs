@@ -15,7 +15,7 @@ use super::vantage::Vantage;
 use crate::config::{LastResort, PoolConfig, ProbeMode};
 use crate::metrics::PoolTally;
 use crate::policy::safe::restart::BARRED_BY_INTENT;
-use crate::policy::{mpp, rule_sentence, safe};
+use crate::policy::{mpp, reload, rule_sentence, safe};
 use crate::pool::evidence::Surroundings;
 use crate::pool::node::Window;
 use crate::pool::{Judge, Node, PoolStatus, State, Status};
@@ -277,6 +277,22 @@ impl PoolMachine {
         self.decide(now, safe::Occasion::Look, &before, out);
         self.tell(now, &before, out);
         Ok(done)
+    }
+
+    /// Nodes leave with the configuration; who stays may get the role, as one change.
+    pub(super) fn leave(
+        &mut self,
+        now: Now,
+        leaving: &[usize],
+        out: &mut Outbox,
+    ) -> Result<(), crate::policy::Refusal> {
+        let before = self.before();
+        let heir = reload::take_out(&mut self.judge, leaving)?;
+        leaving.iter().for_each(|&node| self.blame(Some(node), reload::LEAVES));
+        self.blame(heir, reload::INHERITS);
+        self.decide(now, safe::Occasion::Look, &before, out);
+        self.tell(now, &before, out);
+        Ok(())
     }
 
     /// What clocks and counters say to the tables.

@@ -11,7 +11,7 @@ use crate::policy::rule_sentence;
 use crate::policy::safe::table::ISOLATED;
 use crate::pool::Judge;
 use crate::probe::{Cause, Class, Facts, Observation};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// After so many discarded observations of a node in a row someone is told.
 const LATE_ALARM: u32 = 3;
@@ -87,6 +87,13 @@ impl Vantage {
     /// One pool is looked at: what others said before is no longer what they would say.
     pub fn begin_cycle(&mut self, pool: usize) {
         self.replying.retain(|n| n.pool == pool);
+    }
+
+    /// Nodes have new places, or none any more.
+    pub fn moved(&mut self, places: &[(NodeRef, NodeRef)], pools: &[PoolMachine]) {
+        let places: BTreeMap<NodeRef, NodeRef> = places.iter().copied().collect();
+        self.replying = self.replying.iter().filter_map(|node| places.get(node).copied()).collect();
+        self.remotes = remotes(pools);
     }
 
     /// A node left its pool.

@@ -244,6 +244,8 @@ pub enum primacy_event_kind {
     PRIMACY_EVENT_CHECKPOINT = 16,
     /// In a pool that follows: several nodes take writes that do not belong together, or none does; the text names them.
     PRIMACY_EVENT_WRITERS = 17,
+    /// A new configuration is in force.
+    PRIMACY_EVENT_RELOAD = 20,
 }
 
 /// How urgent an event is.
@@ -347,6 +349,7 @@ same!(primacy_event_kind, EventKind {
     PRIMACY_EVENT_ISOLATED = Isolated,
     PRIMACY_EVENT_CHECKPOINT = Checkpoint,
     PRIMACY_EVENT_WRITERS = Writers,
+    PRIMACY_EVENT_RELOAD = Reload,
 });
 same!(primacy_severity, Severity {
     PRIMACY_SEVERITY_INFO = Info, PRIMACY_SEVERITY_WARNING = Warning, PRIMACY_SEVERITY_ALARM = Alarm,

@@ -199,6 +199,34 @@ pub unsafe extern "C" fn primacy_stop(p: *mut primacy_instance) -> i32 {
     call(|| unsafe { enter(p, Use::Ends, |instance, _| instance.stop().map(|()| 0)) })
 }
 
+/// Takes a new configuration into force while the instance lives, in whatever way it runs.
+///
+/// Pools are the same by name, nodes by address; what is the same keeps state, status, count, epoch, observations and, where the
+/// account is the same, its connection. New nodes begin as UNKNOWN, new pools too; what is not in the configuration any more
+/// leaves. Files with passwords, keys and certificates are read again. On an error the configuration before stays in force as a
+/// whole. PRIMACY_EVENT_RELOAD tells what changed.
+///
+/// @param p       the instance
+/// @param config  the whole new configuration; it may be changed or freed after this
+/// @return        0; PRIMACY_E_REFUSED if cache_file, control_socket, control_users, on_locked, or a pool's kind, policy or
+///                probe.mode differs, or if the ACTIVE node would leave and nobody who stays may take over; PRIMACY_E_CONFIG;
+///                PRIMACY_E_SECRET; PRIMACY_E_STATE during primacy_run_cycle; PRIMACY_E_STOPPED; PRIMACY_E_LOCKED;
+///                PRIMACY_E_CACHE; PRIMACY_E_IO; PRIMACY_E_PANIC; PRIMACY_E_FORKED; PRIMACY_E_HANDLE; PRIMACY_E_BUSY
+///
+/// Thread: any thread. Time: network. Since: 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn primacy_reload(p: *mut primacy_instance, config: *const primacy_config) -> i32 {
+    call(|| {
+        // SAFETY: the contract of handles. The instance is checked before the configuration.
+        unsafe {
+            enter(p, Use::Decides, |instance, _| {
+                let config = build(config)?;
+                instance.reload(config).map(|_| 0)
+            })
+        }
+    })
+}
+
 /// For the host's loop: one descriptor to watch for input, level-triggered; then call primacy_dispatch.
 ///
 /// Timers are inside. The first call begins probing and binds the instance to this process. Excludes primacy_start.

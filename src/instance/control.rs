@@ -199,6 +199,7 @@ impl Core {
                 let message = self.metrics_text(now)?;
                 Ok(Done { message, ..Done::default() })
             }
+            Ask::Events { after } => Ok(Done { body: self.hub.told(after).encode(), ..Done::default() }),
             Ask::Explain { pool } => {
                 let index = names::pool(&self.config, &pool)?;
                 let message = self.guarded(|engine| engine.explain(now, index))?;

@@ -1,6 +1,7 @@
 //! Event queues: one for each subscriber, bounded, with a descriptor that is readable while it is not empty.
 
 use super::EventFilter;
+use crate::control::Told;
 use crate::engine::{Event, EventKind, Severity, Time};
 use crate::error::{Error, ErrorCode, Result};
 use crate::io::descriptor::Registry;
@@ -12,6 +13,11 @@ use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::os::fd::RawFd;
 use std::sync::{Arc, Weak};
+
+/// Events kept for who comes to look.
+const RECENT: usize = 256;
+/// Events in one answer.
+const TOLD: usize = 64;
 
 /// The largest queue.
 const LARGEST: usize = 1 << 20;
@@ -28,6 +34,9 @@ struct HubState {
     /// Number of the last event. The engine counts its own; here those that do not come from it count too.
     sequence: u64,
     tally: EventTally,
+    /// The last events, for who comes to look, and how many there have been.
+    recent: VecDeque<Event>,
+    count: u64,
 }
 
 /// A queue of events for one consumer. It outlives its instance.
@@ -80,6 +89,11 @@ impl Hub {
         state.sequence += 1;
         event.sequence = state.sequence;
         state.tally.emitted(event.kind);
+        state.count += 1;
+        if state.recent.len() >= RECENT {
+            state.recent.pop_front();
+        }
+        state.recent.push_back(event.clone());
         let mut lost = 0;
         state.queues.retain(|queue| match queue.upgrade() {
             None => false,
@@ -97,6 +111,18 @@ impl Hub {
         let mut tally = state.tally;
         tally.queues = state.queues.iter().filter(|queue| queue.strong_count() > 0).count() as u64;
         tally
+    }
+
+    /// The events after a number that was given before, as many as an answer holds; from 0, all that are kept.
+    pub(super) fn told(&self, after: u64) -> Told {
+        let state = self.state.lock();
+        let first = state.count - state.recent.len() as u64;
+        // A number of another life is none.
+        let after = if after > state.count { 0 } else { after };
+        let skipped = usize::try_from(after.saturating_sub(first)).unwrap_or(usize::MAX);
+        let events: Vec<Event> = state.recent.iter().skip(skipped).take(TOLD).cloned().collect();
+        let lost = if after == 0 { 0 } else { first.saturating_sub(after) };
+        Told { next: after.max(first) + events.len() as u64, events, lost }
     }
 
     /// Publishes words that do not come from the engine.
@@ -200,5 +226,41 @@ impl Subscription {
             self.queue.wake.lower();
         }
         event
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Hub, RECENT, Severity, TOLD, Time};
+
+    #[test]
+    fn who_comes_to_look_misses_nothing_that_is_kept() {
+        let hub = Hub::default();
+        let say =
+            |n: usize| (0..n).for_each(|i| hub.say(Severity::Info, (Time(0), 0), ("", ""), i.to_string()));
+        let first = hub.told(0);
+        assert_eq!((first.events.len(), first.next, first.lost), (0, 0, 0));
+        say(3);
+        let told = hub.told(0);
+        assert_eq!(told.events.iter().map(|e| e.message.as_str()).collect::<Vec<_>>(), ["0", "1", "2"]);
+        assert_eq!((told.next, hub.told(told.next).events.len()), (3, 0));
+        // More than an answer holds: the rest comes with the next ones.
+        say(TOLD + 5);
+        let told = hub.told(told.next);
+        assert_eq!((told.events.len(), told.lost), (TOLD, 0));
+        assert_eq!(hub.told(told.next).events.len(), 5);
+        // More than is kept: what fell out is counted.
+        say(RECENT + 10);
+        let (next, mut seen) = (told.next + 5, Vec::new());
+        let mut told = hub.told(next);
+        assert_eq!(told.lost, 10);
+        while !told.events.is_empty() {
+            seen.extend(told.events.iter().map(|e| e.message.clone()));
+            told = hub.told(told.next);
+            assert_eq!(told.lost, 0);
+        }
+        assert_eq!((seen.len(), seen.first().map(String::as_str)), (RECENT, Some("10")));
+        // A number that another life gave.
+        assert_eq!(hub.told(u64::MAX).events.len(), TOLD);
     }
 }

@@ -23,6 +23,7 @@ mod metrics;
 mod names;
 mod open;
 mod opened;
+mod reload;
 mod run;
 pub mod secrets;
 mod shared;
@@ -147,6 +148,23 @@ impl Instance {
         self.handle.stop()
     }
 
+    /// Takes a new configuration into force while the instance lives, in whatever way it runs. Pools are the same by name,
+    /// nodes by address; what is the same keeps state, status, count, epoch, observations and, where the account is the
+    /// same, its connection. New nodes begin as UNKNOWN. Files with passwords, keys and certificates are read again, and so
+    /// is one that is named as before. Names that were not known are resolved, which blocks; nothing waits for that.
+    ///
+    /// The answer says what changed; its rule is 910. The cache follows as with [`Durability::NoWait`].
+    ///
+    /// # Errors
+    ///
+    /// All of them leave the configuration before in force. [`crate::ErrorCode::Refused`] with the rule: `cache_file`,
+    /// `control_socket`, `control_users`, `on_locked`, or a pool's `kind`, `policy` or `probe.mode` differs, or the ACTIVE
+    /// node would leave while nobody who stays may take over; [`crate::ErrorCode::Secret`];
+    /// [`crate::ErrorCode::State`] during [`Instance::run_cycle`]; [`crate::ErrorCode::Stopped`]; those of the first use.
+    pub fn reload(&self, config: Config) -> Result<Answer> {
+        self.handle.reload(config)
+    }
+
     /// For the host's loop: the descriptor to watch for input, level-triggered. Excludes `start`. The first call begins
     /// to probe; later ones give the same number.
     ///
@@ -165,6 +183,12 @@ impl Instance {
     /// [`crate::ErrorCode::State`] before [`Instance::fd`], [`crate::ErrorCode::Stopped`] after a stop.
     pub fn dispatch(&self) -> Result<usize> {
         self.handle.dispatch()
+    }
+
+    /// For a watchdog: asks the driver to turn, and says how often it has turned so far. A number that does not rise from
+    /// one call to another, a second or more later, is that of a loop that hangs. Waits for 10 ms at most.
+    pub fn heartbeat(&self) -> u64 {
+        self.handle.heartbeat()
     }
 
     /// One cycle of a pool, with its burst; blocks for at most `timeout`. For cron and scripts; not on a started

@@ -43,8 +43,12 @@ impl Files {
     }
 }
 
-/// Reads what the driver needs of every node that the library probes, and of their checkpoints. Blocks on the resolver.
-pub(super) fn setups(config: &Config) -> Result<(Vec<NodeSetup>, Vec<CheckSetup>)> {
+/// What is known of names, by name and port.
+pub(super) type Names = BTreeMap<(String, u16), AddressBook>;
+
+/// Reads what the driver needs of every node that the library probes, and of their checkpoints. Blocks on the resolver, for
+/// names that are not known.
+pub(super) fn setups(config: &Config, mut known: Names) -> Result<(Vec<NodeSetup>, Vec<CheckSetup>)> {
     let mut files = Files::default();
     let (mut setups, mut checks) = (Vec::new(), Vec::new());
     for (pool, pool_config) in config.pools.iter().enumerate() {
@@ -62,7 +66,6 @@ pub(super) fn setups(config: &Config) -> Result<(Vec<NodeSetup>, Vec<CheckSetup>
         }
     }
     // After the files: a wrong path should not wait for a slow resolver to be told.
-    let mut known: BTreeMap<(String, u16), AddressBook> = BTreeMap::new();
     for setup in setups.iter_mut().chain(checks.iter_mut().map(|check| &mut check.link)) {
         let Some(name) = &setup.name else { continue };
         let book = known.entry(name.clone()).or_insert_with(|| {

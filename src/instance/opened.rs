@@ -62,6 +62,17 @@ pub(super) fn note(handle: &Arc<Handle>, fingerprint: u64) -> Result<()> {
     Ok(())
 }
 
+/// The instance has another configuration from now on.
+pub(super) fn changed(handle: &Handle, fingerprint: u64) -> Result<()> {
+    for entry in table()?.iter_mut().filter(|entry| std::ptr::eq(entry.handle.as_ptr(), handle)) {
+        entry.fingerprint = fingerprint;
+        if let Key::Alike(key) = &mut entry.key {
+            *key = fingerprint;
+        }
+    }
+    Ok(())
+}
+
 /// Whether the caller may share it: not stopped, and not at work in a parent of this process.
 fn is_usable(entry: &Entry, handle: &Handle) -> bool {
     let stopped = handle.shared.stopping.load(Ordering::Acquire);

@@ -28,6 +28,9 @@ const HELPER_END: Duration = Duration::from_millis(100);
 /// After a wait that failed for reasons unknown: no spinning.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// How long asking for a turn may take.
+const NUDGE: Duration = Duration::from_millis(10);
+
 fn state(message: &str) -> Error {
     Error::new(ErrorCode::State, message)
 }
@@ -158,7 +161,19 @@ impl Handle {
         if let Some(driver) = &mut core.driver {
             driver.poll(now.mono).map_err(|e| os("epoll failed", &e))?;
         }
-        core.safe_turn(now)
+        let handled = core.safe_turn(now)?;
+        self.shared.turns.fetch_add(1, Ordering::AcqRel);
+        Ok(handled)
+    }
+
+    pub(super) fn heartbeat(&self) -> u64 {
+        // A loop that holds the lock for longer does not turn.
+        if let Some(core) = self.shared.core.try_lock_for(NUDGE)
+            && let Some(driver) = &core.driver
+        {
+            driver.wake();
+        }
+        self.shared.turns.load(Ordering::Acquire)
     }
 
     pub(super) fn run_cycle(&self, pool: &str, timeout: Duration) -> Result<()> {
@@ -344,6 +359,7 @@ fn run(shared: &Shared, mut waiter: Waiter) {
         if core.safe_turn(now).is_err() {
             break;
         }
+        shared.turns.fetch_add(1, Ordering::AcqRel);
         let until = core.driver.as_mut().and_then(Driver::fall_asleep);
         full = MutexGuard::unlocked(&mut core, || match waiter.wait(&mut events, until) {
             Ok(full) => full,

@@ -21,7 +21,7 @@ use parking_lot::{Condvar, Mutex};
 use std::any::Any;
 use std::collections::{BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -32,7 +32,7 @@ pub(super) const BUDGET: usize = 64;
 /// How old the copy may be that a snapshot after a panic shows.
 const COPY_AGE: Duration = Duration::from_secs(1);
 
-/// Descriptors beside the nodes' sockets: epoll, timer, wake, the control socket with its connections; and those of an
+/// Descriptors beside the nodes' sockets (twice, for a reload may bring more nodes): epoll, timer, wake, the control socket with its connections; and those of an
 /// earlier cycle whose helper hangs.
 const SPARE_DESCRIPTORS: usize = 16 + 1 + CLIENTS;
 
@@ -63,6 +63,8 @@ pub(super) struct Shared {
     pub(super) queue_descriptors: Arc<Registry>,
     /// There are kernel objects; see `Instance::is_running`.
     pub(super) running: AtomicBool,
+    /// How often the driver has turned.
+    pub(super) turns: AtomicU64,
     /// Ends a wait for the cache's lock.
     pub(super) stopping: AtomicBool,
 }
@@ -103,7 +105,7 @@ pub(super) struct Core {
     /// Inputs that no driver brings.
     inputs: VecDeque<Input>,
     /// The last good copies of the pools, each with its age.
-    copies: Vec<(Time, PoolSnapshot)>,
+    pub(super) copies: Vec<(Time, PoolSnapshot)>,
     pub(super) hub: Arc<Hub>,
     /// What the driver may say, and how often.
     pub(super) limiter: Limiter,
@@ -122,8 +124,8 @@ impl Handle {
             Some(path) => Some(Arc::new(CacheFolder::open(path)?)),
             None => None,
         };
-        let (nodes, checks) = open::setups(&config)?;
-        let registry = Registry::new(nodes.len() + checks.len() + SPARE_DESCRIPTORS);
+        let (nodes, checks) = open::setups(&config, open::Names::new())?;
+        let registry = Registry::new(2 * (nodes.len() + checks.len()) + SPARE_DESCRIPTORS);
         let hub = Arc::new(Hub::default());
         let core = Core {
             fingerprint: config.fingerprint(),
@@ -159,6 +161,7 @@ impl Handle {
             registry,
             queue_descriptors: Registry::new(0),
             running: AtomicBool::new(false),
+            turns: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
         };
         Ok(Handle { shared: Arc::new(shared), border: OnceLock::new(), abandoned: false })

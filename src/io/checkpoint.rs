@@ -91,12 +91,13 @@ enum Io {
 }
 
 impl Checker {
-    pub(super) fn new(index: u32, setup: CheckSetup) -> Checker {
+    /// `generation`: no checker that had the index before has come so far.
+    pub(super) fn new(index: u32, generation: u32, setup: CheckSetup) -> Checker {
         let token = TOKENS | index;
         let way = match setup.checkpoint.method {
-            CheckMethod::Mysql => Way::Login(Box::new(Link::new(token, setup.link))),
+            CheckMethod::Mysql => Way::Login(Box::new(Link::of_generation(token, generation, setup.link))),
             CheckMethod::Simple | CheckMethod::Http => {
-                Way::Plain(Box::new(Plain { setup: setup.link, token, generation: 0, look: None }))
+                Way::Plain(Box::new(Plain { setup: setup.link, token, generation, look: None }))
             }
         };
         Checker { place: setup.place, checkpoint: setup.checkpoint, way, running: None }

@@ -63,6 +63,11 @@ impl Signals {
     }
 }
 
+/// CLOCK_MONOTONIC in microseconds, as the service manager wants it with a reload.
+pub fn monotonic_us() -> u64 {
+    super::clock::mono().0 / 1000
+}
+
 /// Sleeps until one of the descriptors is readable or the time is over.
 pub fn wait(fds: &[RawFd], timeout: Duration) {
     let mut polled: Vec<libc::pollfd> =

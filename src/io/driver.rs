@@ -19,7 +19,7 @@ use crate::engine::{CheckRef, Deadlines, Input, NodeRef, Severity, Time};
 use crate::metrics::{DriverFigures, LoopTally};
 use crate::probe::{AddressBook, SessionConfig};
 use crate::wire::SharedColumns;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
@@ -83,8 +83,12 @@ pub(crate) struct Driver {
     links: Vec<Link>,
     /// Index of the link by pool and node; none for a node that the host observes.
     places: Vec<Vec<Option<usize>>>,
+    /// Indices of links whose nodes have left.
+    free: Vec<usize>,
     /// In the order of their places.
     checkers: Vec<Checker>,
+    /// How often there was a new configuration.
+    reloads: u32,
     inputs: VecDeque<Input>,
     /// Words for the log.
     notices: VecDeque<Notice>,
@@ -117,27 +121,17 @@ impl Driver {
             Mode::Thread => Epoll::for_thread(registry, Arc::clone(&wake))?,
             Mode::Host => Epoll::for_host(registry, &wake)?,
         };
-        let mut places: Vec<Vec<Option<usize>>> = Vec::new();
-        let mut links = Vec::with_capacity(nodes.len());
         let late = nodes.iter().map(|setup| setup.timeout).min().unwrap_or(TIMEOUT);
-        for (index, setup) in nodes.into_iter().enumerate() {
-            let NodeRef { pool, node } = setup.node;
-            places.resize(places.len().max(pool + 1), Vec::new());
-            if let Some(place) = places.get_mut(pool) {
-                place.resize(place.len().max(node + 1), None);
-                if let Some(slot) = place.get_mut(node) {
-                    *slot = Some(index);
-                }
-            }
-            links.push(Link::new(index as u32, setup));
-        }
-        Ok(Driver {
+        let links = nodes.into_iter().enumerate().map(|(index, setup)| Link::new(index as u32, setup));
+        let mut driver = Driver {
             poller,
             wake,
             registry: Arc::clone(registry),
-            links,
-            places,
+            links: links.collect(),
+            places: Vec::new(),
+            free: Vec::new(),
             checkers: Vec::new(),
+            reloads: 0,
             inputs: VecDeque::new(),
             notices: VecDeque::new(),
             tally: LoopTally::default(),
@@ -153,14 +147,76 @@ impl Driver {
             control: None,
             timers: Deadlines::default(),
             more: false,
-        })
+        };
+        driver.note_places();
+        Ok(driver)
     }
 
-    /// Takes in the checkpoints; before the first effect.
+    /// Where each node's link is.
+    fn note_places(&mut self) {
+        self.places.clear();
+        for (index, link) in self.links.iter().enumerate().filter(|(index, _)| !self.free.contains(index)) {
+            let NodeRef { pool, node } = link.node();
+            self.places.resize(self.places.len().max(pool + 1), Vec::new());
+            if let Some(place) = self.places.get_mut(pool) {
+                place.resize(place.len().max(node + 1), None);
+                if let Some(slot) = place.get_mut(node) {
+                    *slot = Some(index);
+                }
+            }
+        }
+    }
+
+    /// New places, nodes and ways to probe; `moved` names the nodes that stay, by their place before and now. All inputs
+    /// were taken before: they speak of the places before. A probe under way goes on, and is answered for the new place.
+    /// Looks at checkpoints end: the engine asks anew.
+    pub(crate) fn reconfigure(
+        &mut self,
+        now: Time,
+        nodes: Vec<NodeSetup>,
+        checks: Vec<CheckSetup>,
+        moved: &[(NodeRef, NodeRef)],
+    ) {
+        self.reloads = self.reloads.wrapping_add(1);
+        // Their timers come after those of all links, however many there will be.
+        for index in 0..self.checkers.len() {
+            self.with_checker(now, index, |checker, context| checker.shut(context));
+            self.timers.set(self.links.len() + index, None);
+        }
+        self.checkers.clear();
+        let stay: BTreeMap<NodeRef, usize> =
+            moved.iter().filter_map(|(was, is)| Some((*is, self.place(*was)?))).collect();
+        let staying: BTreeSet<usize> = stay.values().copied().collect();
+        for index in (0..self.links.len()).filter(|index| !staying.contains(index)) {
+            if !self.free.contains(&index) {
+                self.queue.retain(|waiting| waiting.0 != index);
+                self.with_link(now, index, |link, context| link.shut(context));
+                self.free.push(index);
+            }
+        }
+        self.inputs.clear();
+        for setup in nodes {
+            if let Some(&index) = stay.get(&setup.node) {
+                self.with_link(now, index, |link, context| link.reconfigure(context, setup));
+                continue;
+            }
+            // Events and answers of the resolver may still be on their way to an index: it is never another link's.
+            match self.free.pop().and_then(|index| self.links.get_mut(index)) {
+                Some(link) => link.replaced_by(setup),
+                None => self.links.push(Link::new(self.links.len() as u32, setup)),
+            }
+        }
+        self.note_places();
+        self.add_checkpoints(checks);
+        self.admit(now);
+    }
+
+    /// Takes in the checkpoints; before the first effect, and anew with each configuration.
     pub(crate) fn add_checkpoints(&mut self, mut setups: Vec<CheckSetup>) {
         setups.sort_by_key(|setup| setup.place);
         let indexed = setups.into_iter().enumerate();
-        self.checkers = indexed.map(|(index, setup)| Checker::new(index as u32, setup)).collect();
+        self.checkers =
+            indexed.map(|(index, setup)| Checker::new(index as u32, self.reloads << 20, setup)).collect();
     }
 
     /// Begins to take operators' commands.
@@ -406,7 +462,8 @@ impl Driver {
 
     /// The address books as they are now, by node.
     pub(crate) fn books(&mut self) -> Vec<(NodeRef, AddressBook)> {
-        self.links.iter_mut().map(|link| (link.node(), link.book().clone())).collect()
+        let links = self.links.iter_mut().enumerate().filter(|(index, _)| !self.free.contains(index));
+        links.map(|(_, link)| (link.node(), link.book().clone())).collect()
     }
 
     /// The address books of the checkpoints as they are now.
@@ -504,15 +561,19 @@ impl Driver {
         }
     }
 
+    /// The name that is resolved for a link, or after all links for a checkpoint.
+    fn name(&self, index: usize) -> Option<(&str, u16)> {
+        match index.checked_sub(self.links.len()) {
+            None => self.links.get(index).and_then(Link::name),
+            Some(index) => self.checkers.get(index).and_then(Checker::name),
+        }
+    }
+
     fn resolve_if_due(&mut self, now: Time, index: usize) {
         if !self.book(index).is_some_and(|book| book.ask(now)) {
             return;
         }
-        let name = match index.checked_sub(self.links.len()) {
-            None => self.links.get(index).and_then(Link::name),
-            Some(index) => self.checkers.get(index).and_then(Checker::name),
-        };
-        let Some((host, port)) = name.map(|(host, port)| (host.to_owned(), port)) else { return };
+        let Some((host, port)) = self.name(index).map(|(host, port)| (host.to_owned(), port)) else { return };
         match self.helper() {
             Ok(helper) => helper.resolve(index, host, port),
             Err(error) => {
@@ -527,7 +588,12 @@ impl Driver {
     fn take_results(&mut self, now: Time) {
         while let Some(result) = self.helper.as_mut().and_then(Helper::result) {
             match result {
-                JobResult::Resolved { link, answer } => self.resolved(now, link, answer),
+                JobResult::Resolved { link, name: (host, port), answer } => {
+                    // The index may have become another node's while the resolver was at work.
+                    if self.name(link) == Some((&host, port)) {
+                        self.resolved(now, link, answer);
+                    }
+                }
                 JobResult::Written(Some((sequence, outcome))) => {
                     self.inputs.push_back(Input::Persisted { sequence, outcome });
                 }

@@ -32,7 +32,7 @@ enum Job {
 #[derive(Debug)]
 pub(crate) enum JobResult {
     /// The addresses of a name, or the resolver's words.
-    Resolved { link: usize, answer: Result<Vec<SocketAddr>, String> },
+    Resolved { link: usize, name: (String, u16), answer: Result<Vec<SocketAddr>, String> },
     /// A write ended; none if there was nothing left to write.
     Written(Option<Outcome>),
 }
@@ -57,7 +57,8 @@ impl Helper {
             for job in inbox {
                 let result = match job {
                     Job::Resolve { link, host, port } => {
-                        JobResult::Resolved { link, answer: resolve(&host, port) }
+                        let answer = resolve(&host, port);
+                        JobResult::Resolved { link, name: (host, port), answer }
                     }
                     Job::Write(writer) => JobResult::Written(writer.write()),
                 };

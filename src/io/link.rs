@@ -67,6 +67,8 @@ pub(super) struct Link {
     logging_in: bool,
     /// Probes asked for while one was running.
     waiting: VecDeque<(u64, bool)>,
+    /// What the node is to be probed with once the probe at hand has ended.
+    next: Option<Box<NodeSetup>>,
     #[cfg(feature = "testing")]
     planted: bool,
 }
@@ -104,9 +106,58 @@ impl Link {
             running: None,
             logging_in: false,
             waiting: VecDeque::new(),
+            next: None,
             #[cfg(feature = "testing")]
             planted: false,
         }
+    }
+
+    /// A link for another node in the place of this one, whose sockets are closed. Events of those are still recognized.
+    pub(super) fn replaced_by(&mut self, setup: NodeSetup) {
+        *self = Link::of_generation(self.index, self.generation.wrapping_add(1), setup);
+    }
+
+    /// A link whose sockets are told from those of others that had its index.
+    pub(super) fn of_generation(index: u32, generation: u32, setup: NodeSetup) -> Link {
+        Link { generation, ..Link::new(index, setup) }
+    }
+
+    /// The node has a new place, and may be probed in another way. A kept connection stays where address and account are
+    /// the same; else the probe at hand ends as it began, and the next one logs in anew.
+    pub(super) fn reconfigure(&mut self, context: &mut Context<'_>, setup: NodeSetup) {
+        self.setup.node = setup.node;
+        self.next = Some(Box::new(setup));
+        if self.running.is_none() || self.is_like_next() {
+            self.enter(context, |link, context| link.adopt(context));
+        }
+    }
+
+    fn is_like_next(&self) -> bool {
+        let (is, next) = (&self.setup, self.next.as_deref());
+        next.is_some_and(|next| self.has_address_of(next) && is.session == next.session)
+    }
+
+    fn has_address_of(&self, other: &NodeSetup) -> bool {
+        let is = &self.setup;
+        let literal = is.name.is_some() || is.book.current() == other.book.current();
+        is.unix == other.unix && is.name == other.name && literal
+    }
+
+    /// From here on the node is probed by its new setup.
+    fn adopt(&mut self, context: &mut Context<'_>) {
+        let alike = self.is_like_next();
+        let Some(mut setup) = self.next.take() else { return };
+        if self.has_address_of(&setup) {
+            // What is known of a name is not asked for again.
+            setup.book = self.setup.book.clone();
+        }
+        if !alike {
+            self.session.shut();
+            self.drain(context);
+            self.close(context);
+            self.session = Session::new(setup.session.clone());
+        }
+        self.setup = *setup;
     }
 
     pub(super) fn node(&self) -> NodeRef {
@@ -220,6 +271,7 @@ impl Link {
     pub(super) fn shut(&mut self, context: &mut Context<'_>) {
         self.waiting.clear();
         self.running = None;
+        self.next = None;
         self.enter(context, |link, _| link.session.shut());
         self.close(context);
     }
@@ -252,6 +304,7 @@ impl Link {
 
     /// Takes the next probe from the queue; whether there was one.
     fn start_next(&mut self, context: &mut Context<'_>) -> bool {
+        self.adopt(context);
         let Some((probe, fresh)) = self.waiting.pop_front() else { return false };
         self.running = Some(probe);
         self.logging_in = self.needs_login(fresh);

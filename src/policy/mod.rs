@@ -3,6 +3,7 @@
 pub mod budget;
 pub mod follow;
 pub mod mpp;
+pub mod reload;
 pub mod safe;
 pub mod serving;
 
@@ -42,8 +43,9 @@ pub fn rules(policy: PolicyName, kind: PoolKind) -> Box<dyn Iterator<Item = u16>
     }
 }
 
-/// The sentence of a rule of either policy.
+/// The sentence of a rule of either policy, or of a change of the configuration.
 pub fn rule_sentence(number: u16) -> Option<&'static str> {
+    let fixed = || reload::FIXED.iter().find(|r| r.number == number).map(|r| r.sentence);
     let in_steps = |steps: &[(u16, &'static str)]| steps.iter().find(|s| s.0 == number).map(|s| s.1);
     let mpp = mpp::RULES.iter().find(|r| r.number == number).map(|r| r.sentence);
     let charge = || safe::table::CHARGE.iter().find(|r| r.number == number).map(|r| r.sentence);
@@ -61,4 +63,6 @@ pub fn rule_sentence(number: u16) -> Option<&'static str> {
         .or_else(|| in_steps(&safe::table::NOTICES))
         .or_else(follow)
         .or_else(|| in_steps(&follow::table::COMMANDS))
+        .or_else(fixed)
+        .or_else(|| in_steps(&reload::STEPS))
 }

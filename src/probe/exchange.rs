@@ -5,7 +5,7 @@ use crate::engine::time::Duration;
 use crate::wire::{Encryption, RsaPolicy, Secret, Transport};
 
 /// Who probes, and over what kind of connection. Fixed for the life of a session.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionConfig {
     /// The account's name.
     pub user: String,

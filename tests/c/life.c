@@ -514,6 +514,51 @@ static void signals_stay_the_hosts(void)
     CHECK_CALL(0, primacy_instance_free(p));
 }
 
+/* A new configuration while a thread probes, from another thread's view: what stays goes on, what is refused changes nothing. */
+static void a_new_configuration(void)
+{
+    int port, i;
+    int fd = listener(&port);
+    primacy_instance *p;
+    primacy_config *config = NULL, *empty = NULL;
+    primacy_snapshot *snapshot = NULL;
+    struct primacy_pool pool;
+    char spec[128];
+
+    close(fd);
+    p = probing(port, NULL);
+    CHECK_CALL(0, primacy_start(p));
+    CHECK_CALL(0, primacy_config_new(&empty));
+    CHECK_CALL(PRIMACY_E_CONFIG, primacy_reload(p, empty));
+    CHECK_CALL(PRIMACY_E_HANDLE, primacy_reload(p, NULL));
+    CHECK_CALL(PRIMACY_E_HANDLE, primacy_reload(NULL, empty));
+    CHECK_CALL(0, primacy_config_new(&config));
+    snprintf(spec, sizeof spec, "name:orders;primary:127.0.0.1:%d", port);
+    CHECK_CALL(0, primacy_config_add_pool(config, "name:users;primary:127.0.0.1:1"));
+    CHECK_CALL(0, primacy_config_add_pool(config, spec));
+    CHECK_CALL(0, primacy_config_set(config, "probe.interval", "20ms"));
+    for (i = 0; i < 50; i++)
+        CHECK_CALL(0, primacy_reload(p, config));
+    for (i = 0; i < 100 && observed(p) == 0; i++)
+        poll(NULL, 0, 20);
+    CHECK(observed(p) != 0); /* of the new pool, which stands first */
+    CHECK_CALL(0, primacy_snapshot_take(p, &snapshot));
+    memset(&pool, 0, sizeof pool);
+    pool.size = sizeof pool;
+    CHECK_CALL(1, primacy_snapshot_find_pool(snapshot, "orders"));
+    CHECK_CALL(0, primacy_snapshot_pool(snapshot, 1, &pool));
+    CHECK(pool.node_count == 1);
+    CHECK_CALL(0, primacy_snapshot_free(snapshot));
+    CHECK_CALL(0, primacy_config_set(config, "cache_file", "/tmp/elsewhere"));
+    CHECK_CALL(PRIMACY_E_REFUSED, primacy_reload(p, config));
+    CHECK(check_error_says("rule 901") && check_error_says("cache_file"));
+    CHECK_CALL(0, primacy_stop(p));
+    CHECK_CALL(PRIMACY_E_STOPPED, primacy_reload(p, config));
+    CHECK_CALL(0, primacy_config_free(empty));
+    CHECK_CALL(0, primacy_config_free(config));
+    CHECK_CALL(0, primacy_instance_free(p));
+}
+
 int main(int argc, char **argv)
 {
     int fork_too = !(argc == 2 && strcmp(argv[1], "no-fork") == 0);
@@ -523,6 +568,7 @@ int main(int argc, char **argv)
     RUN(the_hosts_loop);
     RUN(a_cycle_of_a_script);
     RUN(a_stopped_external_pool);
+    RUN(a_new_configuration);
     if (fork_too) {
         RUN(fork_under_a_thread);
         RUN(fork_under_the_hosts_loop);

@@ -36,7 +36,7 @@ const IN_C: &[(&str, &[&str])] = &[
     ("check", &["config_load_file", "instance_new"]),
     ("init", &["instance_new", "snapshot_take"]),
     ("poll", &["run_cycle"]),
-    ("run", &["start", "stop", "events_new", "events_next"]),
+    ("run", &["start", "stop", "reload", "events_new", "events_next"]),
     ("metrics", &["metrics_text"]),
     ("status", &["snapshot_take", "snapshot_pool", "snapshot_node", "snapshot_json"]),
     ("report", &["snapshot_find_node", "snapshot_node"]),
@@ -50,6 +50,7 @@ const IN_C: &[(&str, &[&str])] = &[
     ("freeze", &["freeze"]),
     ("unfreeze", &["unfreeze"]),
     ("maintenance", &["maintenance"]),
+    ("watch", &["snapshot_take", "events_new", "explain"]),
     ("explain", &["explain"]),
     ("budget", &["budget", "budget_json"]),
 ];

@@ -87,9 +87,19 @@ impl Site {
 
     /// The agent, once it watches and has stored what it saw first.
     pub fn agent(&self) -> Agent {
+        self.agent_with(|_, _| {})
+    }
+
+    /// The same, with more in its environment; the log is its standard error.
+    pub fn agent_with(&self, add: impl FnOnce(&mut Command, &fs::File)) -> Agent {
         let log = self.path("agent.log");
         let file = fs::File::create(&log).unwrap();
-        let child = self.command().arg("run").stdout(Stdio::null()).stderr(file).spawn().unwrap();
+        let mut command = self.command();
+        for name in ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "JOURNAL_STREAM"] {
+            command.env_remove(name);
+        }
+        add(&mut command, &file);
+        let child = command.arg("run").stdout(Stdio::null()).stderr(file).spawn().unwrap();
         let mut agent = Agent { child, log };
         agent.wait_for("agent: watching");
         wait_until(|| self.path("cache").exists(), || agent.log());

@@ -17,4 +17,5 @@ mod open;
 mod panics;
 mod process_state;
 mod real_server;
+mod reload;
 mod support;

@@ -6,7 +6,7 @@ use primacy::engine::EventKind;
 use primacy::instance::{EventFilter, Instance};
 use primacy::pool::State;
 use primacy::probe::Cause;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -61,7 +61,7 @@ impl MariaDb {
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
 
-    fn sql(&self, text: &str) -> String {
+    pub fn sql(&self, text: &str) -> String {
         self.try_sql(text).unwrap_or_else(|| panic!("failed: {text}"))
     }
 
@@ -76,9 +76,18 @@ impl MariaDb {
         assert_eq!(unsafe { libc::kill(self.process.id() as libc::pid_t, signal) }, 0);
     }
 
-    fn config(&self, timing: &str) -> Config {
-        let password: &Path = &self.folder.path().join("password");
-        let top = format!("[probe]\nuser = \"primacy\"\npassword_file = \"{}\"", password.display());
+    /// The file with the probe's password.
+    pub fn password(&self) -> PathBuf {
+        self.folder.path().join("password")
+    }
+
+    /// The probe's account, for a configuration.
+    pub fn top(&self) -> String {
+        format!("[probe]\nuser = \"primacy\"\npassword_file = \"{}\"", self.password().display())
+    }
+
+    pub fn config(&self, timing: &str) -> Config {
+        let top = self.top();
         config(&[format!("127.0.0.1:{}", self.port), refusing().to_string()], &top, timing)
     }
 }
@@ -90,7 +99,7 @@ impl Drop for MariaDb {
     }
 }
 
-fn good(instance: &Instance) {
+pub fn good(instance: &Instance) {
     wait_for("a good observation", Duration::from_secs(5), || {
         (node(instance, 0).cause == Some(Cause::Ok)).then_some(())
     });

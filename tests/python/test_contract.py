@@ -341,6 +341,58 @@ class Errors(unittest.TestCase):
         self.assertEqual(pickle.loads(pickle.dumps(PrimacyError(-8, "no"))).code, Code.REFUSED)
 
 
+class Reload(unittest.TestCase):
+    def config(self, *nodes, **keys):
+        config = primacy.Config()
+        words = [f"{'primary' if i == 0 else 'secondary'}:{node}" for i, node in enumerate(nodes)]
+        config.add_pool("name:orders;" + ";".join(words)).set("pool.orders.probe", "external")
+        for key, value in keys.items():
+            config.set(f"pool.orders.{key}", value)
+        return config
+
+    def test_what_stays_keeps_its_state(self):
+        p = primacy.Instance(self.config(A, B))
+        events = p.events()
+        pool = p.pool("orders")
+        for node in (A, B):
+            pool.observe(node, "ok")
+        self.assertEqual(pool.active.name, A)
+        epoch = pool.epoch
+        p.reload(self.config("10.0.1.13:3306", B, A))
+        self.assertEqual([node.name for node in pool.nodes()], ["10.0.1.13:3306", B, A])
+        self.assertEqual([str(node.state) for node in pool.nodes()], ["UNKNOWN", "STANDBY", "ACTIVE"])
+        self.assertEqual((pool.active.name, pool.epoch), (A, epoch))
+        told = [event for event in events if event.kind == "reload"]
+        self.assertEqual((len(told), told[0].rule), (1, 910))
+        self.assertIn("10.0.1.13:3306 comes", told[0].message)
+        # The ACTIVE node leaves, and one that is good takes over in the same moment.
+        p.reload(self.config(B))
+        self.assertEqual(pool.active.name, B)
+        self.assertGreater(pool.epoch, epoch)
+
+    def test_refused_as_a_whole(self):
+        p = primacy.Instance(self.config(A, B))
+        pool = p.pool("orders")
+        pool.observe(A, "ok")
+        for config, word in (
+            (self.config(A, B, policy="mpp"), "rule 906: pool.orders.policy"),
+            (self.config(A, B).set("cache_file", "/nowhere/cache"), "rule 901: cache_file"),
+            (self.config(B), "rule 908"),
+        ):
+            with self.assertRaises(PrimacyError) as caught:
+                p.reload(config)
+            self.assertEqual(caught.exception.code, Code.REFUSED)
+            self.assertIn(word, str(caught.exception))
+            self.assertEqual([node.name for node in pool.nodes()], [A, B])
+        with self.assertRaises(PrimacyError) as caught:
+            p.reload(primacy.Config())
+        self.assertEqual(caught.exception.code, Code.CONFIG)
+        p.stop()
+        with self.assertRaises(PrimacyError) as caught:
+            p.reload(self.config(A, B))
+        self.assertEqual(caught.exception.code, Code.STOPPED)
+
+
 class Life(unittest.TestCase):
     def wait(self, condition, seconds=5):
         until = time.monotonic() + seconds

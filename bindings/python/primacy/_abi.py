@@ -140,6 +140,7 @@ PRIMACY_EVENT_LATE = 14
 PRIMACY_EVENT_ISOLATED = 15
 PRIMACY_EVENT_CHECKPOINT = 16
 PRIMACY_EVENT_WRITERS = 17
+PRIMACY_EVENT_RELOAD = 20
 
 # primacy_severity
 PRIMACY_SEVERITY_INFO = 0
@@ -270,6 +271,7 @@ ENUMS: Dict[str, Dict[str, int]] = {
         "PRIMACY_EVENT_ISOLATED": 15,
         "PRIMACY_EVENT_CHECKPOINT": 16,
         "PRIMACY_EVENT_WRITERS": 17,
+        "PRIMACY_EVENT_RELOAD": 20,
     },
     "primacy_severity": {
         "PRIMACY_SEVERITY_INFO": 0,
@@ -504,6 +506,7 @@ FUNCTIONS: Dict[str, Tuple[bool, str, str, str, Any, List[Any]]] = {
     "primacy_instance_free": (False, "any thread", "network", "0.1", c_int32, [POINTER(primacy_instance)]),
     "primacy_start": (False, "any thread", "disk", "0.1", c_int32, [POINTER(primacy_instance)]),
     "primacy_stop": (False, "any thread", "network", "0.1", c_int32, [POINTER(primacy_instance)]),
+    "primacy_reload": (False, "any thread", "network", "0.1", c_int32, [POINTER(primacy_instance), POINTER(primacy_config)]),
     "primacy_fd": (False, "any thread", "disk", "0.1", c_int32, [POINTER(primacy_instance)]),
     "primacy_dispatch": (True, "any thread", "never blocks", "0.1", c_int32, [POINTER(primacy_instance)]),
     "primacy_run_cycle": (False, "any thread", "network", "0.1", c_int32, [POINTER(primacy_instance), c_char_p, c_uint32]),

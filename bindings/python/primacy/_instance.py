@@ -327,6 +327,11 @@ class Instance:
         library().call("primacy_stop", self._own())
         self._end_queues()
 
+    def reload(self, config: Config) -> None:
+        """Takes a new configuration into force: pools of the same name and nodes of the same address keep their state, secrets
+        are read again. On an error everything stays as it was."""
+        library().call("primacy_reload", self._own(), config._handle)
+
     def fileno(self) -> int:
         """For the host's loop: the descriptor to watch for input; then call `dispatch`."""
         return library().call("primacy_fd", self._own())

@@ -20,25 +20,30 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Asks without changing anything; `None` if nobody answers, with a warning where somebody should have.
-fn look(config: &Config, ask: Ask) -> Option<Done> {
-    let path = config.control_path()?;
-    let unheard = |what: &str| {
+fn look(config: &Config, wanted: Ask) -> Option<Done> {
+    ask(config, wanted).unwrap_or_else(|what| {
         warn(&format!("{what}; the answer comes from the cache"));
         None
-    };
+    })
+}
+
+/// The same, without a word of its own: `Err` says why somebody who listens does not answer.
+pub fn ask(config: &Config, ask: Ask) -> Result<Option<Done>, String> {
+    let Some(path) = config.control_path() else { return Ok(None) };
+    let unheard = |what: &str| Err(what.to_string());
     let mut client = match Client::connect(&path, LOOK) {
         Ok(Ok(client)) => client,
         // No agent, or one that does not listen to this user: the cache says the same.
-        Ok(Err(NoClient::Nobody | NoClient::Forbidden)) => return None,
+        Ok(Err(NoClient::Nobody | NoClient::Forbidden)) => return Ok(None),
         Ok(Err(NoClient::Silent)) => {
             return unheard(&format!("the agent does not take connections at {}", path.display()));
         }
         Err(e) => return unheard(&e.to_string()),
     };
     match new_id().and_then(|id| client.ask(id, ask, LOOK)) {
-        Ok(Ok(done)) => Some(done),
+        Ok(Ok(done)) => Ok(Some(done)),
         // Who may not command may still read the cache.
-        Ok(Err(e)) if e.code() == ErrorCode::Refused => None,
+        Ok(Err(e)) if e.code() == ErrorCode::Refused => Ok(None),
         Ok(Err(e)) | Err(e) => unheard(&e.to_string()),
     }
 }

@@ -84,7 +84,8 @@ pub enum Command {
         #[arg(short, long)]
         verbose: bool,
     },
-    /// Run the agent in the foreground until SIGTERM or SIGINT; events go to standard error
+    /// Run the agent in the foreground until SIGTERM or SIGINT; SIGHUP reads the configuration again; events go to standard
+    /// error
     Run,
     /// Show all pools
     Status {
@@ -92,6 +93,8 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// The pools live in this terminal, with their events
+    Watch,
     /// One line about a node: STATUS/STATE (TYPE) : message
     Report {
         #[command(flatten)]
@@ -195,6 +198,20 @@ pub enum Command {
     Explain { pool: Option<String> },
     /// The longest time from a fault to the switch, for each kind of fault
     Budget { pool: Option<String> },
+    /// What packages install beside the program
+    #[command(hide = true)]
+    Generate {
+        #[command(subcommand)]
+        what: Generated,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Generated {
+    /// Write man pages to a folder
+    Man { dir: PathBuf },
+    /// Print the completions of a shell
+    Completions { shell: clap_complete::Shell },
 }
 
 impl Args {

@@ -2,25 +2,21 @@
 
 use crate::args::Args;
 use crate::failure::{Exit, Failure, exit_of};
-use crate::read::plural;
-use crate::terminal::{event_line, note, print, warn};
+use crate::terminal::{event_line, logged, note, print, warn};
 use crate::view::{Source, View};
 use crate::{Outcome, agent, find, load, offline, table, terminal};
+use primacy::Error;
 use primacy::config::{Config, OnLocked, PoolConfig, ProbeMode};
-use primacy::console::{Signals, wait};
 use primacy::control::Change;
 use primacy::engine::{Answer, Command, EventKind, PoolSnapshot, Severity, Snapshot};
 use primacy::instance::{Durability, EventFilter, Instance, Subscription};
 use primacy::policy::serving;
 use primacy::pool::{PolicyName, State};
-use primacy::{Error, ErrorCode};
 use std::path::Path;
 use std::time::Duration;
 
 /// Events that may wait for a slow terminal.
-const QUEUE: usize = 16_384;
-/// How often the agent looks whether its engine is well, should no event wake it.
-const LOOK: Duration = Duration::from_secs(1);
+pub const QUEUE: usize = 16_384;
 
 /// An instance for one command: it does not wait for the lock, for cron would pile up its jobs there.
 fn open(args: &Args, config: &Config, command: &str) -> Result<(Instance, Subscription), Failure> {
@@ -35,21 +31,27 @@ fn open(args: &Args, config: &Config, command: &str) -> Result<(Instance, Subscr
 }
 
 /// Prints what has happened; the answer is whether the cache could be written. `log`: with what is only for the record.
-fn drain(events: &Subscription, log: bool) -> bool {
-    let mut stored = true;
+pub fn drain(events: &Subscription, log: bool) -> bool {
+    print_events(events, log).0
+}
+
+/// The same, and how much has happened.
+pub fn print_events(events: &Subscription, log: bool) -> (bool, usize) {
+    let (mut stored, mut count) = (true, 0);
     let mut text = String::new();
     while let Some(event) = events.next() {
         if event.kind == EventKind::Store {
             stored = event.severity < Severity::Alarm;
         }
+        count += 1;
         if log || event.kind != EventKind::Log || event.severity > Severity::Info {
-            text.push_str(&event_line(&event));
+            text.push_str(&logged(event.severity, &event_line(&event)));
         }
     }
     if !text.is_empty() {
         note(&text);
     }
-    stored
+    (stored, count)
 }
 
 /// Whether the cache holds what was decided. Events alone do not tell: a write may still fail while an instance ends.
@@ -195,63 +197,4 @@ pub fn act(
     }
     print(&format!("{} (rule {})\n", answer.message, answer.rule))?;
     Ok(Exit::Done)
-}
-
-pub fn run(args: &Args) -> Outcome {
-    let config = load::config(args)?;
-    let kept = match &config.cache_file {
-        Some(path) => format!("cache {}", path.display()),
-        None => {
-            warn(
-                "no cache_file is set: state, epochs and failed nodes are forgotten at the end of this process",
-            );
-            "no cache".to_string()
-        }
-    };
-    for pool in config.pools.iter().filter(|pool| pool.probe_mode == ProbeMode::External) {
-        warn(&format!("pool {} has probe = \"external\": this agent does not watch it", pool.name));
-    }
-    let pools = plural(config.pools.len(), "pool");
-    let first = config.pools.first().map_or_else(String::new, |pool| pool.name.clone());
-    let socket = config.control_path();
-    let instance = Instance::new(config)?;
-    let events = instance.subscribe(EventFilter::default(), QUEUE)?;
-    instance.start()?;
-    // Until here a signal ends the process at once, which loses nothing: a wait for the lock can be given up.
-    let signals = Signals::take()?;
-    let commands = match socket.filter(|path| path.symlink_metadata().is_ok()) {
-        Some(path) => format!("commands at {}", path.display()),
-        None => "no commands from other processes".to_string(),
-    };
-    say(&format!("watching {pools}, {kept}, {commands}"));
-    let end = loop {
-        wait(&[signals.fd(), events.fd()], LOOK);
-        drain(&events, true);
-        if let Some(signal) = signals.next() {
-            break Ok(signal);
-        }
-        // The state stays readable after a defect of the engine; an explanation does not.
-        if let Err(e) = instance.explain(&first)
-            && e.code() == ErrorCode::Panic
-        {
-            break Err(e);
-        }
-    };
-    if let Ok(signal) = end {
-        say(&format!("{signal}: stopping"));
-    }
-    let stopped = instance.stop();
-    let stored = drain(&events, true);
-    end.map_err(|e| match e.code() {
-        ErrorCode::Panic => Failure::new(Exit::Unreachable, format!("the agent ends: {e}")),
-        _ => e.into(),
-    })?;
-    stopped?;
-    say("stopped");
-    Ok(if stored { Exit::Done } else { Exit::Unreachable })
-}
-
-/// A line of the agent's own in its log.
-fn say(text: &str) {
-    note(&format!("{} info    - agent: {text}\n", terminal::date(terminal::wall_ms())));
 }

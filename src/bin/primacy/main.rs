@@ -4,15 +4,21 @@ mod agent;
 mod args;
 mod failure;
 mod find;
+mod generate;
 mod json;
 mod live;
 mod load;
+mod manual;
+mod notify;
 mod offline;
 mod orders;
 mod read;
+mod screen;
+mod serve;
 mod table;
 mod terminal;
 mod view;
+mod watch;
 
 use args::{Args, Command};
 use clap::Parser;
@@ -52,8 +58,9 @@ fn run(args: &Args) -> Outcome {
         Command::Check { file, text_only } => read::check(file, *text_only),
         Command::Init { force } => offline::init(args, *force),
         Command::Poll { pool, timeout, verbose } => live::poll(args, pool.as_deref(), *timeout, *verbose),
-        Command::Run => live::run(args),
+        Command::Run => serve::run(args),
         Command::Status { json } => read::status(args, *json),
+        Command::Watch => watch::watch(args),
         Command::Report { node } => read::report(args, node),
         Command::IsActive { node } => read::is_active(args, node),
         Command::Up { node } => read::up(args, node),
@@ -73,6 +80,7 @@ fn run(args: &Args) -> Outcome {
             orders::maintenance(args, node, pool.as_deref(), role, terms)
         }
         Command::Explain { pool } => read::explain(args, pool.as_deref()),
+        Command::Generate { what } => generate::generate(what),
         Command::Budget { pool } => read::budget(args, pool.as_deref()),
     }
 }

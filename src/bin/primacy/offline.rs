@@ -2,7 +2,7 @@
 
 use crate::args::Args;
 use crate::failure::{Exit, Failure};
-use crate::terminal::{event_line, note, print, warn};
+use crate::terminal::{event_line, logged, note, print, warn};
 use crate::{Outcome, agent, find, load, terminal};
 use primacy::config::Config;
 use primacy::control::Change;
@@ -45,7 +45,7 @@ pub fn recover(args: &Args, target: &str, in_pool: Option<&str>) -> Outcome {
 pub fn carry_out(args: &Args, config: &Config, words: &str, command: Command) -> Outcome {
     let locked = load::cache(config)?.lock().map_err(|e| load::with_advice(e.into(), args, words))?;
     let (answer, events) = locked.command(config, terminal::now(), command)?;
-    events.iter().for_each(|event| note(&event_line(event)));
+    events.iter().for_each(|event| note(&logged(event.severity, &event_line(event))));
     print(&format!("{} (rule {})\n", answer.message, answer.rule))?;
     Ok(Exit::Done)
 }

@@ -184,7 +184,7 @@ fn remarks(text: &mut String, view: &View) -> core::fmt::Result {
         if *differs {
             writeln!(
                 text,
-                "the agent runs with another configuration than this one; restart it to take this one over"
+                "the agent runs with another configuration than this one; reload or restart it to take this one over"
             )?;
         }
     }

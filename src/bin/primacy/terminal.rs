@@ -3,7 +3,11 @@
 use crate::failure::{Exit, Failure};
 use primacy::engine::{Event, Now, Severity, Time};
 use primacy::store::utc::format_utc;
+use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Writes to standard output. A reader that has gone away (`| head`) is no failure.
@@ -19,12 +23,44 @@ pub fn print(text: &str) -> Result<(), Failure> {
 
 /// Writes one message to standard error.
 pub fn complain(text: &str) {
-    note(&format!("primacy: {text}\n"));
+    note(&marked(ERROR, &format!("primacy: {text}\n")));
 }
 
 /// A message that does not end the command.
 pub fn warn(text: &str) {
-    complain(&format!("warning: {text}"));
+    note(&marked(WARNING, &format!("primacy: warning: {text}\n")));
+}
+
+/// Levels of syslog(3), as sd-daemon(3) wants them in front of a line.
+const CRITICAL: u8 = 2;
+const ERROR: u8 = 3;
+const WARNING: u8 = 4;
+const INFORMATIONAL: u8 = 6;
+
+/// Lines of a log, marked with their severity if the journal reads them.
+pub fn logged(severity: Severity, text: &str) -> String {
+    let level = match severity {
+        Severity::Info => INFORMATIONAL,
+        Severity::Warning => WARNING,
+        Severity::Alarm => CRITICAL,
+    };
+    marked(level, text)
+}
+
+fn marked(level: u8, text: &str) -> String {
+    static JOURNAL: OnceLock<bool> = OnceLock::new();
+    if !JOURNAL.get_or_init(reaches_journal) {
+        return text.to_string();
+    }
+    text.split_inclusive('\n').flat_map(|line| [format!("<{level}>"), line.to_string()]).collect()
+}
+
+/// Whether standard error is the stream that the service manager opened to the journal: JOURNAL_STREAM names its device
+/// and inode (systemd.exec(5)); after a redirection it is another one.
+fn reaches_journal() -> bool {
+    let Ok(named) = std::env::var("JOURNAL_STREAM") else { return false };
+    let stream = io::stderr().as_fd().try_clone_to_owned().map(File::from).and_then(|file| file.metadata());
+    stream.is_ok_and(|stream| named == format!("{}:{}", stream.dev(), stream.ino()))
 }
 
 /// Text to standard error as it is. If nobody reads there, nobody can be told.

@@ -4,5 +4,6 @@ mod figures;
 mod intents;
 mod operators;
 mod orders;
+mod reload;
 mod restarts;
 mod world;

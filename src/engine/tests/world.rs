@@ -3,7 +3,8 @@
 use crate::config::{Config, ConfigBuilder};
 use crate::engine::time::Duration;
 use crate::engine::{
-    Answer, Command, Effect, Engine, Event, EventKind, Input, NodeRef, NodeSnapshot, Now, PoolSnapshot, Time,
+    Answer, Command, Effect, Engine, Event, EventKind, Input, NodeRef, NodeSnapshot, Now, PoolSnapshot,
+    Reconfigured, Time,
 };
 use crate::error::Result;
 use crate::gtid::Gtids;
@@ -179,6 +180,35 @@ impl World {
         self.trace.clear();
         self.engine = Engine::new(self.config.clone(), cache.as_ref(), self.seed, self.now());
         self.give(Input::Start);
+    }
+
+    /// A new configuration of the one pool. Servers go with their nodes; a new one is healthy.
+    pub fn reload(&mut self, config: Config) -> Result<Reconfigured> {
+        let count = config.pools[0].nodes.len();
+        let done = self.engine.reconfigure(self.now(), config.clone())?;
+        let length = self.servers.iter().map(|s| s.has.len()).max().unwrap_or(0).max(count);
+        let fresh = Server {
+            cause: Cause::Ok,
+            rtt: ms(1),
+            has: vec![0; length],
+            sql: true,
+            io: true,
+            read_only: false,
+        };
+        let was = |node: usize| done.moved.iter().find(|m| m.1.node == node).map(|m| m.0.node);
+        self.servers = (0..count)
+            .map(|i| was(i).map_or(fresh.clone(), |was| self.servers[was].clone()))
+            .map(|server| Server { has: [server.has, vec![0; length]].concat()[..length].to_vec(), ..server })
+            .collect();
+        self.probes = (0..count).map(|i| was(i).map_or(0, |was| self.probes[was])).collect();
+        let is = |node: NodeRef| done.moved.iter().find(|m| m.0 == node).map(|m| m.1);
+        // A driver drops what it asked a node that has left.
+        self.under_way =
+            self.under_way.iter().filter_map(|(k, v)| Some((*k, (is(v.0)?, v.1, v.2)))).collect();
+        self.starved = self.starved.and_then(|s| is(node(s))).map(|s| s.node);
+        self.config = config;
+        self.drain();
+        Ok(done)
     }
 
     /// Lets time pass.

@@ -101,6 +101,13 @@ pub fn remove(model: &mut Model, node: usize) -> Result<u16, Refusal> {
     Ok(table::REMOVE)
 }
 
+/// Takes a node out for good. If it had the role, the most preferred node that may take over has it now. Returns that node.
+pub fn leave(model: &mut Model, node: usize) -> Result<Option<usize>, Refusal> {
+    let was_active = model.active() == Some(node);
+    remove(model, node)?;
+    Ok(model.active().filter(|_| was_active))
+}
+
 impl Bar {
     /// Why the node may not take over, for people.
     pub fn sentence(self) -> String {

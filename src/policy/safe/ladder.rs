@@ -65,6 +65,17 @@ impl Ladder {
         *self = Ladder::default();
     }
 
+    /// The same place on a ladder of other lengths. The status stays, and nobody fails by it.
+    pub fn rescaled(self, (fall, rise): (u32, u32), (new_fall, new_rise): (u32, u32)) -> Ladder {
+        if self.is_failed(fall, rise) {
+            return Ladder::failed(new_fall, new_rise);
+        }
+        let (old, new) = (u64::from(quarter(fall, rise)), u64::from(quarter(new_fall, new_rise)));
+        let scaled = |steps: u32| u32::try_from((u64::from(steps) * new).div_ceil(old)).unwrap_or(u32::MAX);
+        let below = full(new_fall, new_rise).saturating_sub(1);
+        Ladder { hard: scaled(self.hard).min(below), soft: scaled(self.soft).min(below) }
+    }
+
     /// The status: quarters of the way to FAIL.
     pub fn status(&self, fall: u32, rise: u32) -> Status {
         match self.hard.max(self.soft).div_ceil(quarter(fall, rise)) {

@@ -1,0 +1,88 @@
+//! A new configuration for an instance that lives: files and names first, then everything in one moment under the lock.
+
+use super::open::{self, Names};
+use super::opened;
+use super::shared::{Core, Handle, Life};
+use crate::config::Config;
+use crate::engine::{Answer, Now};
+use crate::error::{Error, ErrorCode, Result};
+use crate::io::checkpoint::CheckSetup;
+use crate::io::clock;
+use crate::io::driver::NodeSetup;
+use crate::policy::reload::RELOADED;
+
+/// What the driver must know of nodes and their checkpoints.
+type Setups = (Vec<NodeSetup>, Vec<CheckSetup>);
+
+impl Handle {
+    pub(super) fn reload(&self, config: Config) -> Result<Answer> {
+        let known = {
+            let mut core = self.open()?;
+            core.may_reload()?;
+            core.known_names()
+        };
+        // Blocks on disk and resolver: the engine goes on meanwhile.
+        let (nodes, checks) = open::setups(&config, known)?;
+        let fingerprint = config.fingerprint();
+        let mut core = self.open()?;
+        core.may_reload()?;
+        let answer = core.reload(clock::now(), config, (nodes, checks))?;
+        // With the lock in hand, so that two reloads leave the table as they leave the instance.
+        opened::changed(self, fingerprint)?;
+        Ok(answer)
+    }
+}
+
+impl Core {
+    /// A cycle counts who was observed, by place.
+    fn may_reload(&self) -> Result<()> {
+        self.check()?;
+        match self.life {
+            Life::Cycle => {
+                Err(Error::new(ErrorCode::State, "run_cycle() is at work; reload when it has ended"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn known_names(&mut self) -> Names {
+        let mut known = Names::new();
+        for setup in self.nodes.iter().chain(self.checks.iter().map(|check| &check.link)) {
+            if let Some(name) = &setup.name {
+                known.insert(name.clone(), setup.book.clone());
+            }
+        }
+        for (node, book) in self.driver.as_mut().map(|driver| driver.books()).unwrap_or_default() {
+            let setup = self.nodes.iter().find(|setup| setup.node == node);
+            if let Some(name) = setup.and_then(|setup| setup.name.clone()) {
+                known.insert(name, book);
+            }
+        }
+        for (place, book) in self.driver.as_mut().map(|driver| driver.check_books()).unwrap_or_default() {
+            let check = self.checks.iter().find(|check| check.place == place);
+            if let Some(name) = check.and_then(|check| check.link.name.clone()) {
+                known.insert(name, book);
+            }
+        }
+        // A question belongs to the link that asked it.
+        known.values_mut().for_each(crate::probe::AddressBook::forget_question);
+        known
+    }
+
+    fn reload(&mut self, now: Now, config: Config, setups: Setups) -> Result<Answer> {
+        // What has come in speaks of the places before.
+        self.pump(now, usize::MAX)?;
+        let done = self.guarded(|engine| engine.reconfigure(now, config.clone()))??;
+        self.fingerprint = config.fingerprint();
+        self.config = config;
+        (self.nodes, self.checks) = setups;
+        // They go by place.
+        self.copies.clear();
+        if let Some(driver) = &mut self.driver {
+            driver.reconfigure(now.mono, self.nodes.clone(), self.checks.clone(), &done.moved);
+        }
+        self.pump(now, usize::MAX)?;
+        self.set_deadline();
+        Ok(Answer { message: done.message, rule: RELOADED, sequence: done.sequence })
+    }
+}
