@@ -150,7 +150,8 @@ fn about_active(changes: &mut Vec<Change>, trial: &Trial<'_>, active: usize, oth
             changes.extend(t.crowned(Some(active), rule, steps));
         }
     }
-    if trial.status(active) != Status::Ok {
+    // A hand-over that ends meanwhile would take the role away, and what was counted with it.
+    if trial.status(active) != Status::Ok && trial.model.hand_over.is_none() {
         let mut t = trial.clone();
         let well = |t: &Trial<'_>| t.status(active) == Status::Ok;
         if let Some((step, verdict, _)) = t.see_until(active, Sight::Good, well) {
