@@ -6,7 +6,7 @@ use crate::engine::{CheckRef, Engine, NodeRef, Severity};
 use crate::error::{Error, ErrorCode, Result};
 use crate::io::checkpoint::CheckSetup;
 use crate::io::driver::NodeSetup;
-use crate::io::file::{CacheFolder, read_public, read_secret};
+use crate::io::file::{CacheFolder, read_public, read_secret, read_secret_descriptor};
 use crate::io::lock::CacheLock;
 use crate::io::tls::TlsConfig;
 use crate::io::writer::Writer;
@@ -23,6 +23,7 @@ use std::sync::Arc;
 #[derive(Default)]
 struct Files {
     passwords: BTreeMap<PathBuf, Secret>,
+    handed: Handed,
     keys: BTreeMap<PathBuf, Vec<u8>>,
     tls: Vec<(ProbeConfig, Option<TlsConfig>)>,
 }
@@ -43,28 +44,23 @@ impl Files {
     }
 }
 
+/// Passwords that were handed in by descriptor, by its number: what a pipe held is gone once it was read.
+pub(super) type Handed = BTreeMap<i32, Secret>;
+
 /// What is known of names, by name and port.
 pub(super) type Names = BTreeMap<(String, u16), AddressBook>;
 
 /// Reads what the driver needs of every node that the library probes, and of their checkpoints. Blocks on the resolver, for
-/// names that are not known.
-pub(super) fn setups(config: &Config, mut known: Names) -> Result<(Vec<NodeSetup>, Vec<CheckSetup>)> {
-    let mut files = Files::default();
-    let (mut setups, mut checks) = (Vec::new(), Vec::new());
-    for (pool, pool_config) in config.pools.iter().enumerate() {
-        if pool_config.probe_mode == ProbeMode::External {
-            continue;
-        }
-        for (node, node_config) in pool_config.nodes.iter().enumerate() {
-            let node = NodeRef { pool, node };
-            setups.push(setup(&mut files, node, pool_config, node_config)?);
-            for (index, checkpoint) in node_config.checkpoints.iter().enumerate() {
-                let link = setup(&mut files, node, pool_config, &stand_in(node_config, checkpoint))?;
-                let place = CheckRef { node, index };
-                checks.push(CheckSetup { place, checkpoint: checkpoint.clone(), link });
-            }
-        }
-    }
+/// names that are not known, and on descriptors in whose place nothing is in `handed`, where what they hold is kept.
+pub(super) fn setups(
+    config: &Config,
+    mut known: Names,
+    handed: &mut Handed,
+) -> Result<(Vec<NodeSetup>, Vec<CheckSetup>)> {
+    let mut files = Files { handed: core::mem::take(handed), ..Files::default() };
+    let outcome = read_setups(config, &mut files);
+    *handed = files.handed;
+    let (mut setups, mut checks) = outcome?;
     // After the files: a wrong path should not wait for a slow resolver to be told.
     for setup in setups.iter_mut().chain(checks.iter_mut().map(|check| &mut check.link)) {
         let Some(name) = &setup.name else { continue };
@@ -78,6 +74,25 @@ pub(super) fn setups(config: &Config, mut known: Names) -> Result<(Vec<NodeSetup
     Ok((setups, checks))
 }
 
+fn read_setups(config: &Config, files: &mut Files) -> Result<(Vec<NodeSetup>, Vec<CheckSetup>)> {
+    let (mut setups, mut checks) = (Vec::new(), Vec::new());
+    for (pool, pool_config) in config.pools.iter().enumerate() {
+        if pool_config.probe_mode == ProbeMode::External {
+            continue;
+        }
+        for (node, node_config) in pool_config.nodes.iter().enumerate() {
+            let node = NodeRef { pool, node };
+            setups.push(setup(files, node, pool_config, node_config)?);
+            for (index, checkpoint) in node_config.checkpoints.iter().enumerate() {
+                let link = setup(files, node, pool_config, &stand_in(node_config, checkpoint))?;
+                let place = CheckRef { node, index };
+                checks.push(CheckSetup { place, checkpoint: checkpoint.clone(), link });
+            }
+        }
+    }
+    Ok((setups, checks))
+}
+
 /// The checkpoint as if it were a node: a `mysql` one is logged in to with the account of the node that it belongs to.
 fn stand_in(node: &NodeConfig, checkpoint: &Checkpoint) -> NodeConfig {
     let probe = ProbeConfig { admin_port: None, ..node.probe.clone() };
@@ -85,16 +100,21 @@ fn stand_in(node: &NodeConfig, checkpoint: &Checkpoint) -> NodeConfig {
     if checkpoint.method != CheckMethod::Mysql {
         // Nobody logs in, so that no secret is kept.
         node.probe.tls = TlsMode::Disabled;
-        (node.probe.password_file, node.probe.rsa_public_key) = (None, RsaPublicKey::Refuse);
+        (node.probe.password_file, node.probe.password_fd) = (None, None);
+        node.probe.rsa_public_key = RsaPublicKey::Refuse;
     }
     node
 }
 
 fn setup(files: &mut Files, node: NodeRef, pool: &PoolConfig, config: &NodeConfig) -> Result<NodeSetup> {
     let probe = &config.probe;
-    let password = match &probe.password_file {
-        None => None,
-        Some(path) => Some(match files.passwords.get(path) {
+    let password = match (&probe.password_file, probe.password_fd) {
+        (None, None) => None,
+        (None, Some(number)) => Some(match files.handed.get(&number) {
+            Some(known) => known.clone(),
+            None => files.handed.entry(number).or_insert(read_secret_descriptor(number)?).clone(),
+        }),
+        (Some(path), _) => Some(match files.passwords.get(path) {
             Some(known) => known.clone(),
             None => files.passwords.entry(path.clone()).or_insert(read_secret(path)?).clone(),
         }),

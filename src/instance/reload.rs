@@ -16,17 +16,18 @@ type Setups = (Vec<NodeSetup>, Vec<CheckSetup>);
 
 impl Handle {
     pub(super) fn reload(&self, config: Config) -> Result<Answer> {
-        let known = {
+        let (known, mut handed) = {
             let mut core = self.open()?;
             core.may_reload()?;
-            core.known_names()
+            (core.known_names(), core.handed.clone())
         };
         // Blocks on disk and resolver: the engine goes on meanwhile.
-        let (nodes, checks) = open::setups(&config, known)?;
+        let (nodes, checks) = open::setups(&config, known, &mut handed)?;
         let fingerprint = config.fingerprint();
         let mut core = self.open()?;
         core.may_reload()?;
         let answer = core.reload(clock::now(), config, (nodes, checks))?;
+        core.handed = handed;
         // With the lock in hand, so that two reloads leave the table as they leave the instance.
         opened::changed(self, fingerprint)?;
         Ok(answer)

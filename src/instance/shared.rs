@@ -88,6 +88,8 @@ pub(super) struct Core {
     pub(super) desk: Desk,
     pub(super) nodes: Vec<NodeSetup>,
     pub(super) checks: Vec<CheckSetup>,
+    /// Passwords that came by descriptor.
+    pub(super) handed: open::Handed,
     pub(super) folder: Option<Arc<CacheFolder>>,
     pub(super) writer: Option<Arc<Writer>>,
     pub(super) opened_by: Option<u32>,
@@ -124,7 +126,8 @@ impl Handle {
             Some(path) => Some(Arc::new(CacheFolder::open(path)?)),
             None => None,
         };
-        let (nodes, checks) = open::setups(&config, open::Names::new())?;
+        let mut handed = open::Handed::new();
+        let (nodes, checks) = open::setups(&config, open::Names::new(), &mut handed)?;
         let registry = Registry::new(2 * (nodes.len() + checks.len()) + SPARE_DESCRIPTORS);
         let hub = Arc::new(Hub::default());
         let core = Core {
@@ -134,6 +137,7 @@ impl Handle {
             config,
             nodes,
             checks,
+            handed,
             folder,
             writer: None,
             opened_by: None,

@@ -1,5 +1,6 @@
 //! The cache file on disk, and files that hold secrets.
 
+use super::descriptor::owned;
 use super::folder::{Folder, file_name};
 use crate::error::{Error, ErrorCode, Result};
 use crate::store::{self, Cache};
@@ -8,6 +9,7 @@ use parking_lot::Mutex;
 use std::ffi::{CStr, CString};
 use std::fs::{File, Permissions};
 use std::io::{self, Read, Write};
+use std::os::fd::RawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
@@ -238,22 +240,42 @@ fn with_suffix(name: &CStr, suffix: &CStr) -> CString {
 /// [`ErrorCode::Secret`] if the file is missing, unreadable, open to all users, empty, of more than one line or larger
 /// than 4096 bytes. The text never holds any of the content.
 pub fn read_secret(path: &Path) -> Result<Secret> {
-    let refuse = |what: String| refused("password", path, &what);
-    let mut file = open_secret("password", path)?;
+    let file = open_secret("password", path)?;
+    read_password(file).map_err(|what| refused("password", path, &what))
+}
+
+/// Reads a password from a descriptor that the host has opened: up to its end, and once. It stays open and is the host's.
+///
+/// A pipe must be closed by its writer first, or this waits for it. A file is read from where the descriptor stands.
+///
+/// # Errors
+///
+/// [`ErrorCode::Secret`] if the descriptor is not open for reading, or holds what [`read_secret`] refuses in a file.
+pub fn read_secret_descriptor(number: RawFd) -> Result<Secret> {
+    let refused = |what: String| Error::new(ErrorCode::Secret, format!("password_fd {number}: {what}"));
+    // A number of our own for the same open file: dropping it leaves the host's alone.
+    // SAFETY: no pointer is passed; a number that is not open is an error.
+    let own = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 0) };
+    let own = owned(own).map_err(|e| refused(format!("it is no open descriptor: {e}")))?;
+    read_password(File::from(own)).map_err(refused)
+}
+
+/// The password that is all of a file. The error is a sentence without any of its content.
+fn read_password(file: File) -> core::result::Result<Secret, String> {
     // Room for all at once: a growing vector would leave copies behind in freed memory.
     let mut bytes = Vec::with_capacity(LARGEST_SECRET as usize + 1);
-    let outcome = (&mut file).take(LARGEST_SECRET + 1).read_to_end(&mut bytes);
+    let outcome = file.take(LARGEST_SECRET + 1).read_to_end(&mut bytes);
     let line = bytes.strip_suffix(b"\n").map_or(bytes.as_slice(), |l| l.strip_suffix(b"\r").unwrap_or(l));
     let secret = match outcome {
-        Err(e) => Err(refuse(format!("cannot read it: {e}"))),
+        Err(e) => Err(format!("cannot read it: {e}")),
         Ok(_) if bytes.len() as u64 > LARGEST_SECRET => {
-            Err(refuse(format!("it is larger than {LARGEST_SECRET} bytes; it must hold the password alone")))
+            Err(format!("it is larger than {LARGEST_SECRET} bytes; it must hold the password alone"))
         }
         Ok(_) if line.is_empty() => {
-            Err(refuse("it is empty; write the password into it, or leave password_file out".into()))
+            Err("it is empty; write the password into it, or leave the key out".to_string())
         }
         Ok(_) if line.iter().any(|b| matches!(b, b'\n' | 0)) => {
-            Err(refuse("it holds more than one line or a NUL; it must hold the password alone".into()))
+            Err("it holds more than one line or a NUL; it must hold the password alone".to_string())
         }
         Ok(_) => Ok(Secret::new(line)),
     };

@@ -1,5 +1,6 @@
 """How probes log in, by both authentication methods. That no secret ever shows is test_secrets.py's matter."""
 
+import os
 from pathlib import Path
 
 import primacy
@@ -7,6 +8,7 @@ import pytest
 
 from servers import PROBE
 from servers.faults import rotate_password
+from servers.topology import wait_until
 
 from .conftest import write_secret
 from .rings import warm
@@ -161,3 +163,49 @@ def test_no_password_where_one_is_needed(mariadb, watch):
     w = watch([mariadb], probe=FAST, password_file=None)
     node = cause_of(w, mariadb, "auth_denied")
     assert node.error_number == 1045 and "using password: NO" in node.message
+
+
+# --- a password that is handed over open ------------------------------------------------------------------------------------------
+
+
+def instance_by_descriptor(server, number):
+    text = f"""
+        [probe]
+        user = "{PROBE.user}"
+        password_fd = {number}
+        interval = "50ms"
+        tls = "disabled"
+        [pool.p]
+        nodes = [ {{ address = "{server.address}", type = "primary" }} ]
+    """
+    return primacy.Instance(primacy.Config(text))
+
+
+@pytest.mark.parametrize("source", ["pipe", "file"])
+def test_a_descriptor_brings_the_password(mariadb, tmp_path, source):
+    if source == "pipe":
+        number, end = os.pipe()
+        os.write(end, PROBE.password.encode())
+        os.close(end)
+    else:
+        path = tmp_path / "password"
+        path.write_text(PROBE.password + "\n")
+        number = os.open(path, os.O_RDONLY)
+    try:
+        with instance_by_descriptor(mariadb, number) as instance:
+            os.fstat(number)  # It stays the host's.
+            instance.start()
+            wait_until(lambda: instance.snapshot().pools[0].nodes[0].cause == "ok", 5, "the login")
+            assert PROBE.password not in str(instance.snapshot().as_dict()) + instance.explain("p")
+    finally:
+        os.close(number)
+
+
+def test_a_descriptor_that_brings_none_is_named(mariadb):
+    number, end = os.pipe()
+    os.close(end)
+    with pytest.raises(primacy.PrimacyError, match=f"password_fd {number}: it is empty"):
+        instance_by_descriptor(mariadb, number)
+    os.close(number)
+    with pytest.raises(primacy.PrimacyError, match=f"password_fd {number}: it is no open descriptor"):
+        instance_by_descriptor(mariadb, number)
