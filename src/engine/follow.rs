@@ -3,7 +3,8 @@
 use super::event::{EventKind, Severity};
 use super::input::Command;
 use super::outbox::Outbox;
-use super::pool_machine::{Before, PoolMachine};
+use super::pool_machine::PoolMachine;
+use super::telling::Before;
 use super::time::{Now, Time};
 use crate::policy::follow::voice::Bar;
 use crate::policy::follow::{Action, FOLLOW, Names, Voices, Word, command, evaluate};

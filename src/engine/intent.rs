@@ -7,7 +7,8 @@
 
 use super::event::{EventKind, Severity};
 use super::outbox::Outbox;
-use super::pool_machine::{Before, PoolMachine};
+use super::pool_machine::PoolMachine;
+use super::telling::Before;
 use super::time::Now;
 use crate::policy::rule_sentence;
 use crate::policy::safe::restart::{self, BARRED_BY_INTENT};

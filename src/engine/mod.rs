@@ -23,6 +23,7 @@ mod reconfigure;
 mod recovery;
 mod schedule;
 pub mod snapshot;
+mod telling;
 #[cfg(test)]
 mod tests;
 pub mod time;

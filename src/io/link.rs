@@ -4,9 +4,8 @@
 
 use super::descriptor::Registry;
 use super::driver::NodeSetup;
-use super::entropy;
 use super::poller::{Poller, Ready};
-use super::socket::{Progress, Received, Socket, Target};
+use super::socket::Socket;
 use super::tls::Stream;
 use crate::engine::notice::{Notice, Reason};
 use crate::engine::{Input, NodeRef, Severity, Time};
@@ -14,18 +13,19 @@ use crate::metrics::LinkTally;
 use crate::probe::{
     Action, AddressBook, Cause, Class, Flavour, Observation, PeerSign, ProbeRequest, ServerVersion, Session,
 };
-use crate::wire::{Encryption, SharedColumns};
+use crate::wire::SharedColumns;
 use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
 
-/// How often a unix socket with a full backlog is tried again.
-const BACKLOG_RETRY: Duration = Duration::from_millis(10);
+mod bytes;
+mod told;
+mod way;
 
-/// Reads of one socket in a row; a server that pours must not starve the others.
-const READS: usize = 16;
+use bytes::{send, send_rest};
+use way::Attempt;
+pub(super) use way::more_telling;
 
 /// What a link works with; it belongs to the driver.
 pub(super) struct Context<'a> {
@@ -71,19 +71,6 @@ pub(super) struct Link {
     next: Option<Box<NodeSetup>>,
     #[cfg(feature = "testing")]
     planted: bool,
-}
-
-/// An attempt at a connection, over all addresses of the node.
-#[derive(Debug)]
-struct Attempt {
-    target: Target,
-    addresses_left: usize,
-    /// The most telling failure so far.
-    errno: i32,
-    /// When to try a full backlog again.
-    retry_at: Option<Time>,
-    /// When the next address gets its chance.
-    next_at: Option<Time>,
 }
 
 impl Link {
@@ -396,43 +383,6 @@ impl Link {
         }
     }
 
-    fn notice(&self, context: &mut Context<'_>, reason: Reason, severity: Severity, message: String) {
-        context.notices.push_back(Notice { node: Some(self.setup.node), reason, severity, message });
-    }
-
-    /// Counts the logins since the last probe, and tells of one that differs from those before.
-    fn count_logins(&mut self, context: &mut Context<'_>) {
-        let made = self.session.logins().saturating_sub(self.counted_logins);
-        if made == 0 {
-            return;
-        }
-        self.counted_logins += made;
-        match self.encrypted {
-            true => self.tally.tls_logins += made,
-            false => self.tally.plain_logins += made,
-        }
-        let Some((flavour, version)) = self.session.server() else { return };
-        let login = (flavour, version, self.encrypted);
-        if self.told.replace(login) == Some(login) {
-            return;
-        }
-        let how = match (self.encrypted, &self.setup.unix) {
-            (true, _) => "over TLS",
-            (false, None) => "in clear",
-            (false, Some(_)) => "over a unix socket",
-        };
-        let version = version.map_or_else(|| "of an unknown version".into(), |version| version.to_string());
-        let text = format!("logged in to {flavour} {version} {how}");
-        self.notice(context, Reason::Login, Severity::Info, text);
-        if self.setup.session.encryption == Encryption::IfOffered
-            && !self.encrypted
-            && self.setup.tls.is_some()
-        {
-            let text = "the server offers no TLS, so the login went on in clear; tls = \"required\" would refuse that";
-            self.notice(context, Reason::NoTls, Severity::Warning, text.into());
-        }
-    }
-
     fn broken(&mut self, context: &mut Context<'_>, text: &str) {
         self.close(context);
         self.session = Session::new(self.setup.session.clone());
@@ -442,239 +392,6 @@ impl Link {
         self.notice(context, Reason::Defect, Severity::Alarm, message.clone());
         let observation = Observation::new(Cause::ProtocolError, message, context.now);
         self.done(context, observation);
-    }
-
-    fn connect(&mut self, context: &mut Context<'_>) {
-        self.close(context);
-        let addresses_left = if self.setup.unix.is_some() { 1 } else { self.setup.book.len() };
-        self.connect_next(context, addresses_left, libc::EADDRNOTAVAIL);
-    }
-
-    /// Tries the addresses in order until one is on its way.
-    fn connect_next(&mut self, context: &mut Context<'_>, mut addresses_left: usize, mut errno: i32) {
-        while addresses_left > 0 {
-            addresses_left -= 1;
-            let target = match (&self.setup.unix, self.setup.book.current()) {
-                (Some(path), _) => Target::Unix(path.clone()),
-                (None, Some(address)) => Target::Tcp(address),
-                (None, None) => break,
-            };
-            self.tally.connects += 1;
-            let outcome = Socket::connect(context.registry, &target).and_then(|(socket, progress)| {
-                if progress != Progress::Full {
-                    let output = progress == Progress::Pending;
-                    context.poller.add(socket.number(), self.token(), output)?;
-                }
-                Ok((socket, progress))
-            });
-            match outcome {
-                Ok((socket, progress)) => {
-                    self.socket = Some(socket);
-                    let retry_at = (progress == Progress::Full).then(|| context.now + BACKLOG_RETRY);
-                    if progress == Progress::Up {
-                        self.established(context);
-                    } else {
-                        let next_at = self.share_of_time(context.now, addresses_left);
-                        self.attempt = Some(Attempt { target, addresses_left, errno, retry_at, next_at });
-                    }
-                    return;
-                }
-                Err(error) => {
-                    errno = more_telling(errno, error.raw_os_error().unwrap_or(libc::EIO));
-                    if addresses_left > 0 {
-                        self.setup.book.advance();
-                    }
-                }
-            }
-        }
-        self.session.handle_connect_failed(context.now, errno);
-    }
-
-    /// The pending attempt ended, well or not.
-    fn attempt_ended(&mut self, context: &mut Context<'_>) {
-        let Some(attempt) = self.attempt.take() else { return };
-        let Some(socket) = &self.socket else { return };
-        let outcome =
-            socket.finish().and_then(|()| context.poller.change(socket.number(), self.token(), false));
-        match outcome {
-            Ok(()) => self.established(context),
-            Err(error) => {
-                let errno = more_telling(attempt.errno, error.raw_os_error().unwrap_or(libc::EIO));
-                self.close(context);
-                if attempt.addresses_left > 0 {
-                    self.setup.book.advance();
-                }
-                self.connect_next(context, attempt.addresses_left, errno);
-            }
-        }
-    }
-
-    /// Until when the address at hand may use up the connect's deadline; none for the last one, which has the rest.
-    fn share_of_time(&self, now: Time, addresses_left: usize) -> Option<Time> {
-        let left = u32::try_from(addresses_left).ok().filter(|left| *left > 0)?;
-        let ends = self.session.poll_timeout()?;
-        Some(now + ends.since(now) / left.saturating_add(1))
-    }
-
-    /// Nothing came of the address at hand in its share of the time.
-    fn give_up_address(&mut self, context: &mut Context<'_>) {
-        let Some(attempt) = self.attempt.take() else { return };
-        self.close(context);
-        self.setup.book.advance();
-        self.connect_next(context, attempt.addresses_left, more_telling(attempt.errno, libc::ETIMEDOUT));
-    }
-
-    /// Begins to encrypt.
-    fn start_tls(&mut self, context: &mut Context<'_>) {
-        self.encrypted = true;
-        let stream = match &self.setup.tls {
-            Some(setup) => Stream::new(setup, &mut self.outgoing),
-            None => Err("no TLS was set up, which is a defect of this library; please report it".into()),
-        };
-        let sent = match (stream, &self.socket) {
-            (Ok(stream), Some(socket)) => {
-                self.tls = Some(Box::new(stream));
-                send_rest(socket, &mut self.outgoing)
-            }
-            (Ok(_), None) => Err(libc::ENOTCONN),
-            (Err(what), _) => return self.session.handle_tls_failed(context.now, &what),
-        };
-        match sent {
-            Ok(()) => self.watch_output(context),
-            Err(errno) => self.session.handle_reset(context.now, errno),
-        }
-    }
-
-    /// Takes in `count` encrypted bytes of the buffer. Whether the connection goes on.
-    fn decrypt(&mut self, context: &mut Context<'_>, count: usize) -> bool {
-        let generation = self.generation;
-        let Some(tls) = &mut self.tls else { return false };
-        let inside = tls.read(context.buffer.get(..count).unwrap_or_default(), &mut self.outgoing);
-        if inside.up {
-            self.session.handle_tls_up(context.now);
-            self.drain(context);
-        }
-        if self.generation == generation && !inside.plain.is_empty() {
-            self.session.handle_bytes(context.now, &inside.plain);
-            self.drain(context);
-        }
-        if self.generation != generation {
-            return false;
-        }
-        match inside.end {
-            None => {
-                // Of a handshake, or of TLS itself; what the session had to say went out already.
-                let sent =
-                    self.socket.as_ref().map_or(Ok(()), |socket| send_rest(socket, &mut self.outgoing));
-                match sent {
-                    Ok(()) => self.watch_output(context),
-                    Err(errno) => self.session.handle_reset(context.now, errno),
-                }
-                return true;
-            }
-            Some(Ok(())) => self.session.handle_eof(context.now),
-            Some(Err(what)) => self.session.handle_tls_failed(context.now, &what),
-        }
-        self.drain(context);
-        self.close_if(context, generation);
-        false
-    }
-
-    /// Tries a full backlog again.
-    fn retry(&mut self, context: &mut Context<'_>) {
-        let (Some(attempt), Some(socket)) = (&mut self.attempt, &self.socket) else { return };
-        let token = u64::from(self.generation) << 32 | u64::from(self.index);
-        let outcome = socket.retry(&attempt.target).and_then(|progress| {
-            if progress != Progress::Full {
-                context.poller.add(socket.number(), token, progress == Progress::Pending)?;
-            }
-            Ok(progress)
-        });
-        match outcome {
-            Ok(Progress::Full) => attempt.retry_at = Some(context.now + BACKLOG_RETRY),
-            Ok(Progress::Pending) => attempt.retry_at = None,
-            Ok(Progress::Up) => {
-                self.attempt = None;
-                self.established(context);
-            }
-            Err(error) => {
-                self.close(context);
-                self.session.handle_connect_failed(context.now, error.raw_os_error().unwrap_or(libc::EIO));
-            }
-        }
-    }
-
-    fn established(&mut self, context: &mut Context<'_>) {
-        self.encrypted = false;
-        match entropy::bytes::<20>() {
-            Ok(seed) => self.session.handle_connected(context.now, seed),
-            Err(error) => {
-                self.close(context);
-                self.session.handle_connect_failed(context.now, error.raw_os_error().unwrap_or(libc::EIO));
-            }
-        }
-    }
-
-    /// Reads what is there.
-    fn read(&mut self, context: &mut Context<'_>) {
-        let generation = self.generation;
-        for _ in 0..READS {
-            let Some(socket) = self.socket.as_ref().filter(|_| self.generation == generation) else { return };
-            match socket.receive(context.buffer) {
-                Received::Nothing => return,
-                Received::Bytes(count) if self.tls.is_some() => {
-                    if !self.decrypt(context, count) || count < context.buffer.len() {
-                        return;
-                    }
-                }
-                Received::Bytes(count) => {
-                    let bytes = context.buffer.get(..count).unwrap_or_default();
-                    self.session.handle_bytes(context.now, bytes);
-                    self.drain(context);
-                    if count < context.buffer.len() {
-                        return;
-                    }
-                }
-                Received::End => {
-                    // The descriptor stays readable for ever; the session has no more use for it.
-                    self.session.handle_eof(context.now);
-                    self.drain(context);
-                    self.close_if(context, generation);
-                    return;
-                }
-                Received::Broken(errno) => {
-                    self.session.handle_reset(context.now, errno);
-                    self.drain(context);
-                    self.close_if(context, generation);
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Writes what the socket did not take before.
-    fn flush(&mut self, context: &mut Context<'_>) {
-        let Some(socket) = &self.socket else { return };
-        match socket.send(&self.outgoing) {
-            Ok(sent) => {
-                self.outgoing.drain(..sent.min(self.outgoing.len()));
-                if self.outgoing.is_empty() {
-                    // Cannot fail for a descriptor that is registered; if it does, an event too many comes.
-                    let _ = context.poller.change(socket.number(), self.token(), false);
-                }
-            }
-            Err(error) => {
-                self.session.handle_reset(context.now, error.raw_os_error().unwrap_or(libc::EIO));
-            }
-        }
-    }
-
-    fn watch_output(&mut self, context: &mut Context<'_>) {
-        if let (false, Some(socket)) = (self.outgoing.is_empty(), &self.socket) {
-            if let Err(error) = context.poller.change(socket.number(), self.token(), true) {
-                self.session.handle_reset(context.now, error.raw_os_error().unwrap_or(libc::EIO));
-            }
-        }
     }
 
     fn close_if(&mut self, context: &mut Context<'_>, generation: u32) {
@@ -700,33 +417,6 @@ impl Link {
         self.tls = None;
         self.outgoing.clear();
     }
-}
-
-fn send(socket: &Socket, bytes: &[u8], rest: &mut Vec<u8>) -> Result<(), i32> {
-    let sent = socket.send(bytes).map_err(|e| e.raw_os_error().unwrap_or(libc::EIO))?;
-    rest.extend_from_slice(bytes.get(sent..).unwrap_or_default());
-    Ok(())
-}
-
-/// Sends what the socket takes; the rest stays.
-fn send_rest(socket: &Socket, outgoing: &mut Vec<u8>) -> Result<(), i32> {
-    let sent = socket.send(outgoing).map_err(|e| e.raw_os_error().unwrap_or(libc::EIO))?;
-    outgoing.drain(..sent.min(outgoing.len()));
-    Ok(())
-}
-
-/// Of the failures of several addresses the one that says most about the server: a fault of our own proves nothing and
-/// comes first; where one address is silent the server may live there, and silence takes longest to count; a refusal
-/// proves that the host is there; an address family that this machine lacks says least.
-pub(super) fn more_telling(a: i32, b: i32) -> i32 {
-    let rank = |errno: i32| match errno {
-        libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM => 4,
-        libc::ETIMEDOUT => 3,
-        libc::ECONNREFUSED | libc::ECONNRESET => 2,
-        libc::EADDRNOTAVAIL | libc::EAFNOSUPPORT => 0,
-        _ => 1,
-    };
-    if rank(b) >= rank(a) { b } else { a }
 }
 
 /// The words of a panic.
