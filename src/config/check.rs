@@ -14,6 +14,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::pool::{Host, PolicyName, PoolKind};
 use crate::probe::Cause;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// A key's value: from the first of the sections that has it, else its default.
 struct Layers<'a> {
@@ -97,7 +98,9 @@ pub(super) fn build(draft: &ConfigBuilder) -> Result<Config> {
             "no pool is configured: add a table [pool.NAME] with nodes, or a pool string",
         ));
     }
-    let pools = draft.pools.iter().map(|pool| build_pool(draft, pool)).collect::<Result<_>>()?;
+    let mut pools: Vec<PoolConfig> =
+        draft.pools.iter().map(|pool| build_pool(draft, pool)).collect::<Result<_>>()?;
+    share_probes(&mut pools);
     Ok(Config {
         cache_file: top.text("cache_file").map(PathBuf::from),
         on_locked: match top.word("on_locked") {
@@ -247,9 +250,24 @@ fn build_node(draft: &ConfigBuilder, pool: &PoolDraft, node: &NodeDraft) -> Resu
         node_type: node.node_type(),
         weight: keys.count("weight"),
         site: keys.text("site").unwrap_or_default(),
-        probe: build_probe(&probe, &node.place, matches!(node.address.host, Host::Unix(_)))?,
+        probe: Arc::new(build_probe(&probe, &node.place, matches!(node.address.host, Host::Unix(_)))?),
         checkpoints: Vec::new(),
     })
+}
+
+/// Different settings that are remembered while equal ones are looked for: most configurations have a handful.
+const REMEMBERED: usize = 64;
+
+/// Keeps equal settings once, whatever the number of nodes.
+fn share_probes(pools: &mut [PoolConfig]) {
+    let mut known: Vec<Arc<ProbeConfig>> = Vec::new();
+    for node in pools.iter_mut().flat_map(|pool| &mut pool.nodes) {
+        match known.iter().find(|known| **known == node.probe) {
+            Some(known) => node.probe = Arc::clone(known),
+            None if known.len() < REMEMBERED => known.push(Arc::clone(&node.probe)),
+            None => {}
+        }
+    }
 }
 
 fn build_probe(keys: &Layers<'_>, node: &Place, unix: bool) -> Result<ProbeConfig> {

@@ -4,6 +4,7 @@ use crate::engine::time::Duration;
 use crate::pool::{Address, NodeType, PolicyName, PoolKind};
 use crate::probe::{Cause, Checkpoint};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What to do when another process holds the cache's lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,8 +187,8 @@ pub struct NodeConfig {
     pub weight: u32,
     /// The site, for site preference; may be empty.
     pub site: String,
-    /// How it is probed.
-    pub probe: ProbeConfig,
+    /// How it is probed; nodes that are probed alike share it.
+    pub probe: Arc<ProbeConfig>,
     /// What is looked at when it is silent (`safe`) or cannot be reached (`mpp`), by kind.
     pub checkpoints: Vec<Checkpoint>,
 }

@@ -95,19 +95,18 @@ fn read_setups(config: &Config, files: &mut Files) -> Result<(Vec<NodeSetup>, Ve
 
 /// The checkpoint as if it were a node: a `mysql` one is logged in to with the account of the node that it belongs to.
 fn stand_in(node: &NodeConfig, checkpoint: &Checkpoint) -> NodeConfig {
-    let probe = ProbeConfig { admin_port: None, ..node.probe.clone() };
-    let mut node = NodeConfig { address: checkpoint.address(), probe, ..node.clone() };
+    let mut probe = ProbeConfig { admin_port: None, ..(*node.probe).clone() };
     if checkpoint.method != CheckMethod::Mysql {
         // Nobody logs in, so that no secret is kept.
-        node.probe.tls = TlsMode::Disabled;
-        (node.probe.password_file, node.probe.password_fd) = (None, None);
-        node.probe.rsa_public_key = RsaPublicKey::Refuse;
+        probe.tls = TlsMode::Disabled;
+        (probe.password_file, probe.password_fd) = (None, None);
+        probe.rsa_public_key = RsaPublicKey::Refuse;
     }
-    node
+    NodeConfig { address: checkpoint.address(), probe: Arc::new(probe), ..node.clone() }
 }
 
 fn setup(files: &mut Files, node: NodeRef, pool: &PoolConfig, config: &NodeConfig) -> Result<NodeSetup> {
-    let probe = &config.probe;
+    let probe = &*config.probe;
     let password = match (&probe.password_file, probe.password_fd) {
         (None, None) => None,
         (None, Some(number)) => Some(match files.handed.get(&number) {

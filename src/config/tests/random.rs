@@ -125,7 +125,7 @@ fn any_nodes() -> impl Strategy<Value = Vec<NodeConfig>> {
                     node_type: if index == primary { NodeType::Primary } else { NodeType::Secondary },
                     weight,
                     site,
-                    probe,
+                    probe: probe.into(),
                     checkpoints: Vec::new(),
                 });
             }

@@ -36,7 +36,7 @@ fn defaults_are_those_of_the_design() {
         node_type,
         weight: 1,
         site: String::new(),
-        probe: probe.clone(),
+        probe: probe.clone().into(),
         checkpoints: vec![],
     };
     let pool = PoolConfig {
@@ -403,7 +403,7 @@ fn encryption_and_ports_by_the_nearest_setting() {
         "#,
     )
     .expect("good");
-    let probes: Vec<&ProbeConfig> = config.pools[0].nodes.iter().map(|n| &n.probe).collect();
+    let probes: Vec<&ProbeConfig> = config.pools[0].nodes.iter().map(|n| &*n.probe).collect();
     let modes: Vec<&str> = probes.iter().map(|p| p.tls.name()).collect();
     assert_eq!(modes, ["verify-identity", "required", "disabled", "verify-identity", "verify-identity"]);
     let authorities: Vec<_> = probes.iter().map(|p| p.tls_ca.as_ref().and_then(|p| p.to_str())).collect();
