@@ -208,8 +208,8 @@ fn not_during_a_cycle() {
     let silent = Server::start(Behaviour::Silent);
     let mut config = pools("", &[("p", &[silent.address.to_string()])]);
     for node in &mut config.pools[0].nodes {
-        node.probe.timeout = Duration::from_millis(700);
-        node.probe.probe_timeout = Duration::from_millis(700);
+        std::sync::Arc::make_mut(&mut node.probe).timeout = Duration::from_millis(700);
+        std::sync::Arc::make_mut(&mut node.probe).probe_timeout = Duration::from_millis(700);
     }
     let instance = Instance::new(config.clone()).expect("new");
     std::thread::scope(|scope| {
