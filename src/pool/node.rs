@@ -159,8 +159,10 @@ impl Node {
             self.silences = [Some(observation.started), self.silences[0]];
         }
         match class {
+            // Where packets get lost a server may be heard in a probe that ends in silence: that is measured from there.
             Class::Silent => {
-                self.silent_since.get_or_insert(observation.started);
+                let since = self.silent_since.unwrap_or(observation.started);
+                self.silent_since = Some(observation.heard.map_or(since, |heard| heard.max(since)));
             }
             Class::Blind => {}
             _ => self.silent_since = None,

@@ -105,6 +105,8 @@ pub struct Observation {
     pub message: String,
     /// What the probe learnt.
     pub facts: Facts,
+    /// When the server itself last said something during the probe, if not what it was asked: then it lived.
+    pub heard: Option<Time>,
     /// When the probe began.
     pub started: Time,
     /// When the probe ended.
@@ -119,6 +121,7 @@ impl Observation {
             errno: 0,
             message: message.into(),
             facts: Facts::default(),
+            heard: None,
             started: at,
             ended: at,
         }

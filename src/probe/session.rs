@@ -50,6 +50,8 @@ struct Probe {
     ends: Time,
     /// The connection is older than the probe, so its death proves nothing.
     kept: bool,
+    /// When the server last said something since the probe began.
+    heard: Option<Time>,
 }
 
 /// The probe machine of one node.
@@ -123,7 +125,8 @@ impl Session {
         }
         let ends = now + request.probe_timeout;
         let phase_ends = (now + request.timeout).min(ends);
-        self.probe = Some(Probe { request, started: now, phase_ends, ends, kept: self.link == Link::Up });
+        self.probe =
+            Some(Probe { request, started: now, phase_ends, ends, kept: self.link == Link::Up, heard: None });
         let patient = self.waiting_since.is_none_or(|since| now.since(since) < Self::PATIENCE);
         match (self.link, self.client.phase()) {
             // A login that no probe has used yet is fresh.
@@ -180,6 +183,9 @@ impl Session {
     pub fn handle_bytes(&mut self, now: Time, bytes: &[u8]) {
         if self.link != Link::Up {
             return;
+        }
+        if let Some(probe) = &mut self.probe {
+            probe.heard = Some(now);
         }
         if self.client.phase() == Phase::Querying && self.round_trip.is_none() {
             self.round_trip = Some(now.since(self.asked));
@@ -534,7 +540,15 @@ impl Session {
 
     fn finish(&mut self, now: Time, cause: Cause, errno: u32, message: String, facts: Facts) {
         let Some(probe) = self.probe.take() else { return };
-        let mut end = Observation { cause, errno, message, facts, started: probe.started, ended: now };
+        let mut end = Observation {
+            cause,
+            errno,
+            message,
+            facts,
+            heard: probe.heard,
+            started: probe.started,
+            ended: now,
+        };
         let word = self.shutdown_word.take();
         if let (Cause::Refused | Cause::Reset, Some(word)) = (cause, word) {
             end.cause = Cause::ShuttingDown;

@@ -196,7 +196,7 @@ def test_a_descriptor_brings_the_password(mariadb, tmp_path, source):
             os.fstat(number)  # It stays the host's.
             instance.start()
             wait_until(lambda: instance.snapshot().pools[0].nodes[0].cause == "ok", 5, "the login")
-            assert PROBE.password not in str(instance.snapshot().as_dict()) + instance.explain("p")
+            assert PROBE.password not in str(instance.snapshot().as_dict()) + instance.pool("p").explain()
     finally:
         os.close(number)
 

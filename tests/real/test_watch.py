@@ -196,7 +196,7 @@ def test_without_colour_and_ended_by_a_signal(agent, screens):
     plain, coloured = screens(config, NO_COLOR="1"), screens(config)
     for screen in (plain, coloured):
         screen.until("> orders", "STANDBY")
-    colours = re.compile(r"\x1b\[[0-9;]*(?<![0-9])(3[1-7]|38;5;[0-9]+)m")
+    colours = re.compile(r"\x1b\[(?:[0-9]+;)*(?:3[1-7]|38;5;[0-9]+)[;m]")
     assert colours.search(coloured.raw) and not colours.search(plain.raw)
     plain.process.send_signal(signal.SIGTERM)
     assert plain.end() == 0 and "\x1b[?1049l" in plain.raw

@@ -57,6 +57,25 @@ fn where_packets_get_lost_hanging_takes_as_long_as_silence() {
     }
 }
 
+/// A server that greets in a probe whose rest is lost lives: silence is measured from there, and never gets long enough.
+#[test]
+fn a_server_that_is_heard_is_not_silent() {
+    let mut w = World::new(&[RING], &[]);
+    lose(&mut w, 2);
+    w.greets = true;
+    for _ in 0..30 {
+        for cause in [Cause::NoReply, Cause::NoAck] {
+            w.set(&[0], cause);
+            w.run(ms(1_000));
+        }
+    }
+    assert!(w.told(EventKind::Switch).is_empty(), "{}", w.explain());
+    // It is heard no more.
+    w.greets = false;
+    let took = w.run_until(ms(20_000), |w| !w.told(EventKind::Switch).is_empty());
+    assert!(took <= ms(3_770), "{took:?}");
+}
+
 /// What was lost a while ago says nothing of today.
 #[test]
 fn it_is_forgotten() {

@@ -36,6 +36,8 @@ pub struct World {
     pub checkpoints: Vec<Cause>,
     /// The looks that were asked for.
     pub looks: Vec<(CheckRef, Time)>,
+    /// Servers say something at the beginning of every probe, however it ends.
+    pub greets: bool,
     /// How long a look takes that brings a reply.
     pub look_takes: Duration,
     under_way: BTreeMap<(Time, u64), (NodeRef, u64, Time)>,
@@ -97,6 +99,7 @@ impl World {
             asked: Vec::new(),
             checkpoints: Vec::new(),
             looks: Vec::new(),
+            greets: false,
             look_takes: ms(5),
             under_way: BTreeMap::new(),
             looking: BTreeMap::new(),
@@ -180,6 +183,7 @@ impl World {
             Some((node, probe, started)) => {
                 let server = &self.servers[&node];
                 let mut observation = Observation::new(server.cause, "", self.clock);
+                observation.heard = self.greets.then_some(started);
                 observation.started = started;
                 if server.cause.class().answered() {
                     observation.facts = server.facts.clone();

@@ -44,7 +44,7 @@ pub fn print_events(events: &Subscription, log: bool) -> (bool, usize) {
             stored = event.severity < Severity::Alarm;
         }
         count += 1;
-        if log || event.kind != EventKind::Log || event.severity > Severity::Info {
+        if log || event.kind != EventKind::Log || event.severity > Severity::Warning {
             text.push_str(&logged(event.severity, &event_line(&event)));
         }
     }

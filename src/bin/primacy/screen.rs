@@ -118,12 +118,14 @@ pub fn render(model: &Model, area: Rect, buffer: &mut Buffer) {
 }
 
 fn title(model: &Model, area: Rect, buffer: &mut Buffer) {
-    let text = format!("primacy   {}   {}", date(model.now_ms), model.source);
-    let mut spans = vec![Span::styled(text, Style::new().add_modifier(Modifier::BOLD))];
+    let bold = Style::new().add_modifier(Modifier::BOLD);
+    let mut spans = vec![Span::styled(format!("primacy   {}   ", date(model.now_ms)), bold)];
+    // Before the source, whose path may take the rest of the line.
     if !model.trouble.is_empty() {
         let style = model.of_severity(Severity::Alarm);
-        spans.push(Span::styled(format!("   {}", printable(&model.trouble)), style));
+        spans.push(Span::styled(format!("{}   ", printable(&model.trouble)), style));
     }
+    spans.push(Span::styled(model.source.clone(), bold));
     Line::from(spans).render(area, buffer);
 }
 
@@ -447,7 +449,7 @@ q quit   up/down/tab pool   e explain   PgUp/PgDn scroll";
     fn any_size_and_any_number_of_pools() {
         let mut model = model();
         model.trouble = "the agent does not answer".into();
-        assert!(lines(&drawn(&model, 120, 16))[0].ends_with("the agent does not answer"));
+        assert!(lines(&drawn(&model, 120, 16))[0].contains("the agent does not answer   "));
         let many: Vec<NodeSnapshot> = (1..200).map(|n| node(n, State::Standby, Status::Ok, "")).collect();
         model.pools = (0..90).map(|n| pool(&format!("pool{n}"), many.clone())).collect();
         model.chosen = 89;
