@@ -49,13 +49,13 @@ class Screen:
 
     def read(self, seconds=0.1):
         """Takes in what has come; False once the other side is closed."""
-        while select.select([self.master], [], [], seconds)[0]:
+        is_open = True
+        while is_open and select.select([self.master], [], [], seconds)[0]:
             try:
                 got = os.read(self.master, 65536)
             except OSError:
-                return False
-            if not got:
-                return False
+                got = b""
+            is_open = bool(got)
             self._bytes += got
             seconds = 0
         text = self._bytes.decode("utf-8", "ignore")
@@ -66,7 +66,7 @@ class Screen:
         self._bytes = self._bytes[len(text.encode()) :]
         self.raw += text
         self._draw(text)
-        return True
+        return is_open
 
     def _draw(self, text):
         for token in TOKEN.finditer(text):
@@ -100,6 +100,8 @@ class Screen:
         until = time.monotonic() + timeout
         while self.process.poll() is None and time.monotonic() < until:
             self.read()
+        # Its last words.
+        self.read()
         return self.process.poll()
 
     def close(self):
