@@ -155,11 +155,11 @@ static int run_library(char **argv)
     if (primacy_start(instance))
         library_failed("start");
     while (healthy(instance, nodes, pool, 0) < nodes) {
-        if (read_clock(CLOCK_MONOTONIC) - started > 20000000000) {
+        if (read_clock(CLOCK_MONOTONIC) - started > 60000000000) {
             fprintf(stderr, "fleet: %ld of %ld nodes are healthy\n", healthy(instance, nodes, pool, 5), nodes);
             exit(1);
         }
-        sleep_ms(100);
+        sleep_ms(500);
     }
     fprintf(stderr, "fleet: all healthy after %.2f s, %.2f s of CPU\n", (double)(read_clock(CLOCK_MONOTONIC) - started) / 1e9,
         (double)(read_clock(CLOCK_PROCESS_CPUTIME_ID) - cpu) / 1e9);

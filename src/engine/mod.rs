@@ -63,6 +63,8 @@ pub struct Engine {
     started: bool,
     writing: Option<u64>,
     store_failed: bool,
+    /// Nothing is stored.
+    unstored: bool,
     /// When each pool wants to be looked at.
     timers: Deadlines,
     /// Pools that the input or command at hand is about.
@@ -106,11 +108,17 @@ impl Engine {
             started: false,
             writing: None,
             store_failed: false,
+            unstored: false,
             timers,
             touched: Vec::new(),
             cut_off: false,
             retired: 0,
         }
+    }
+
+    /// The same engine, for an instance without a cache: it asks for no writes.
+    pub fn without_store(self) -> Engine {
+        Engine { unstored: true, ..self }
     }
 
     /// Takes one input.
@@ -251,6 +259,11 @@ impl Engine {
     /// the next write holds the decision itself.
     fn persist(&mut self, now: Now) {
         let intents = core::mem::take(&mut self.out.intents);
+        if self.unstored {
+            // A document of thousands of nodes for nobody.
+            self.out.dirty = false;
+            return;
+        }
         if !self.out.dirty || (self.started && self.writing.is_some()) {
             return;
         }

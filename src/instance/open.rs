@@ -197,7 +197,10 @@ impl Core {
             .map(u64::from_ne_bytes)
             .map_err(|e| Error::new(ErrorCode::Io, format!("the system gives no random bytes: {e}")))?;
         let now = clock::now();
-        self.engine = Some(Engine::new(self.config.clone(), cache.as_ref(), seed, now));
+        self.engine = Some(match self.folder {
+            Some(_) => Engine::new(self.config.clone(), cache.as_ref(), seed, now),
+            None => Engine::new(self.config.clone(), None, seed, now).without_store(),
+        });
         self.writer = writer;
         self.since_ms = now.wall_ms;
         self.tally.written_ms = cache.as_ref().map_or(0, |cache| cache.written_ms);
