@@ -8,6 +8,7 @@ use super::model::{
     ClientCertificate, Config, ControlSocket, Failback, LastResort, NodeConfig, OnDoubt, OnLocked,
     PoolConfig, ProbeConfig, ProbeMode, RsaPublicKey, TlsMode,
 };
+use super::service::ServiceConfig;
 use super::value::print_duration;
 use crate::engine::time::Duration;
 use crate::error::{Error, ErrorCode, Result};
@@ -115,6 +116,7 @@ pub(super) fn build(draft: &ConfigBuilder) -> Result<Config> {
             Some(Value::Users(users)) => users,
             _ => Vec::new(),
         },
+        site: String::new(),
         pools,
     })
 }
@@ -176,6 +178,7 @@ fn build_pool(draft: &ConfigBuilder, pool: &PoolDraft) -> Result<PoolConfig> {
         },
         doubt_deadline: keys.span("doubt_deadline"),
         nodes,
+        services: ServiceConfig::defaults(keys.span("max_lag")),
     })
 }
 

@@ -13,6 +13,7 @@ mod dump;
 mod keys;
 pub mod model;
 mod mpp;
+pub mod service;
 mod value;
 
 #[cfg(test)]
@@ -23,4 +24,5 @@ pub use model::{
     AutoRecover, ClientCertificate, Config, ControlSocket, Failback, LastResort, NodeConfig, OnDoubt,
     OnLocked, PoolConfig, ProbeConfig, ProbeMode, RsaPublicKey, TlsMode,
 };
+pub use service::{OnDemotion, OnStale, Role, ServiceConfig, Strategy};
 pub use value::{parse_duration, print_duration};
