@@ -6,13 +6,14 @@ use super::instance::{Use, enter, primacy_instance};
 use super::slice::{StructOut, TextOut, flags, handle_out, optional_struct_in, optional_text, struct_in, text};
 use super::status::{keep, keep_text};
 use super::structs::{
+    PRIMACY_BACKEND_FALLBACK, PRIMACY_BACKEND_OTHER_SITE, PRIMACY_BACKEND_STALE, PRIMACY_BACKEND_TRIAL,
     PRIMACY_SELECT_STALE_OK, primacy_backend, primacy_select_options, primacy_selector_options,
 };
 use crate::engine::ReportOutcome;
 use crate::error::{Error, ErrorCode, Result};
 use crate::instance::{Refusal, Selector, SelectorOptions};
 use crate::io::service_board::{ServiceBoard, Session};
-use crate::select::{Backend, Wish};
+use crate::select::{Backend, Wish, backend::flags as bits};
 use core::ffi::c_char;
 use std::sync::Arc;
 
@@ -40,6 +41,8 @@ const MOST: u32 = 65536;
 /// The memory of both is the same: the header spells the address out for C.
 const _: () = {
     use core::mem::offset_of;
+    assert!(PRIMACY_BACKEND_STALE == bits::STALE && PRIMACY_BACKEND_FALLBACK == bits::FALLBACK);
+    assert!(PRIMACY_BACKEND_OTHER_SITE == bits::OTHER_SITE && PRIMACY_BACKEND_TRIAL == bits::TRIAL);
     assert!(size_of::<Backend>() == size_of::<primacy_backend>());
     assert!(align_of::<Backend>() == align_of::<primacy_backend>());
     assert!(offset_of!(Backend, slot) == offset_of!(primacy_backend, slot));

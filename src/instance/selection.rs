@@ -81,10 +81,6 @@ impl Services {
         Err(Error::new(ErrorCode::NotFound, problem))
     }
 
-    /// The last table of every service.
-    pub(super) fn tables(&self) -> Vec<Arc<ServiceTable>> {
-        self.boards.read().values().map(|published| Arc::clone(&published.last)).collect()
-    }
 }
 
 /// How many names an error lists.

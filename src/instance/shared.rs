@@ -21,6 +21,7 @@ use crate::store::Cache;
 use parking_lot::{Condvar, Mutex};
 use std::any::Any;
 use std::collections::{BTreeSet, VecDeque};
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -90,6 +91,8 @@ pub(super) struct Core {
     pub(super) desk: Desk,
     pub(super) nodes: Vec<NodeSetup>,
     pub(super) checks: Vec<CheckSetup>,
+    /// Where names lead, until the engine was told.
+    pub(super) located: Vec<(NodeRef, IpAddr)>,
     /// Passwords that came by descriptor.
     pub(super) handed: open::Handed,
     pub(super) folder: Option<Arc<CacheFolder>>,
@@ -139,6 +142,7 @@ impl Handle {
             fingerprint: config.fingerprint(),
             control: control::setup(&config, folder.as_ref())?,
             desk: Desk::default(),
+            located: open::located(&config, &nodes),
             config,
             nodes,
             checks,
