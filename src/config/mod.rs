@@ -10,10 +10,12 @@ mod checkpoints;
 mod document;
 mod draft;
 mod dump;
+mod foreign;
 mod keys;
 pub mod model;
 mod mpp;
 pub mod service;
+mod service_check;
 mod value;
 
 #[cfg(test)]

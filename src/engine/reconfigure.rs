@@ -166,19 +166,41 @@ impl Engine {
             let node_changed = places().any(|(node, was)| {
                 was.and_then(|was| before.nodes.get(was)).is_some_and(|was| was.config != *node)
             });
-            let settings = |pool: &PoolConfig| PoolConfig { nodes: Vec::new(), ..pool.clone() };
+            parts.extend(services(&before.config, pool));
+            let settings =
+                |pool: &PoolConfig| PoolConfig { nodes: Vec::new(), services: Vec::new(), ..pool.clone() };
             if node_changed || settings(&before.config) != settings(pool) {
                 parts.push(format!("pool {name}: settings change"));
             }
         }
         let ended = self.pools.iter().filter(|pool| config.pool(&pool.config.name).is_none());
         parts.extend(ended.map(|pool| format!("pool {} leaves", pool.config.name)));
+        if self.config.site != config.site {
+            parts.push(format!("site changes from \"{}\" to \"{}\"", self.config.site, config.site));
+        }
         let sentence = rule_sentence(reload::RELOADED).unwrap_or_default();
         match parts.is_empty() {
             true => format!("{sentence}: nothing differs from the one before"),
             false => format!("{sentence}: {}", parts.join("; ")),
         }
     }
+}
+
+/// What becomes of a pool's services, for people.
+fn services(before: &PoolConfig, after: &PoolConfig) -> Vec<String> {
+    let find = |pool: &PoolConfig, name: &str| pool.services.iter().find(|s| s.name == name).cloned();
+    let say = |name: &str, what| format!("pool {}: service {name} {what}", after.name);
+    let mut parts = Vec::new();
+    for service in &after.services {
+        match find(before, &service.name) {
+            None => parts.push(say(&service.name, "comes")),
+            Some(was) if was != *service => parts.push(say(&service.name, "changes")),
+            Some(_) => {}
+        }
+    }
+    let left = before.services.iter().filter(|was| find(after, &was.name).is_none());
+    parts.extend(left.map(|was| say(&was.name, "leaves")));
+    parts
 }
 
 impl PoolMachine {
