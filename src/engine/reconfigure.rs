@@ -2,6 +2,7 @@
 //!
 //! All of it happens or nothing: every row that can refuse is asked before anything changes.
 
+use super::effect::Effect;
 use super::event::{EventKind, Severity};
 use super::follow::Following;
 use super::input::NodeRef;
@@ -103,6 +104,9 @@ impl Engine {
                 None => self.begin(now, index, pool_config.clone(), running),
             };
             self.pools.push(pool);
+        }
+        for mut pool in old.into_iter().flatten() {
+            pool.selection.end().into_iter().for_each(|table| self.out.push(Effect::Publish(table)));
         }
         self.vantage.moved(&moved, &self.pools);
         self.config = config;
@@ -230,6 +234,7 @@ impl PoolMachine {
             checks,
             mut gate,
             mut orders,
+            mut selection,
             findings,
             cycle_started,
             cycle_open,
@@ -271,6 +276,9 @@ impl PoolMachine {
         if !matches!(&judge, Judge::Safe { model, .. } if model.hand_over.is_some()) {
             gate.close();
         }
+        for table in selection.reconfigure(&config.services) {
+            out.push(Effect::Publish(table));
+        }
         let mut pool = PoolMachine {
             index,
             judge,
@@ -289,6 +297,7 @@ impl PoolMachine {
             checks: checks.moved(from, &counts, &alike),
             gate,
             orders,
+            selection,
             findings: from.iter().map(|was| was.and_then(|was| *findings.get(was)?)).collect(),
             cycle_started,
             cycle_open,
