@@ -270,7 +270,9 @@ impl Session {
             format!("the host acknowledges, the server {missing} within {waited}")
         } else {
             let before = began.since(self.moved).as_millis();
-            format!("the server still {missing} within {waited}; its host acknowledged what was sent {before} ms before that")
+            format!(
+                "the server still {missing} within {waited}; its host acknowledged what was sent {before} ms before that"
+            )
         };
         self.finish(now, Cause::NoReply, 0, message, Facts::default());
     }

@@ -111,8 +111,7 @@ fn a_server_that_was_well() {
     let server = MariaDb::start();
 
     // One connection is kept, and a probe on it costs the process little.
-    let instance =
-        Instance::new(server.config("interval = \"20ms\"\nlogin_interval = \"1d\"")).expect("new");
+    let instance = Instance::new(server.config("interval = \"20ms\"\nlogin_interval = \"1d\"")).expect("new");
     instance.start().expect("start");
     good(&instance);
     let sessions = server.sessions();

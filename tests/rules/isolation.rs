@@ -117,7 +117,11 @@ fn an_acknowledgement_proves_the_path_as_it_was_then() {
         assert_eq!(w.node(0).rule, 213, "{}", w.explain());
         assert!(w.node(0).status < Status::OkCritical, "{}", w.explain());
         let nodes = w.engine.snapshot(w.now()).pools.remove(hung.pool).nodes;
-        assert!(nodes[hung.node].status < Status::OkCritical && nodes[hung.node].rule == 213, "{}", w.explain());
+        assert!(
+            nodes[hung.node].status < Status::OkCritical && nodes[hung.node].rule == 213,
+            "{}",
+            w.explain()
+        );
         let told = w.told(EventKind::Isolated);
         assert_eq!((told.len(), told[0].severity), (1, Severity::Alarm));
         // Its kernel acknowledges something new: the path is open, and the other one's silence its own.
