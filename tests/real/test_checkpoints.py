@@ -142,6 +142,27 @@ def test_the_observers_own_line_pulled(site, guarded):
     assert not w.switches() and not w.found("state") and not w.found("last_node"), w.story()
 
 
+def test_what_a_hung_node_acknowledged_proves_no_line_that_was_pulled_since(site, guarded):
+    """Its probes wait for the answer to an old question and send nothing: they cannot tell that the line is gone."""
+    a, b = site.nodes
+    w = guarded(site.nodes).settled(a)
+    b.sigstop()
+    try:
+        w.event("state", b, timeout=10, new_state="FAILED_OFFLINE", cause="no_reply")
+        assert "still did not answer" in w.node(b).message, w.story()
+        assert w.node(a).status == "OK" and not w.found("isolated"), w.story()
+        w.forget()
+        site.pull()
+        w.event("isolated", timeout=8, severity="alarm", rule=213)
+        w.holds(lambda: w.active() == a.address and w.node(a).status in OK_CRITICAL, 5, "ACTIVE, and not FAIL")
+    finally:
+        b.sigcont()
+        site.plug()
+    w.event("isolated", timeout=12, severity="info")
+    w.settled(a, timeout=30)
+    assert not w.found("last_node") and not w.switches(), w.story()
+
+
 def test_a_pool_of_one_tells_its_own_line_from_its_nodes(site, guarded):
     a = site.nodes[0]
     w = guarded([a]).settled(a)
