@@ -53,7 +53,7 @@ static bool field_kinds(lua_State *L, int index, uint64_t *kinds)
 static int events(lua_State *L)
 {
     static const char *const known[] = {"kinds", "severity", "pool", "capacity", NULL};
-    struct instance_box *instance = instance_check(L, 1);
+    struct instance_box *instance;
     struct primacy_event_filter filter;
     struct events_box *own;
     uint32_t capacity = 1024;
@@ -62,6 +62,7 @@ static int events(lua_State *L)
     memset(&filter, 0, sizeof filter);
     filter.size = sizeof filter;
     lua_settop(L, 2);
+    instance = instance_check(L, 1);
     if (instance == NULL || !options_argument(L, 2, known) ||
         !field_word(L, 2, "severity", &severity_words, &filter.severity) || !field_text(L, 2, "pool", &filter.pool) ||
         !field_u32(L, 2, "capacity", &capacity) || !field_kinds(L, 2, &filter.kinds))

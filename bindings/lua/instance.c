@@ -261,13 +261,14 @@ static int dispatch(lua_State *L)
 /* p:reload(config) */
 static int reload(lua_State *L)
 {
-    struct instance_box *own = instance_check(L, 1);
+    struct instance_box *own;
     struct config_box *config;
     int32_t code;
     int failed;
     bool kept;
 
     lua_settop(L, 2);
+    own = instance_check(L, 1);
     if (own == NULL || !may_block(L, own, TIME_primacy_reload))
         return 3;
     config = config_from(L, 2, &failed);

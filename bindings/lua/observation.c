@@ -144,7 +144,7 @@ static bool may_write(lua_State *L, const struct instance_box *own, enum time_cl
 /* p:observe(pool, node, cause[, facts]) */
 static int observe(lua_State *L)
 {
-    struct instance_box *own = instance_check(L, 1);
+    struct instance_box *own;
     struct primacy_observation seen;
     const char *pool, *node;
     int32_t code;
@@ -152,6 +152,7 @@ static int observe(lua_State *L)
     memset(&seen, 0, sizeof seen);
     seen.size = sizeof seen;
     lua_settop(L, 5);
+    own = instance_check(L, 1);
     if (own == NULL || !text_argument(L, 2, "pool", &pool) || !text_argument(L, 3, "node", &node) ||
         !word_argument(L, 4, "cause", &cause_words, &seen.cause) || !read_facts(L, 5, &seen) ||
         !may_write(L, own, TIME_primacy_observe))
