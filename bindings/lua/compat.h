@@ -24,6 +24,29 @@ static inline int absolute(lua_State *L, int index)
     return index > 0 || index <= LUA_REGISTRYINDEX ? index : lua_gettop(L) + index + 1;
 }
 
+/* The table on top becomes what the userdata at `index` keeps alive, with whatever it leads back to. */
+static inline void set_kept(lua_State *L, int index)
+{
+#if LUA_VERSION_NUM >= 504
+    lua_setiuservalue(L, index, 1);
+#elif LUA_VERSION_NUM >= 502
+    lua_setuservalue(L, index);
+#else
+    lua_setfenv(L, index);
+#endif
+}
+
+static inline void push_kept(lua_State *L, int index)
+{
+#if LUA_VERSION_NUM >= 504
+    lua_getiuservalue(L, index, 1);
+#elif LUA_VERSION_NUM >= 502
+    lua_getuservalue(L, index);
+#else
+    lua_getfenv(L, index);
+#endif
+}
+
 static inline void set_functions(lua_State *L, const luaL_Reg *functions)
 {
     for (; functions->name != NULL; functions++) {

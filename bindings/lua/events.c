@@ -72,6 +72,7 @@ static int events(lua_State *L)
     own->blocking = instance->blocking;
     luaL_getmetatable(L, EVENTS_TYPE);
     lua_setmetatable(L, -2);
+    keep_instance(L, 1);
     code = primacy_events_new(instance->handle, &filter, capacity, &own->handle);
     return code < 0 ? fail(L, code) : 1;
 }

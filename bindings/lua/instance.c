@@ -60,7 +60,18 @@ static struct instance_box *push_instance(lua_State *L, bool blocking)
     own->runs = false;
     luaL_getmetatable(L, INSTANCE_TYPE);
     lua_setmetatable(L, -2);
+    lua_newtable(L); /* its selectors */
+    set_kept(L, -2);
     return own;
+}
+
+void keep_instance(lua_State *L, int index)
+{
+    index = absolute(L, index);
+    lua_createtable(L, 1, 0);
+    lua_pushvalue(L, index);
+    lua_rawseti(L, -2, 1);
+    set_kept(L, -2);
 }
 
 static bool read_options(lua_State *L, int index, bool *blocking)
@@ -212,6 +223,8 @@ static int close_instance(lua_State *L)
         return 1;
     }
     forget(L, 1);
+    lua_newtable(L);
+    set_kept(L, 1);
     own->handle = NULL;
     return answer(L, primacy_instance_free(handle));
 }

@@ -89,13 +89,17 @@ struct instance_box *instance_check(lua_State *L, int index);
 /* Whether a call of that class may be made; else nil, "would block" and the code are pushed. */
 bool may_block(lua_State *L, const struct instance_box *own, enum time_class time);
 bool blocking_allowed(lua_State *L);
+/* The object on top keeps the instance at `index` from being collected. */
+void keep_instance(lua_State *L, int index);
 
 extern const luaL_Reg observation_methods[]; /* observation.c */
 extern const luaL_Reg command_methods[];     /* commands.c */
 extern const luaL_Reg snapshot_methods[];    /* snapshot.c */
 extern const luaL_Reg event_methods[];       /* events.c */
+extern const luaL_Reg selector_methods[];    /* selector.c */
 void snapshot_register(lua_State *L);
 void events_register(lua_State *L);
+void selector_register(lua_State *L);
 
 /* A metatable with methods of its own, left on the stack: __gc is `collect`, in 5.4 __close is `close`. */
 void new_type(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction collect, lua_CFunction close);

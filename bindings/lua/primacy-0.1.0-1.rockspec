@@ -17,7 +17,8 @@ build = {
     modules = {
         primacy = {
             sources = {
-                "arguments.c", "commands.c", "config.c", "events.c", "instance.c", "observation.c", "primacy.c", "snapshot.c", "words.c",
+                "arguments.c", "commands.c", "config.c", "events.c", "instance.c", "observation.c", "primacy.c", "selector.c",
+                "snapshot.c", "words.c",
             },
             defines = { "_POSIX_C_SOURCE=200809L" },
             libraries = { "primacy" },

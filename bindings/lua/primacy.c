@@ -75,7 +75,7 @@ int luaopen_primacy(lua_State *L)
         {NULL, NULL},
     };
     static const luaL_Reg *const of_instances[] = {
-        observation_methods, command_methods, snapshot_methods, event_methods, NULL,
+        observation_methods, command_methods, snapshot_methods, event_methods, selector_methods, NULL,
     };
 
     if (primacy_abi_version() < PRIMACY_ABI_VERSION)
@@ -85,6 +85,7 @@ int luaopen_primacy(lua_State *L)
     instance_register(L, of_instances);
     snapshot_register(L);
     events_register(L);
+    selector_register(L);
     lua_newtable(L);
     set_functions(L, functions);
     push_constants(L);

@@ -52,6 +52,14 @@ enum time_class { NEVER_BLOCKS, SHORT_LOCK, DISK, NETWORK };
 #define TIME_primacy_events_fd NEVER_BLOCKS
 #define TIME_primacy_events_next SHORT_LOCK
 #define TIME_primacy_events_free SHORT_LOCK
+#define TIME_primacy_selector_new SHORT_LOCK
+#define TIME_primacy_selector_free SHORT_LOCK
+#define TIME_primacy_select NEVER_BLOCKS
+#define TIME_primacy_release NEVER_BLOCKS
+#define TIME_primacy_report SHORT_LOCK
+#define TIME_primacy_backend_current NEVER_BLOCKS
+#define TIME_primacy_node_name NEVER_BLOCKS
+#define TIME_primacy_select_reason NEVER_BLOCKS
 #define TIME_primacy_error_name NEVER_BLOCKS
 #define TIME_primacy_state_name NEVER_BLOCKS
 #define TIME_primacy_status_name NEVER_BLOCKS
@@ -69,6 +77,7 @@ enum time_class { NEVER_BLOCKS, SHORT_LOCK, DISK, NETWORK };
 #define TIME_primacy_severity_name NEVER_BLOCKS
 #define TIME_primacy_maintenance_role_name NEVER_BLOCKS
 #define TIME_primacy_report_outcome_name NEVER_BLOCKS
+#define TIME_primacy_reason_name NEVER_BLOCKS
 #define TIME_primacy_rule_text NEVER_BLOCKS
 
 extern const struct enumeration error_words;
@@ -86,6 +95,8 @@ extern const struct enumeration event_kind_words;
 extern const struct enumeration severity_words;
 extern const struct enumeration maintenance_role_words;
 extern const struct enumeration report_outcome_words;
+extern const struct enumeration reason_words;
+extern const struct enumeration session_words;
 extern const struct enumeration *const all_words[];
 
 #ifdef PRIMACY_LUA_LISTS
@@ -112,6 +123,10 @@ static const struct word error_list[] = {
     {"E_RESOLVE", PRIMACY_E_RESOLVE},
     {"E_END", PRIMACY_E_END},
     {"E_CONFIG_DIFFERS", PRIMACY_E_CONFIG_DIFFERS},
+    {"E_NO_BACKEND", PRIMACY_E_NO_BACKEND},
+    {"E_PAUSED", PRIMACY_E_PAUSED},
+    {"E_STALE", PRIMACY_E_STALE},
+    {"E_GTID_UNKNOWN", PRIMACY_E_GTID_UNKNOWN},
     {NULL, 0},
 };
 const struct enumeration error_words = {"error", error_list, primacy_error_name};
@@ -264,6 +279,26 @@ static const struct word report_outcome_list[] = {
 };
 const struct enumeration report_outcome_words = {"report_outcome", report_outcome_list, primacy_report_outcome_name};
 
+static const struct word reason_list[] = {
+    {"ROLE", PRIMACY_REASON_ROLE},
+    {"SPARE", PRIMACY_REASON_SPARE},
+    {"FALLBACK", PRIMACY_REASON_FALLBACK},
+    {"HELD", PRIMACY_REASON_HELD},
+    {"TRIAL", PRIMACY_REASON_TRIAL},
+    {"GTID", PRIMACY_REASON_GTID},
+    {"GTID_ACTIVE", PRIMACY_REASON_GTID_ACTIVE},
+    {NULL, 0},
+};
+const struct enumeration reason_words = {"reason", reason_list, primacy_reason_name};
+
+static const struct word session_list[] = {
+    {"ENDS", PRIMACY_SESSION_ENDS},
+    {"STAYS", PRIMACY_SESSION_STAYS},
+    {"DRAINS", PRIMACY_SESSION_DRAINS},
+    {NULL, 0},
+};
+const struct enumeration session_words = {"session", session_list, NULL};
+
 const struct enumeration *const all_words[] = {
     &error_words,
     &state_words,
@@ -280,6 +315,8 @@ const struct enumeration *const all_words[] = {
     &severity_words,
     &maintenance_role_words,
     &report_outcome_words,
+    &reason_words,
+    &session_words,
     NULL,
 };
 #endif

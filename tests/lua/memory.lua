@@ -32,5 +32,15 @@ return function()
     local _, why, code = p:recover("orders", "10.9.9.9")
     need(code == primacy.E.NOT_FOUND or nil, why)
     need(rawequal(p, primacy.open(config)) or nil, "found again")
+    local rw = need(p:selector("orders.rw", { seed = "7", site = "east" }))
+    local many = {}
+    for at = 1, 40 do many[at] = at + 10 end
+    local backend = need(rw:select { avoid = many })
+    need(backend.address .. backend.epoch .. tostring(backend))
+    need(rw:current(backend))
+    need(rw:report(backend, "connected"))
+    need(rw:reason())
+    need(rw:node_name(backend))
+    need(rw:release(backend))
     need(p:close())
 end

@@ -633,6 +633,211 @@ test("one cycle for a script", function()
     p:close()
 end)
 
+test("selection", function()
+    local p = ready()
+    local rw, ro = assert(p:selector "orders.rw"), assert(p:selector "ro")
+    local writer = assert(rw:select())
+    equal(writer.host, "10.0.1.11")
+    equal(writer.port, 3306)
+    equal(writer.address, "10.0.1.11:3306")
+    equal(writer.path, nil)
+    equal(writer.reason, "role")
+    equal(writer.flags, 0)
+    equal(writer.stale, false)
+    equal(writer.fallback, false)
+    equal(writer.trial, false)
+    equal(writer.other_site, false)
+    equal(writer.token, nil)
+    equal(writer.epoch, p:snapshot().pool.orders.epoch)
+    digits(writer.epoch)
+    digits(writer.generation)
+    equal(rw:node_name(writer), A)
+    equal(rw:node_name(writer.slot), A)
+    equal(tostring(writer), "primacy.backend 10.0.1.11:3306")
+    equal(rw:current(writer), "stays")
+    equal(rw:report(writer, "connected"), true)
+    local reader = assert(ro:select())
+    equal(reader.address, B)
+    equal(ro:node_name(reader.slot), B)
+
+    -- The role moves: sessions of the old node end, those of others stay.
+    for _ = 1, 4 do cycle(p, "refused") end
+    equal(rw:current(writer), "ends")
+    local second = assert(rw:select())
+    equal(second.address, B)
+    assert(second.generation ~= writer.generation or second.slot ~= writer.slot)
+    equal(rw:current(second), "stays")
+    -- Nobody stands by: the fallback.
+    local fallback = assert(ro:select())
+    equal(fallback.address, B)
+    equal(fallback.fallback, true)
+    equal(fallback.reason, "fallback")
+
+    equal(rw:release(writer), true)
+    equal(writer.released, true)
+    fails(E.STATE, "released before", rw:release(writer))
+    equal(rw:release(second), true)
+    fails(E.INVALID, "another selector", rw:release(reader))
+    fails(E.INVALID, "another selector", rw:current(reader))
+    fails(E.INVALID, "another selector", rw:report(reader, "connected"))
+    fails(E.INVALID, "another selector", rw:node_name(reader))
+    equal(ro:release(reader), true)
+    equal(ro:release(fallback), true)
+    for outcome in pairs(primacy.enum.report_outcome) do assert(rw:report(second, outcome)) end
+    fails(E.INVALID, "connect_failed", rw:report(second, "well"))
+    fails(E.NOT_FOUND, "99", rw:node_name(99))
+    fails(E.INVALID, "-1", rw:node_name(-1))
+    fails(E.INVALID, "0.5", rw:node_name(0.5))
+    raises("primacy.backend", rw.release, rw, second.slot)
+    raises("primacy.backend", rw.current, rw)
+    raises("primacy.selector", rw.select, p)
+    raises("table expected", rw.select, rw, "x")
+    raises("", function() second.host = "elsewhere" end)
+    p:close()
+end)
+
+test("what a client asks for", function()
+    local p = assert(primacy.new(external()))
+    local one, two = "11111111-2222-3333-4444-555555555555:1-100", "11111111-2222-3333-4444-555555555555:1-90"
+    local function told()
+        assert(p:observe("orders", A, "ok", { flavour = "mysql", gtids = one }))
+        assert(p:observe("orders", B, "ok", { flavour = "mysql", gtids = two }))
+        assert(p:cycle "orders")
+    end
+    for _ = 1, 3 do told() end
+    local rw, ro = assert(p:selector "rw"), assert(p:selector "ro")
+    -- Read your writes.
+    equal(assert(ro:select { min_gtid = two }).address, B)
+    equal(assert(ro:select { min_gtid = two }).reason, "gtid")
+    local found = assert(ro:select { min_gtid = one })
+    equal(found.address, A)
+    equal(found.reason, "gtid_active")
+    local future = "11111111-2222-3333-4444-555555555555:1-200"
+    fails(E.GTID_UNKNOWN, "transactions", ro:select { min_gtid = future })
+    equal(assert(ro:select { min_gtid = future, stale_ok = true }).address, B)
+    equal(assert(ro:select { min_gtid = future, stale_ok = true, avoid = {} }).address, B)
+    fails(E.INVALID, "GTID", ro:select { min_gtid = "garbage" })
+    fails(E.INVALID, "GTID", ro:select { min_gtid = "11111111-2222-3333-4444-555555555555:1-9223372036854775808" })
+    fails(E.INVALID, "`min_gtid` has a NUL", ro:select { min_gtid = "a\0" })
+    -- Tried before: by object or slot, however many.
+    local first = assert(ro:select())
+    fails(E.NO_BACKEND, "avoid", ro:select { avoid = { first } })
+    fails(E.NO_BACKEND, "avoid", ro:select { avoid = { first.slot } })
+    equal(assert(ro:select { avoid = { rw:select() } }).address, B)
+    fails(E.NO_BACKEND, "avoid", rw:select { avoid = { assert(rw:select()) } })
+    local many = {}
+    for at = 1, 1000 do many[at] = 50 + at end
+    equal(assert(ro:select { avoid = many }).address, B)
+    many[1000] = first
+    fails(E.NO_BACKEND, "avoid", ro:select { avoid = many })
+    fails(E.INVALID, "no slot", ro:select { avoid = { -1 } })
+    fails(E.INVALID, "no slot", ro:select { avoid = { 0.5 } })
+    fails(E.INVALID, "no slot", ro:select { avoid = { 2 ^ 32 } })
+    for at = 1, 70000 do many[at] = 7 end
+    fails(E.INVALID, "65536", ro:select { avoid = many })
+    fails(E.INVALID, "no option 'min_gtids'", ro:select { min_gtids = one })
+    raises("must be a boolean", ro.select, ro, { stale_ok = 1 })
+    raises("primacy.backend", ro.select, ro, { avoid = { "x" } })
+    raises("primacy.backend", ro.select, ro, { avoid = { p } })
+    raises("table expected", ro.select, ro, { avoid = 3 })
+    p:close()
+end)
+
+test("nobody to go to", function()
+    local p = assert(primacy.new(external()))
+    local rw = assert(p:selector "orders.rw")
+    fails(E.NO_BACKEND, "no node is ACTIVE", rw:select())
+    says(rw:reason(), A)
+    says(rw:reason(), B)
+    for _ = 1, 3 do cycle(p) end
+    assert(rw:select())
+    for _ = 1, 20 do cycle(p, "ok", "ok", "FAIL") end
+    fails(E.NO_BACKEND, "orders", rw:select())
+    fails(E.NOT_FOUND, "nothing", p:selector "nothing")
+    fails(E.NOT_FOUND, "nothing", p:selector "orders.nothing")
+    fails(E.NOT_FOUND, "", p:selector "")
+    fails(E.INVALID, "`service` has a NUL", p:selector "rw\0")
+    raises("string expected", p.selector, p)
+    -- After a stop nobody is sent anywhere.
+    local kept = assert(primacy.new(external()))
+    for _ = 1, 3 do cycle(kept) end
+    local selector = assert(kept:selector "rw")
+    local session = assert(selector:select())
+    assert(kept:stop())
+    fails(E.STOPPED, "stopped", selector:select())
+    fails(E.STOPPED, "stopped", selector:current(session))
+    fails(E.STOPPED, "stopped", kept:selector "ro")
+    kept:close()
+    fails(E.HANDLE, "was closed", kept:selector "rw")
+    p:close()
+end)
+
+test("a selector is kept with its instance", function()
+    local p = ready()
+    local rw = assert(p:selector "orders.rw")
+    assert(rawequal(rw, p:selector "orders.rw"))
+    assert(rawequal(rw, p:selector("orders.rw", {})))
+    local seeded = assert(p:selector("orders.rw", { seed = "18446744073709551615", site = "east" }))
+    assert(not rawequal(rw, seeded))
+    assert(rawequal(seeded, p:selector("orders.rw", { site = "east", seed = "18446744073709551615" })))
+    assert(assert(p:selector("orders.rw", { seed = 9007199254740992 })):select())
+    for _, seed in ipairs { "", "-1", "18446744073709551616", "1e3", "12x", " 1" } do
+        fails(E.INVALID, "`seed`", p:selector("orders.rw", { seed = seed }))
+    end
+    for _, seed in ipairs { -1, 0.5, 2 ^ 60, 1 / 0, 0 / 0 } do
+        fails(E.INVALID, "`seed`", p:selector("orders.rw", { seed = seed }))
+    end
+    fails(E.INVALID, "no option 'sites'", p:selector("orders.rw", { sites = "x" }))
+    raises("must be a string", p.selector, p, "orders.rw", { site = 3 })
+    raises("string expected", p.selector, p, "orders.rw", { seed = true })
+    local backend = assert(rw:select())
+    equal(rw:close(), true)
+    equal(rw:close(), true)
+    for _, name in ipairs { "select", "release", "report", "current", "node_name", "reason" } do
+        fails(E.HANDLE, "was closed", rw[name](rw, backend, "connected"))
+    end
+    local again = assert(p:selector "orders.rw")
+    assert(not rawequal(rw, again))
+    fails(E.INVALID, "another selector", again:release(backend))
+    -- A selector and a queue keep their instance, and all go when nothing leads to them.
+    local gone = setmetatable({}, { __mode = "k" })
+    local function alone()
+        local other = ready()
+        gone[other] = true
+        return assert(other:selector "rw"), assert(other:events())
+    end
+    local selector, queue = alone()
+    collect()
+    assert(selector:select())
+    selector = nil
+    collect()
+    assert(next(gone))
+    equal(queue:next(), nil)
+    queue = nil
+    collect()
+    equal(next(gone), nil)
+    p:close()
+end)
+
+test("addresses of every family", function()
+    local p = assert(primacy.new {
+        text = [[
+            [pool.six]
+            probe = "external"
+            nodes = [{ address = "[2001:db8::1]:3307" }]
+            [pool.six.service.x]
+            role = "active"
+            port = 33060
+        ]],
+    })
+    assert(p:observe("six", "[2001:db8::1]:3307", "ok"))
+    local classic = assert(p:selector "six.x"):select()
+    equal(assert(classic).host, "2001:db8::1")
+    equal(classic.port, 33060)
+    equal(classic.address, "[2001:db8::1]:33060")
+    p:close()
+end)
+
 test("objects of another type", function()
     local p, queue = ready(), nil
     queue = assert(p:events())
@@ -684,6 +889,21 @@ test("variables that close", function()
     end
     local queue = assert(chunk, why)(primacy.new, external())
     fails(E.HANDLE, "was closed", queue:next())
+    -- A backend is released, once.
+    local p = ready { ["pool.orders.service.few.role"] = "any", ["pool.orders.service.few.strategy"] = "least-connections" }
+    local use = assert(load_text [[
+        local selector = ...
+        local backend <close> = assert(selector:select())
+        return backend
+    ]])
+    local few = assert(p:selector "few")
+    local first = use(few)
+    equal(first.released, true)
+    fails(E.STATE, "released before", few:release(first))
+    -- While one client stays, all others find the other node without any: each was released.
+    local stays = assert(few:select())
+    for _ = 1, 8 do assert(use(few).address ~= stays.address) end
+    p:close()
 end)
 
 os.exit(failures == 0 and 0 or 1, true)

@@ -35,7 +35,15 @@ local first, second = queue:next(), queue:next()
 assert(first.node == A and second.node == B and queue:next() == nil, "every queue has both switches, once")
 assert(second.epoch == p:snapshot().pool.orders.epoch)
 
+local rw = assert(p:selector "orders.rw")
+barrier()
+local held = {}
 for round = 1, 50 do
+    local backend = assert(rw:select())
+    assert(backend.address == B and rw:current(backend) == "stays")
+    assert(rw:report(backend, round % 2 == 0 and "connected" or "session_failed"))
+    held[#held + 1] = backend
+    if #held > 5 then assert(rw:release(table.remove(held, 1))) end
     local orders = assert(p:snapshot()).pool.orders
     assert(orders.active == orders.node[B])
     assert(p:report_node("orders", A, "connect_failed"))
@@ -43,6 +51,17 @@ for round = 1, 50 do
     assert(primacy.open { set = { cache_file = cache .. ".other" } } == nil)
     if round % 10 == thread % 10 then assert(p:freeze("orders", { reason = "thread " .. thread, nowait = true })) end
     if round % 7 == 0 then collectgarbage() end
+end
+for _, backend in ipairs(held) do assert(rw:current(backend) == "stays") end
+barrier()
+-- What one state does drains the others' sessions.
+if thread == 1 then assert(p:override("orders", A, { state = "ACTIVE", reason = "the test", nowait = true })) end
+barrier()
+assert(assert(rw:select()).address == A)
+for _, backend in ipairs(held) do
+    -- Planned: it may finish what it does.
+    assert(rw:current(backend) == "drains")
+    assert(rw:release(backend))
 end
 barrier()
 queue:close()
