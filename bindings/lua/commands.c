@@ -14,10 +14,7 @@ struct order {
 
 static const char *const plain_options[] = {"nowait", NULL};
 
-/*
- * Reads instance, pool and, if `with_node`, node; `options` is the index of the table with `nowait`, checked already unless it takes
- * nothing else.
- */
+/* Reads instance, pool and, if `with_node`, node; and `nowait` out of the table at `options`, which may have what is `known`. */
 static bool read_order(lua_State *L, struct order *order, bool with_node, int options, const char *const *known)
 {
     bool nowait = false;

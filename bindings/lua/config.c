@@ -177,12 +177,10 @@ static bool apply(lua_State *L, int table, struct config_box *own)
     return true;
 }
 
-/* A configuration userdata for the value at `index`, pushed unless it is one; NULL with nil, text and code pushed on failure. */
-struct config_box *config_from(lua_State *L, int index, int *failed)
+struct config_box *config_from(lua_State *L, int index)
 {
     struct config_box *own;
 
-    *failed = 3;
     if (lua_type(L, index) == LUA_TSTRING) {
         const char *path;
 
@@ -199,9 +197,7 @@ struct config_box *config_from(lua_State *L, int index, int *failed)
     return check_config(L, index);
 }
 
-/*
- * Pushes the journal of a path or a configuration, nil for a table: that one's is known once a configuration was made of it.
- */
+/* A table's is nil: it is known once a configuration was made of it. */
 void config_journal(lua_State *L, int index)
 {
     if (lua_type(L, index) == LUA_TSTRING) {
@@ -230,14 +226,12 @@ void config_journal(lua_State *L, int index)
 /* primacy.config([path or table]) */
 int config_new(lua_State *L)
 {
-    int failed;
-
     lua_settop(L, 1);
     if (lua_isnil(L, 1))
         return push_config(L) != NULL ? 1 : 3;
     if (lua_type(L, 1) != LUA_TSTRING && lua_type(L, 1) != LUA_TTABLE)
         return luaL_argerror(L, 1, "a path or a table expected");
-    return config_from(L, 1, &failed) != NULL ? 1 : failed;
+    return config_from(L, 1) != NULL ? 1 : 3;
 }
 
 /* config:load_file(path) */

@@ -88,14 +88,13 @@ int instance_new(lua_State *L)
     struct instance_box *own;
     bool blocking = false;
     int32_t code;
-    int failed;
 
     lua_settop(L, 2);
     if (!read_options(L, 2, &blocking))
         return 3;
-    config = config_from(L, 1, &failed);
+    config = config_from(L, 1);
     if (config == NULL)
-        return failed;
+        return 3;
     own = push_instance(L, blocking);
     code = primacy_instance_new(config->handle, &own->handle);
     return code < 0 ? fail(L, code) : 1;
@@ -129,7 +128,7 @@ int instance_open(lua_State *L)
     struct instance_box *own;
     bool blocking = false;
     int32_t code;
-    int failed, at;
+    int at;
 
     lua_settop(L, 2);
     if (!read_options(L, 2, &blocking))
@@ -141,9 +140,9 @@ int instance_open(lua_State *L)
         if (still_open(L))
             return 1;
     }
-    config = config_from(L, 1, &failed);
+    config = config_from(L, 1);
     if (config == NULL)
-        return failed;
+        return 3;
     at = lua_istable(L, 1) || lua_type(L, 1) == LUA_TSTRING ? lua_gettop(L) : 1;
     if (lua_istable(L, 1)) {
         config_journal(L, at);
@@ -277,16 +276,15 @@ static int reload(lua_State *L)
     struct instance_box *own;
     struct config_box *config;
     int32_t code;
-    int failed;
     bool kept;
 
     lua_settop(L, 2);
     own = instance_check(L, 1);
     if (own == NULL || !may_block(L, own, TIME_primacy_reload))
         return 3;
-    config = config_from(L, 2, &failed);
+    config = config_from(L, 2);
     if (config == NULL)
-        return failed;
+        return 3;
     code = primacy_reload(own->handle, config->handle);
     if (code < 0)
         return fail(L, code);

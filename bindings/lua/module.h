@@ -69,8 +69,9 @@ struct config_box {
 };
 void config_register(lua_State *L);
 int config_new(lua_State *L);
-/* Pushes a configuration for a userdata, path or table; and for such a value the text that tells it from others. */
-struct config_box *config_from(lua_State *L, int index, int *failed);
+/* The configuration at `index`, or a new one, pushed, for a path or table; NULL with nil, text and code pushed. */
+struct config_box *config_from(lua_State *L, int index);
+/* Pushes the text that tells a configuration from others. */
 void config_journal(lua_State *L, int index);
 
 /* instance.c */
