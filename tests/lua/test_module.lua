@@ -855,15 +855,84 @@ test("objects of another type", function()
     p:close()
 end)
 
+test("whatever comes in", function()
+    primacy.allow_blocking(false)
+    local state = 1
+    local function random(n)
+        state = (state * 16807) % 2147483647
+        return state % n + 1
+    end
+    local objects
+    local function renew()
+        local p = assert(primacy.new(external()))
+        assert(p:start())
+        for _ = 1, 3 do cycle(p) end
+        local selector = assert(p:selector "rw")
+        objects = { p, assert(p:events()), selector, assert(selector:select()), external() }
+    end
+    local methods = {
+        {
+            "start", "stop", "close", "fd", "dispatch", "reload", "run_cycle", "active", "explain", "budget", "budget_json", "metrics",
+            "observe", "cycle", "report_node", "recover", "recover_pool", "activate_primary", "remove", "override", "clear_override",
+            "freeze", "unfreeze", "maintenance", "snapshot", "json", "events", "selector",
+        },
+        { "next", "fd", "wait", "close" },
+        { "select", "release", "report", "current", "node_name", "reason", "close" },
+        { "address", "epoch" },
+        { "load_file", "load_text", "set", "add_pool", "close" },
+    }
+    local functions = { "config", "new", "open", "cause_class", "rule_text", "version" }
+    local function value()
+        local plain = {
+            0, -1, 0.5, 2 ^ 53, 1e308, -1e308, 0 / 0, "", "orders", "rw", A, B, "ok", "connected", "a\0b", ("x"):rep(5000), "\255", true, false,
+            print, io.stdout, coroutine.create(function() end), { 1, 2, 3 }, { reason = "x" }, { reason = "x", nowait = true, role = "stay" },
+            { nowait = true, reason = "x", weight = 3 }, { channels = { {}, {} } }, { avoid = { 1, 2 } }, { set = { a = 1 } }, { file = 1 },
+        }
+        local which = random(#plain + 6)
+        if which <= #plain then return plain[which] end
+        return objects[which - #plain]
+    end
+    local answers, refusals, errors = 0, 0, 0
+    for turn = 1, 2000 do
+        if turn % 400 == 1 then renew() end
+        local call, arguments
+        if random(6) == 1 then
+            call, arguments = primacy[functions[random(#functions)]], { value(), value(), value() }
+        else
+            local kind = random(5)
+            local object, name = objects[kind], methods[kind][random(#methods[kind])]
+            if (name == "close" or name == "stop") and random(20) > 1 then name = "fd" end
+            call, arguments = object[name], { random(30) == 1 and value() or object, value(), value(), value(), value() }
+        end
+        if type(call) == "function" then
+            local done, got, text, code = pcall(call, arguments[1], arguments[2], arguments[3], arguments[4], arguments[5])
+            if not done then
+                assert(type(got) == "string")
+                errors = errors + 1
+            elseif got == nil and text ~= nil then
+                assert(type(text) == "string" and #text > 0 and type(code) == "number" and code ~= 0)
+                refusals = refusals + 1
+            else
+                answers = answers + 1
+            end
+        end
+    end
+    assert(answers > 100 and refusals > 100 and errors > 100, ("%d, %d, %d"):format(answers, refusals, errors))
+    objects = nil
+    collect()
+end)
+
 test("what is dropped is freed", function()
     collect()
     local before = descriptors()
-    for _ = 1, 3 do
+    local function use()
         local p = assert(primacy.new(probing { cache_file = cache() }))
         assert(p:events())
         assert(p:start())
         assert(p:snapshot())
+        assert(p:selector "rw")
     end
+    for _ = 1, 3 do use() end
     assert(descriptors() > before)
     collect()
     assert(descriptors() <= before, "all are closed")
