@@ -1,8 +1,8 @@
 //! The table of keys: where each one may stand, its type, range and default.
 
-use crate::config::{AutoRecover, ControlSocket, LastResort, RsaPublicKey};
+use crate::config::{AutoRecover, ControlSocket, LastResort, ListenAddress, RsaPublicKey};
 use crate::engine::time::Duration;
-use crate::pool::PolicyName;
+use crate::pool::{Address, PolicyName};
 
 /// Where a key may stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub(super) enum Scope {
     Pool,
     /// An element of a pool's `nodes`.
     Node,
+    /// `[listen]`.
+    Listen,
 }
 
 /// A key's type, with its range and default.
@@ -50,6 +52,12 @@ pub(super) enum Kind {
     Port,
     /// A node's address.
     Address,
+    /// The address of a node of one of the pools.
+    NodeName,
+    /// Addresses to listen at; empty by default.
+    Listen,
+    /// The mode of a file, in octal digits.
+    Mode { default: u32 },
     /// The nodes of a pool.
     Nodes,
     /// The sets of checkpoints of a pool; empty by default.
@@ -102,6 +110,9 @@ pub(super) enum Value {
     Users(Vec<String>),
     Descriptor(i32),
     Port(u16),
+    Address(Address),
+    Listen(Vec<ListenAddress>),
+    Mode(u32),
 }
 
 impl Kind {
@@ -119,10 +130,13 @@ impl Kind {
             Kind::Users => Some(Value::Users(Vec::new())),
             Kind::Rate => Some(Value::Rate(None)),
             Kind::LastResort => Some(Value::LastResort(LastResort::Alarm)),
+            Kind::Listen => Some(Value::Listen(Vec::new())),
+            Kind::Mode { default } => Some(Value::Mode(*default)),
             Kind::Path
             | Kind::Descriptor
             | Kind::Port
             | Kind::Address
+            | Kind::NodeName
             | Kind::Nodes
             | Kind::Checkpoints
             | Kind::Refused(_)
@@ -222,6 +236,11 @@ pub(super) static KEYS: &[Key] = &[
     Key::new(Scope::Node, "type", Kind::Word { landed: &["secondary", "primary"], later: &[] }),
     Key::new(Scope::Node, "weight", Kind::Count { min: 0, max: 1000, default: 1 }),
     Key::new(Scope::Node, "site", Kind::Text { min: 0, max: 64, default: "" }),
+    // Where `primacy run` answers load balancers.
+    Key::new(Scope::Listen, "http", Kind::Listen),
+    Key::new(Scope::Listen, "agent_check", Kind::Listen),
+    Key::new(Scope::Listen, "node", Kind::NodeName),
+    Key::new(Scope::Listen, "unix_mode", Kind::Mode { default: 0o600 }),
 ];
 
 /// The key of that name in that scope.
@@ -237,9 +256,9 @@ pub(super) fn default_value(scope: Scope, name: &str) -> Option<Value> {
 /// What to say about a key that is not in the table: the nearest one, or all that may stand there.
 pub(super) fn unknown(scope: Scope, name: &str) -> String {
     let table = match scope {
-        Scope::Instance => &["probe", "pool"][..],
+        Scope::Instance => &["listen", "probe", "pool"][..],
         Scope::Pool | Scope::Node => &["probe"],
-        Scope::Probe => &[],
+        Scope::Probe | Scope::Listen => &[],
     };
     let mut known: Vec<&str> =
         KEYS.iter().filter(|key| key.scope == scope && key.is_usable()).map(|key| key.name).collect();

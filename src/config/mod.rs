@@ -11,6 +11,7 @@ mod document;
 mod draft;
 mod dump;
 mod keys;
+mod listen;
 pub mod model;
 mod mpp;
 mod value;
@@ -23,4 +24,5 @@ pub use model::{
     AutoRecover, ClientCertificate, Config, ControlSocket, Failback, LastResort, NodeConfig, OnDoubt,
     OnLocked, PoolConfig, ProbeConfig, ProbeMode, RsaPublicKey, TlsMode,
 };
+pub use listen::{Listen, ListenAddress};
 pub use value::{parse_duration, print_duration};

@@ -3,6 +3,7 @@
 use crate::engine::time::Duration;
 use crate::pool::{Address, NodeType, PolicyName, PoolKind};
 use crate::probe::{Cause, Checkpoint};
+use super::listen::Listen;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -247,6 +248,8 @@ pub struct Config {
     pub control_socket: ControlSocket,
     /// Who may give them beside root and the instance's own user: names, or numbers in decimal.
     pub control_users: Vec<String>,
+    /// Where `primacy run` answers load balancers; no other host of the library reads it.
+    pub listen: Listen,
     /// In configuration order; at least one.
     pub pools: Vec<PoolConfig>,
 }

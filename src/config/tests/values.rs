@@ -65,6 +65,7 @@ fn defaults_are_those_of_the_design() {
         on_locked: OnLocked::Error,
         control_socket: ControlSocket::BesideCache,
         control_users: vec![],
+        listen: Listen::default(),
         pools: vec![pool],
     };
     assert_eq!(config, wanted);
