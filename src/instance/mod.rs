@@ -24,6 +24,8 @@ mod names;
 mod open;
 mod opened;
 mod reload;
+#[cfg(feature = "cli")]
+pub mod respond;
 mod run;
 pub mod secrets;
 mod shared;
