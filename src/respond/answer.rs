@@ -122,6 +122,7 @@ fn told(node: &Standing, rule: u16, reason: &str) -> Value {
         "type": node.node_type.name(),
         "state": node.view.state.name(),
         "status": node.view.status.name(),
+        "class": node.view.class.map(|class| class.name()),
         "rule": rule,
         "reason": reason,
         "message": node.message,
