@@ -61,7 +61,11 @@ fn page() -> String {
         let _ = write!(
             out,
             "\nThe row for each state, status and class of the last observation{}:\n\n| state | status | {} |\n|---|---|{}\n",
-            if *policy == PolicyName::Safe { ", while routing does not pause and the node is in no maintenance" } else { "" },
+            if *policy == PolicyName::Safe {
+                ", while routing does not pause and the node is in no maintenance"
+            } else {
+                ""
+            },
             heads.join(" | "),
             "---|".repeat(heads.len())
         );

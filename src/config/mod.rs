@@ -20,9 +20,9 @@ mod value;
 mod tests;
 
 pub use builder::ConfigBuilder;
+pub use listen::{Listen, ListenAddress};
 pub use model::{
     AutoRecover, ClientCertificate, Config, ControlSocket, Failback, LastResort, NodeConfig, OnDoubt,
     OnLocked, PoolConfig, ProbeConfig, ProbeMode, RsaPublicKey, TlsMode,
 };
-pub use listen::{Listen, ListenAddress};
 pub use value::{parse_duration, print_duration};

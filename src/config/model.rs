@@ -1,9 +1,9 @@
 //! The configuration as the engine and the driver read it: every default filled in, every value checked.
 
+use super::listen::Listen;
 use crate::engine::time::Duration;
 use crate::pool::{Address, NodeType, PolicyName, PoolKind};
 use crate::probe::{Cause, Checkpoint};
-use super::listen::Listen;
 use std::path::PathBuf;
 use std::sync::Arc;
 

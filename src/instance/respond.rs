@@ -202,7 +202,9 @@ impl Clerk {
             Miss::Absent(&STILL, format!("the engine was not free within {} ms", PATIENCE.as_millis()))
         })?;
         match (&core.poisoned, &core.life) {
-            (Some(words), _) => Err(Miss::Absent(&STILL, format!("the engine hit a defect of its own: {words}"))),
+            (Some(words), _) => {
+                Err(Miss::Absent(&STILL, format!("the engine hit a defect of its own: {words}")))
+            }
             (None, Life::Stopped) => Err(Miss::Absent(&STILL, "the agent stops".into())),
             (None, _) => Ok(core),
         }
@@ -302,11 +304,7 @@ fn still(error: Error) -> Miss {
 }
 
 /// The place of a node in the configuration.
-fn place_of(
-    config: &Config,
-    who: &Who,
-    default: Option<&Address>,
-) -> core::result::Result<NodeRef, Miss> {
+fn place_of(config: &Config, who: &Who, default: Option<&Address>) -> core::result::Result<NodeRef, Miss> {
     let named = match &who.node {
         Some(text) => Some(Address::parse(text).map_err(|problem| Miss::Absent(&UNKNOWN, problem))?),
         None => None,
@@ -319,12 +317,12 @@ fn place_of(
         ));
     };
     let pools = config.pools.iter().enumerate();
-    let mut places = pools.filter(|(_, pool)| who.pool.as_ref().is_none_or(|name| *name == pool.name)).filter_map(
-        |(index, pool)| {
+    let mut places = pools
+        .filter(|(_, pool)| who.pool.as_ref().is_none_or(|name| *name == pool.name))
+        .filter_map(|(index, pool)| {
             let node = pool.nodes.iter().position(|node| node.address == *address)?;
             Some(NodeRef { pool: index, node })
-        },
-    );
+        });
     match (places.next(), places.next()) {
         (Some(place), None) => Ok(place),
         (Some(_), Some(_)) => {

@@ -144,8 +144,8 @@ pub fn agent_ask(line: &str) -> Result<AgentAsk, String> {
             None => return Err("two nodes are named".into()),
             Some(("pool", name)) => ask.who.pool = Some(name.to_owned()),
             Some(("role", name)) => {
-                ask.role = Role::from_name(name)
-                    .ok_or_else(|| "role is primary, replica or any".to_string())?;
+                ask.role =
+                    Role::from_name(name).ok_or_else(|| "role is primary, replica or any".to_string())?;
             }
             Some(("lag", text)) => ask.lag = Some(span(text)?),
             Some(_) => return Err("beside the node there may be pool=, role= and lag= alone".into()),

@@ -92,7 +92,9 @@ fn read(head: &[u8]) -> Result<Request, Fault> {
     let (Some(method), Some(target), Some(version), None) =
         (words.next(), words.next(), words.next(), words.next())
     else {
-        return Err(bad("the first line is not a method, a target and a version with one space between them"));
+        return Err(bad(
+            "the first line is not a method, a target and a version with one space between them",
+        ));
     };
     let minor = match version.strip_prefix("HTTP/1.") {
         Some("0") => 0,

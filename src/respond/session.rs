@@ -178,7 +178,8 @@ impl Session {
             }
             None => None,
         }?;
-        let line = String::from_utf8_lossy(line.get(..line.len().min(LINE_MAX)).unwrap_or_default()).into_owned();
+        let line =
+            String::from_utf8_lossy(line.get(..line.len().min(LINE_MAX)).unwrap_or_default()).into_owned();
         self.stage = Stage::Asked { method: Method::Get, keep: false };
         Some(Question::Agent(line))
     }
@@ -228,7 +229,9 @@ impl Session {
         }
         match self.head.get(self.sent..).filter(|rest| !rest.is_empty()) {
             Some(rest) => rest,
-            None => self.body.as_bytes().get(self.sent - self.head.len().min(self.sent)..).unwrap_or_default(),
+            None => {
+                self.body.as_bytes().get(self.sent - self.head.len().min(self.sent)..).unwrap_or_default()
+            }
         }
     }
 

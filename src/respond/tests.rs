@@ -54,12 +54,16 @@ fn a_node_is_named_by_path_parameter_or_balancer() {
     assert_eq!(node("http://agent:8008/primary?node=a").as_deref(), Some("a"));
     assert_eq!(node("/primary"), None);
     let (page, who, lag) = get("/read-only?node=a&pool=orders&lag=1.5s").unwrap();
-    assert_eq!((page, who.pool.as_deref(), lag), (Page::ReadOnly, Some("orders"), Some(Duration::from_millis(1500))));
+    assert_eq!(
+        (page, who.pool.as_deref(), lag),
+        (Page::ReadOnly, Some("orders"), Some(Duration::from_millis(1500)))
+    );
     assert_eq!(get("/read-write/a").unwrap().0, Page::Primary);
     assert_eq!(get("/metrics?x=1").unwrap().0, Page::Metrics);
 
     let state = "UP 1/3; address=10.0.1.11; port=3306; name=ro/s1; node=vm; weight=10/10; scur=0/0; qcur=0";
-    let asked = request(&format!("GET /primary HTTP/1.0\r\nx-haproxy-server-state: {state}\r\n\r\n")).unwrap();
+    let asked =
+        request(&format!("GET /primary HTTP/1.0\r\nx-haproxy-server-state: {state}\r\n\r\n")).unwrap();
     assert_eq!(http_ask(&asked).unwrap().1.node.as_deref(), Some("10.0.1.11:3306"));
     let asked =
         request(&format!("GET /primary/b HTTP/1.0\r\nX-HAProxy-Server-State: {state}\r\n\r\n")).unwrap();
@@ -157,7 +161,11 @@ fn a_connection_is_kept_as_its_version_and_words_have_it() {
     let said = converse(&mut session, T0, b"GET /a HTTP/1.1\r\n\r\nHEAD /b HTTP/1.1\r\n\r\nOPTIONS /c HTT");
     assert_eq!(said.matches("HTTP/1.1 200 OK").count(), 2);
     assert!(said.contains("/a") && !said.contains("/b"), "{said}");
-    assert_eq!(said.matches("Content-Length: 2\r\n").count(), 2, "HEAD tells the length of what GET gives: {said}");
+    assert_eq!(
+        said.matches("Content-Length: 2\r\n").count(),
+        2,
+        "HEAD tells the length of what GET gives: {said}"
+    );
     assert!(!session.is_idle());
     let said = converse(&mut session, T0, b"P/1.1\r\n\r\n");
     assert!(said.contains("Content-Length: 0\r\n") && said.ends_with("\r\n\r\n"), "{said}");
@@ -249,7 +257,10 @@ fn pages_and_lines_are_what_the_matrix_says() {
     let page = node_page(Page::Primary, &active, None);
     assert_eq!(page.status, 200);
     let told: serde_json::Value = serde_json::from_str(&page.body).unwrap();
-    assert_eq!((&told["node"], &told["state"], &told["rule"]), (&"10.0.1.11:3306".into(), &"ACTIVE".into(), &503.into()));
+    assert_eq!(
+        (&told["node"], &told["state"], &told["rule"]),
+        (&"10.0.1.11:3306".into(), &"ACTIVE".into(), &503.into())
+    );
     assert_eq!((&told["lag_ms"], &told["changed_ms"]), (&1500.into(), &serde_json::Value::Null));
     assert_eq!(node_page(Page::Replica, &active, None).status, 503);
     assert_eq!(node_page(Page::ReadOnly, &active, Some(Duration::ZERO)).status, 200, "it is behind nobody");
@@ -277,8 +288,14 @@ fn pages_and_lines_are_what_the_matrix_says() {
         Some("down #STANDBY OK, it is not the node that takes writes\n")
     );
     assert_eq!(line("a role=replica lag=1s", &standby).as_deref(), Some("up drain\n"));
-    let failed = Standing { message: "no\n#way \u{e9}".into(), ..standing(State::FailedOffline, Status::Fail, Class::Gone) };
-    assert_eq!(line("a role=replica", &Ok(failed.clone())).as_deref(), Some("down #FAILED_OFFLINE FAIL, no  way\n"));
+    let failed = Standing {
+        message: "no\n#way \u{e9}".into(),
+        ..standing(State::FailedOffline, Status::Fail, Class::Gone)
+    };
+    assert_eq!(
+        line("a role=replica", &Ok(failed.clone())).as_deref(),
+        Some("down #FAILED_OFFLINE FAIL, no  way\n")
+    );
     assert_eq!(node_page(Page::Health, &Ok(failed), None).status, 503);
 
     // In maintenance the clients that it has may finish.

@@ -30,9 +30,7 @@ impl Place {
         let (http, checks) = (free_port(), free_port());
         let site = Site::new(&Place::text(http, checks, more));
         let mut agent = site.agent();
-        agent.wait_for(&format!(
-            "answering HTTP at 127.0.0.1:{http}; agent-checks at 127.0.0.1:{checks}"
-        ));
+        agent.wait_for(&format!("answering HTTP at 127.0.0.1:{http}; agent-checks at 127.0.0.1:{checks}"));
         let (_, nodes) = gone_pool("orders");
         wait_until(|| site.run(&["status"]).out.matches("FAILED_OFFLINE").count() == 2, || agent.log());
         Place { site, agent, nodes, http, checks }
@@ -85,12 +83,17 @@ fn pages_checks_and_their_errors() {
     for page in ["primary", "read-write", "replica", "read-only", "health"] {
         let (status, body) = place.get(&format!("/{page}/{node}"));
         let told: serde_json::Value = serde_json::from_str(&body).unwrap();
-        assert_eq!((status, &told["rule"], &told["state"]), (503, &508.into(), &"FAILED_OFFLINE".into()), "{body}");
+        assert_eq!(
+            (status, &told["rule"], &told["state"]),
+            (503, &508.into(), &"FAILED_OFFLINE".into()),
+            "{body}"
+        );
         assert_eq!(told["node"], node.as_str());
     }
     // With HAProxy's header, and as HAProxy asks if it is told nothing else.
     let header = "x-haproxy-server-state: UP 1/3; address=127.0.0.1; port=1; name=b/s; node=vm";
-    let (status, body) = ask(place.http, &format!("OPTIONS /health?pool=orders HTTP/1.0\r\n{header}\r\n\r\n"));
+    let (status, body) =
+        ask(place.http, &format!("OPTIONS /health?pool=orders HTTP/1.0\r\n{header}\r\n\r\n"));
     assert_eq!((status, body.as_str()), (503, ""));
     for (path, status, part) in [
         ("/primary", 400, "no node is named"),
@@ -113,9 +116,10 @@ fn pages_checks_and_their_errors() {
     let document: serde_json::Value = serde_json::from_str(&document).unwrap();
     assert_eq!((status, &document["pools"][0]["nodes"][1]["state"]), (200, &"FAILED_OFFLINE".into()));
 
-    assert_eq!(
-        place.check(&format!("{node} pool=orders role=primary\n")),
-        "down #FAILED_OFFLINE FAIL, the server does not run or will not serve (nothing listens on the port (errno 111))\n"
+    let line = place.check(&format!("{node} pool=orders role=primary\n"));
+    assert!(
+        line.starts_with("down #FAILED_OFFLINE FAIL, ") && line.contains("nothing listens on the port"),
+        "{line}"
     );
     assert!(place.check("127.0.0.1:9\n").starts_with("down #node 127.0.0.1:9 is in no pool"));
     assert!(place.check("\n").starts_with("down #no node is named"), "{}", place.check("\n"));
@@ -160,7 +164,9 @@ fn a_reload_moves_what_listens_or_leaves_all_as_it_was() {
     assert!(place.get("/status").1.contains("\"name\":\"orders\""));
     // A refused configuration gives the new address back.
     let free = free_port();
-    place.reload(&Place::text(free, old_checks, "").replace("[pool.orders]\n", "[pool.orders]\npolicy = \"mpp\"\n"));
+    place.reload(
+        &Place::text(free, old_checks, "").replace("[pool.orders]\n", "[pool.orders]\npolicy = \"mpp\"\n"),
+    );
     place.agent.wait_for("rule 906");
     wait_until(|| TcpStream::connect(("127.0.0.1", free)).is_err(), || "it still listens".into());
     assert_eq!(place.get("/liveness").0, 200);
@@ -168,7 +174,10 @@ fn a_reload_moves_what_listens_or_leaves_all_as_it_was() {
     // The two change places, a unix socket comes, its mode is what was asked for, and a connection that is up goes on.
     let path = place.site.path("http.sock");
     std::os::unix::net::UnixListener::bind(&path).unwrap();
-    let unix = format!("[listen]\nhttp = [\"{old_checks}\", \"unix:{}\"]\nagent_check = [\"{old_http}\"]\nunix_mode = \"0660\"\n", path.display());
+    let unix = format!(
+        "[listen]\nhttp = [\"{old_checks}\", \"unix:{}\"]\nagent_check = [\"{old_http}\"]\nunix_mode = \"0660\"\n",
+        path.display()
+    );
     place.reload(&format!("{unix}{}", gone_pool("orders").0));
     place.agent.wait_for(&format!("answering HTTP at 127.0.0.1:{old_checks}, unix:"));
     assert_eq!(ask(old_checks, "GET /liveness HTTP/1.0\r\n\r\n").0, 200);
@@ -206,7 +215,10 @@ fn a_start_that_cannot_listen_says_where() {
     for (listen, parts) in [
         ("http = [\"localhost:80\"]", &["primacy.toml:3:8", "key listen.http", "write IP:PORT"][..]),
         ("http = 8008", &["listen.http", "expected a list"]),
-        ("http = [\"8008\"]\nagent_check = [\"127.0.0.1:8008\"]", &["listen.agent_check", "each protocol has its own"]),
+        (
+            "http = [\"8008\"]\nagent_check = [\"127.0.0.1:8008\"]",
+            &["listen.agent_check", "each protocol has its own"],
+        ),
         ("node = \"10.9.9.9\"", &["listen.node", "not in any pool"]),
         ("unix_mode = \"0888\"", &["listen.unix_mode", "octal"]),
         ("port = 8008", &["listen.port", "unknown key"]),
@@ -239,11 +251,15 @@ fn clients_that_mean_no_good_harm_nobody() {
     let slow: Vec<TcpStream> = (0..300)
         .map(|_| {
             let stream = connect(place.http);
-            (&stream).write_all(b"GET /prim").unwrap();
+            // Those beyond the places are closed.
+            let _ = (&stream).write_all(b"GET /prim");
             stream
         })
         .collect();
-    wait_until(|| place.agent.log().contains("all 256 connections to the responder are in use"), || place.agent.log());
+    wait_until(
+        || place.agent.log().contains("all 256 connections to the responder are in use"),
+        || place.agent.log(),
+    );
     let begin = Instant::now();
     wait_until(
         || {

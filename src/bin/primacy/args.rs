@@ -2,8 +2,8 @@
 
 use clap::{Parser, Subcommand};
 use primacy::engine::{LONGEST_LIMIT, SHORTEST_LIMIT};
-use primacy::pool::overrides::reason_fault;
 use primacy::policy::serving::Role;
+use primacy::pool::overrides::reason_fault;
 use primacy::pool::{NodeType, State, Status};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

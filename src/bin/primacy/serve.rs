@@ -7,12 +7,12 @@ use crate::notify::{Manager, Watchdog};
 use crate::read::plural;
 use crate::terminal::{logged, note, warn};
 use crate::{Outcome, load, terminal};
-use primacy::{Error, ErrorCode};
 use primacy::config::{Config, Listen, ListenAddress, OnLocked, ProbeMode};
 use primacy::console::{Signals, wait};
 use primacy::engine::{Answer, Severity};
 use primacy::instance::respond::Responder;
 use primacy::instance::{EventFilter, Instance};
+use primacy::{Error, ErrorCode};
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
@@ -145,12 +145,7 @@ struct Reloaded {
 }
 
 impl Reload {
-    fn new(
-        args: &Args,
-        first: String,
-        responder: Arc<Responder>,
-        listen: Listen,
-    ) -> Result<Reload, Failure> {
+    fn new(args: &Args, first: String, responder: Arc<Responder>, listen: Listen) -> Result<Reload, Failure> {
         let failed = |e: std::io::Error| {
             Failure::new(Exit::Unreachable, format!("the system gives no descriptors: {e}"))
         };
@@ -158,7 +153,19 @@ impl Reload {
         woken.set_nonblocking(true).map_err(failed)?;
         let (sender, receiver) = channel();
         let (path, cache) = (args.config(), args.cache.clone());
-        Ok(Reload { first, responder, listen, path, cache, under_way: false, again: false, sender, receiver, wake, woken })
+        Ok(Reload {
+            first,
+            responder,
+            listen,
+            path,
+            cache,
+            under_way: false,
+            again: false,
+            sender,
+            receiver,
+            wake,
+            woken,
+        })
     }
 
     /// Readable when an outcome is there.
