@@ -27,7 +27,6 @@ another word: for `primary`, up where `/primary` is 200, else down; for `replica
 the table says up or drain, else down.
 
 A cache holds no cause: `up`, `is-active` and `/primary` follow from state and status alone.
-Selection is not landed yet; what it will say is decided here.
 
 ";
 

@@ -10,10 +10,13 @@ mod checkpoints;
 mod document;
 mod draft;
 mod dump;
+mod foreign;
 mod keys;
 mod listen;
 pub mod model;
 mod mpp;
+pub mod service;
+mod service_check;
 mod value;
 
 #[cfg(test)]
@@ -25,4 +28,5 @@ pub use model::{
     AutoRecover, ClientCertificate, Config, ControlSocket, Failback, LastResort, NodeConfig, OnDoubt,
     OnLocked, PoolConfig, ProbeConfig, ProbeMode, RsaPublicKey, TlsMode,
 };
+pub use service::{OnDemotion, OnStale, Role, ServiceConfig, Strategy};
 pub use value::{parse_duration, print_duration};

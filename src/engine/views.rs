@@ -66,14 +66,12 @@ impl PoolMachine {
                 class: n.last.as_ref().map(|o| o.cause.class()),
                 selected: self.judge.active() == Some(node),
                 paused: self.heir().is_some(),
-                maintenance: self.orders.nodes.get(node).is_some_and(|order| {
-                    order.as_ref().is_some_and(|stored| stored.order.maintenance.is_some())
-                }),
+                maintenance: self.in_maintenance(node),
             },
             rule: n.rule,
             message: if judged { self.words(node) } else { n.stored_message.clone() },
             weight: self.weight_of(node),
-            lag: n.facts.channels.iter().flatten().filter_map(|channel| channel.lag).max(),
+            lag: n.facts.channels.iter().flatten().filter_map(|channel| channel.lag).max().or(n.last_lag),
             observed_ms: n.observed_ms,
             changed_ms: n.changed_ms,
         })

@@ -6,6 +6,7 @@ use crate::engine::{EventKind, ReportOutcome, Severity};
 use crate::error::{Error, ErrorCode};
 use crate::pool::{MaintenanceRole, NodeType, PolicyName, PoolKind, PoolStatus, State, Status};
 use crate::probe::{Cause, Class, Flavour, ThreadState};
+use crate::select::Reason;
 use core::ffi::{CStr, c_char};
 
 /// Longest name with its NUL.
@@ -264,6 +265,18 @@ pub extern "C" fn primacy_maintenance_role_name(role: i32) -> *const c_char {
 #[unsafe(no_mangle)]
 pub extern "C" fn primacy_report_outcome_name(outcome: i32) -> *const c_char {
     name_of!(ReportOutcome, outcome)
+}
+
+/// The name of why a node was chosen, as "fallback".
+///
+/// @param reason  a primacy_reason
+/// @return        a constant; "?" for a number that this version does not know
+///
+/// Ownership: the library's, for ever.
+/// Thread: any thread. Time: never blocks. Since: 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn primacy_reason_name(reason: i32) -> *const c_char {
+    name_of!(Reason, reason)
 }
 
 /// The sentence of a rule: what it looks at and what it decides.
