@@ -86,6 +86,20 @@ impl Socket {
         Socket { fd, tcp: false, retransmitted: Cell::new(0) }
     }
 
+    /// Sends small pieces at once.
+    #[cfg(feature = "cli")]
+    pub(super) fn no_delay(&self) {
+        // A unix socket has no such option and no delay.
+        let _ = self.set_option(libc::IPPROTO_TCP, libc::TCP_NODELAY, 1);
+    }
+
+    /// Tells the peer that nothing more will come.
+    #[cfg(feature = "cli")]
+    pub(super) fn finish_sending(&self) {
+        // SAFETY: no pointer is passed. Failure means that there is no connection to end.
+        unsafe { libc::shutdown(self.number(), libc::SHUT_WR) };
+    }
+
     /// A TCP connection that a test has made.
     #[cfg(test)]
     pub(crate) fn from_connected(fd: Fd) -> Socket {
