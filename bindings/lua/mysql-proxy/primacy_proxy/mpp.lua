@@ -104,6 +104,7 @@ end
 -- Answers a query that is_command.
 function mpp.answer(source, query)
     local command, failure = mpp.parse(query)
+    if command then source:refresh() end
     if command and command.action == "SHOW" then return show(source) end
     local done
     if command and command.action == "INITIALIZE" then

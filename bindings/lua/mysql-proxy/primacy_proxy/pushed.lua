@@ -175,7 +175,7 @@ local function in_words(self, tried)
     return table.concat(words, "; ")
 end
 
--- A node for a new session that is none of `tried` (a set of node names): { node, address, ... }, or nil and why not.
+-- See source.lua.
 function Pushed:select(tried)
     local role = self.settings.role
     local wanted = role == "active" and "ACTIVE node" or role == "standby" and "STANDBY node" or "node"
@@ -229,6 +229,7 @@ end
 -- Nobody is told how connections fare: the pusher sees for itself.
 function Pushed:report() end
 function Pushed:release() end
+function Pushed:refresh() end
 
 function Pushed:show(name, rows)
     local node = self.table[name]

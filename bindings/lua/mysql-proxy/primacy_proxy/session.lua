@@ -47,7 +47,7 @@ end
 local function connect(self)
     local used = source.get()
     if self.choice then
-        self.tried[self.choice.name] = true
+        self.tried[self.choice.name] = self.choice
         give_back(self, "connect_failed")
     end
     local function serves(address) return used:serves(address) end
@@ -66,7 +66,7 @@ local function connect(self)
         end
         -- Not known to the proxy: its command line lacks an address that the configuration has.
         log(choice.name .. " is none of the proxy's backends")
-        self.tried[choice.name] = true
+        self.tried[choice.name] = choice
         used:release(choice)
     end
 end
@@ -80,7 +80,7 @@ end
 local function read_auth_result(self, auth)
     if auth.packet:byte() == proxy.MYSQLD_PACKET_OK then
         self.authenticated = true
-        if self.choice then source.get():report(self.choice, "ok") end
+        if self.choice then source.get():report(self.choice, "connected") end
     end
     return nil
 end
@@ -106,8 +106,8 @@ local function read_query(self, packet)
 end
 
 local function disconnect(self)
-    -- No greeting came to a connection that was made: the server refused it, closed it, or is hung.
-    give_back(self, not self.greeted and "no_greeting" or nil)
+    -- No greeting came on a connection that was made: the server refused it, closed it, or is hung.
+    give_back(self, not self.greeted and "connect_failed" or nil)
     return nil
 end
 
