@@ -107,12 +107,12 @@ end
 -- service may have a port of its own).
 function Library:name_of(at)
     if self.named[at] then return self.named[at] end
-    local host, found = at:match("^(.*):%d+$"), nil
+    local host, same = at:match("^(.*):%d+$"), {}
     for _, name in ipairs(self:nodes()) do
         if name == at then return name end
-        if host and name:match("^(.*):%d+$") == host then found = found and false or (found == nil and name or found) end
+        if host and name:match("^(.*):%d+$") == host then same[#same + 1] = name end
     end
-    return found or at
+    return #same == 1 and same[1] or at
 end
 
 function Library:show(name, rows)
