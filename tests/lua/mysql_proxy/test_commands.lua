@@ -162,6 +162,15 @@ test("settings that make no sense are refused, with their key", function()
     harness.raises("bad.lua", load, FOLDER .. "/bad.lua")
 end)
 
+test("the example settings are good, and the page names every key", function()
+    harness.forget()
+    local settings = require("primacy_proxy.settings")
+    equal(settings.load(SCRIPTS .. "/../../../examples/mysql-proxy/push.lua").source, "push")
+    equal(settings.load(SCRIPTS .. "/../../../examples/mysql-proxy/library.lua").service, "orders.rw")
+    local page = io.open(SCRIPTS .. "/../../../docs/mysql-proxy.md"):read("*a")
+    for _, key in ipairs(settings.keys()) do says(page, "\n| `" .. key .. "` |") end
+end)
+
 test("settings that cannot be read refuse every client, and the admin says why", function()
     local host = harness.proxy({ { A, "rw" } })
     local client = harness.client(host)

@@ -71,6 +71,12 @@ local KEYS = {
     names = { names, {}, "push" },
 }
 
+function settings.keys()
+    local all = {}
+    for key in pairs(KEYS) do all[#all + 1] = key end
+    return all
+end
+
 -- A checked copy with the defaults filled in; an error names the key.
 function settings.check(given)
     if type(given) ~= "table" then error("the settings must be a table, are a " .. type(given), 0) end
