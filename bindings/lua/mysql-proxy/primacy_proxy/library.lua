@@ -27,34 +27,43 @@ function Library.new(settings, primacy)
     }, Library)
 end
 
+-- A node in words.
+local function in_words(node)
+    local text = node.state .. "/" .. node.status
+    if node.changed_ms and node.changed_ms > 0 then
+        text = text .. " since " .. os.date("!%Y-%m-%dT%H:%M:%SZ", math.floor(node.changed_ms / 1000))
+    end
+    if node.message and node.message ~= "" then text = text .. " (" .. node.message .. ")" end
+    return text
+end
+
 -- Sessions --------------------------------------------------------------------------------------------------------------
 
 function Library:select(tried)
-    local avoid
-    for _, choice in pairs(tried) do
-        avoid = avoid or {}
+    local avoid, names
+    for name, choice in pairs(tried) do
+        avoid, names = avoid or {}, names or {}
         avoid[#avoid + 1] = choice.backend
+        names[#names + 1] = name
     end
-    local backend, reason = self.selector:select(avoid and { avoid = avoid } or nil)
-    if not backend then return nil, reason or "no node" end
+    local backend, reason
+    if avoid then
+        backend, reason = self.selector:select({ avoid = avoid })
+    else
+        backend, reason = self.selector:select()
+    end
+    if not backend then
+        local words = {}
+        if names then words[1] = table.concat(names, ", ") .. " cannot be connected to" end
+        words[#words + 1] = reason or "no node"
+        self:refresh()
+        for _, node in ipairs(self:known_nodes()) do words[#words + 1] = node.name .. " is " .. in_words(node) end
+        return nil, table.concat(words, "; ")
+    end
     local name = self.selector:node_name(backend)
-    -- One that was tried and comes again is the last one that there is.
-    if tried[name] then
-        self.selector:release(backend)
-        return nil, name .. " is the only node for " .. self.settings.service .. ", and cannot be connected to"
-    end
     local at = address.canonical(backend.address)
     self.given[at], self.named[at] = backend, name
     return { name = name, address = at, backend = backend }
-end
-
--- A node in words, from a snapshot.
-local function described(self, name)
-    local _, node = self:find(name)
-    if not node then return "is no node any more" end
-    local text = "is " .. node.state .. "/" .. node.status .. " now"
-    if node.message and node.message ~= "" then text = text .. " (" .. node.message .. ")" end
-    return text
 end
 
 function Library:stays(choice)
@@ -62,14 +71,16 @@ function Library:stays(choice)
     if word == "stays" or word == "drains" then return true end
     if word ~= "ends" then return false, choice.name .. ": " .. tostring(problem) end
     self:refresh()
-    return false, choice.name .. " serves " .. self.settings.service .. " no more: it " .. described(self, choice.name)
+    local _, node = self:find(choice.name)
+    local now = node and "it is " .. in_words(node) .. " now" or "it is no node any more"
+    return false, choice.name .. " serves " .. self.settings.service .. " no more: " .. now
 end
 
 -- What was given last at this address, if it still is what it was given for. Of others nothing is known, and nothing goes
 -- there until they are chosen, which makes them UNKNOWN again for the proxy.
 function Library:serves(at)
     local backend = self.given[at]
-    return backend ~= nil and self.selector:current(backend) ~= "ends"
+    return backend ~= nil and self.selector:current(backend) == "stays"
 end
 
 function Library:report(choice, outcome)
@@ -93,13 +104,20 @@ function Library:find(name)
     end
 end
 
-function Library:nodes()
-    local names = {}
+-- The nodes of the service's pool; of all pools where the service does not name one.
+function Library:known_nodes()
+    local nodes = {}
     for _, pool in ipairs(self.snapshot.pools) do
         if not self.pool_name or pool.name == self.pool_name then
-            for _, node in ipairs(pool.nodes) do names[#names + 1] = node.name end
+            for _, node in ipairs(pool.nodes) do nodes[#nodes + 1] = node end
         end
     end
+    return nodes
+end
+
+function Library:nodes()
+    local names = {}
+    for i, node in ipairs(self:known_nodes()) do names[i] = node.name end
     return names
 end
 
