@@ -61,7 +61,8 @@ class Proxy:
 
     def connect(self, user, password, **options):
         """A client through the proxy."""
-        return pymysql.connect(host="127.0.0.1", port=self.port, user=user, password=password, connect_timeout=10, read_timeout=20, **options)
+        patience = {"connect_timeout": 10, "read_timeout": 20}
+        return pymysql.connect(host="127.0.0.1", port=self.port, user=user, password=password, **{**patience, **options})
 
     def admin(self, *commands):
         """Commands on the admin plugin; the last one's rows."""

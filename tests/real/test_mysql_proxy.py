@@ -1,6 +1,7 @@
 """MySQL Proxy's script in front of real servers: clients, errors, a failover told by MPP commands, what cannot be fronted."""
 
 import subprocess
+import time
 
 import pymysql
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from servers import APP, APP_SCHEMA, wait_replicating, wait_until
 
 from .mysql_proxy import ADMIN, Proxy
+from .watch import POOL, configuration
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +115,69 @@ def test_a_failover_told_by_commands(ring, proxy):
         finally:
             b.restart()
             wait_replicating(ring.nodes)
+
+
+@pytest.fixture
+def library(ring, secret, tmp_path):
+    """One with the library in its process, which probes the servers and chooses."""
+    config = tmp_path / "primacy.toml"
+    config.write_text(configuration(
+        ring.nodes, password_file=secret, probe={"interval": "100ms", "timeout": "50ms", "probe_timeout": "200ms", "silence": "1s"},
+        top={"cache_file": tmp_path / "cache", "control_socket": "none"},
+    ))
+    settings = f'source = "library", config = "{config}", service = "{POOL}.rw", refuse_at = "login"'
+    with Proxy(tmp_path, ring.nodes, settings) as proxy:
+        wait_until(lambda: port_through(proxy) == ring.a.port, 20, lambda: f"the PRIMARY takes clients: {proxy.log.read_text()}")
+        yield proxy
+
+
+def port_through(proxy):
+    """The port of the server that a new client gets, None where it is refused."""
+    try:
+        # A server that hangs is met, and waited for, until it is replaced.
+        with proxy.connect(*APP, connect_timeout=1, read_timeout=1) as client, client.cursor() as cursor:
+            cursor.execute("SELECT @@port")
+            return cursor.fetchone()[0]
+    except pymysql.err.OperationalError as refused:
+        assert refused.args[0] in (1040, 1053, 2003, 2013), refused
+        return None
+
+
+def test_the_library_moves_clients_when_a_server_is_killed(ring, library):
+    a, b = ring.nodes
+    session = library.connect(*APP)
+    a.kill9()
+    fault = time.monotonic()
+    try:
+        with pytest.raises(pymysql.err.OperationalError) as lost, session.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        assert lost.value.args[0] in (1053, 2013)
+        wait_until(lambda: port_through(library) == b.port, 20, library.log.read_text)
+        print(f"out for {time.monotonic() - fault:.3f} s")
+        shown = library.show()
+        assert shown[b.address]["mpp.state"] == "ACTIVE"
+        assert shown[a.address]["mpp.state"] == "FAILED_OFFLINE" and shown[a.address]["proxy.state"] == "BACKEND_STATE_DOWN"
+    finally:
+        a.restart()
+        wait_replicating(ring.nodes)
+    # The old PRIMARY is back, and waits for an operator: no client of ours goes there.
+    for _ in range(3):
+        assert port_through(library) == b.port
+
+
+def test_the_library_ends_sessions_of_a_server_that_hangs(ring, library):
+    """Stopped, replaced, continued: what a session sends afterwards is not run there."""
+    a, b = ring.nodes
+    session = library.connect(*APP)
+    try:
+        a.sigstop()
+        wait_until(lambda: port_through(library) == b.port, 30, library.log.read_text)
+    finally:
+        a.sigcont()
+    with pytest.raises(pymysql.err.OperationalError) as ended, session.cursor() as cursor:
+        cursor.execute(f"CREATE TABLE {APP_SCHEMA}.not_here (a INT)")
+    assert ended.value.args[0] == 1053 and a.address in ended.value.args[1]
+    assert a.value(f"(SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = '{APP_SCHEMA}' AND TABLE_NAME = 'not_here')") == 0
 
 
 @pytest.mark.parametrize("refuse_at", ["connect", "login"])
