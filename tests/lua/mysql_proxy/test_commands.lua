@@ -12,7 +12,7 @@ end
 test("any case, any white space, a final semicolon, any spelling of the node", function()
     local host = fresh()
     harness.push(host, "mpp initialize 127.0.0.1:3301 type primary", "  MPP\tINITIALIZE\n[::ffff:127.0.0.1]:3302 Type Secondary ; ")
-    harness.push(host, "MPP SET " .. A .. " STATE ACTIVE", "mPp SeT " .. A .. " sTaTe active;", "MPP SET " .. A .. " STATUS ok_warn", "MPP SET " .. A .. " WEIGHT 0")
+    harness.push(host, "MPP SET " .. A .. " STATE ACTIVE", "mPp SeT " .. A .. " sTaTe active;", "MPP SET " .. A .. " STATUS warn", "MPP SET " .. A .. " WEIGHT 0")
     harness.push(host, "MPP SET " .. B .. " STATE FAIL_ONLINE", "MPP SET " .. B .. " TYPE PRIMARY")
     for _, text in ipairs({ "MPP SHOW ALL", "mpp show all;", "Mpp  Show\tAll" }) do
         equal(harness.admin(host, text).kind, "resultset", text)
