@@ -7,44 +7,48 @@ local address = require("primacy_proxy.address")
 
 local backends = {}
 
--- Canonical addresses by the proxy's own text for them.
-local canonical = {}
+-- Canonical addresses by index, and indices by canonical address; the proxy takes its backends at its start, and no others.
+local addresses, places = {}, {}
 -- Indices that we have set DOWN.
 local ours = {}
 
-local function canonical_of(name)
-    if canonical[name] == nil then
-        canonical[name] = address.canonical(name) or name
+local function known()
+    local count = #proxy.global.backends
+    if count ~= #addresses then
+        addresses, places = {}, {}
+        for i = 1, count do
+            local name = proxy.global.backends[i].dst.name
+            addresses[i] = address.canonical(name) or name
+            places[addresses[i]] = i
+        end
     end
-    return canonical[name]
+    return addresses
 end
 
 -- The canonical address of the backend with this index.
 function backends.address(index)
-    return canonical_of(proxy.global.backends[index].dst.name)
+    return known()[index]
 end
 
 function backends.count()
-    return #proxy.global.backends
+    return #known()
 end
 
 -- The index of the backend at this canonical address, or nil.
 function backends.find(wanted)
-    for i = 1, #proxy.global.backends do
-        if canonical_of(proxy.global.backends[i].dst.name) == wanted then return i end
-    end
-    return nil
+    known()
+    return places[wanted]
 end
 
 -- Sets every backend DOWN that `serves(canonical address)` denies, and takes that back where it holds no more. `chosen`, if
 -- there is one, must be tried by the proxy whatever it thinks of it.
 function backends.assert_states(serves, chosen)
-    for i = 1, #proxy.global.backends do
+    for i, at in ipairs(known()) do
         local backend = proxy.global.backends[i]
         if i == chosen then
             if backend.state == proxy.BACKEND_STATE_DOWN then backend.state = proxy.BACKEND_STATE_UNKNOWN end
             ours[i] = nil
-        elseif not serves(canonical_of(backend.dst.name)) then
+        elseif not serves(at) then
             backend.state = proxy.BACKEND_STATE_DOWN
             ours[i] = true
         elseif ours[i] then

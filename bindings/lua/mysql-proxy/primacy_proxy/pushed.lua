@@ -13,7 +13,15 @@ local RANK = { OK = 1, OK_INFO = 2, OK_WARN = 3, OK_CRITICAL = 4, FAIL = 5, UNKN
 
 -- settings as settings.check makes them; now() in seconds.
 function Pushed.new(settings, now)
-    return setmetatable({ settings = settings, now = now or os.time, table = {}, order = {}, last = 0, turn = 0, changes = 0 }, Pushed)
+    local of_backend = {}
+    for node, backend in pairs(settings.names) do of_backend[backend] = node end
+    return setmetatable({
+        settings = settings, now = now or os.time, of_backend = of_backend,
+        -- Nodes by name, and the names in the order in which they were initialized.
+        table = {}, order = {},
+        -- leader: the ACTIVE node that takes clients now; active: the last one that was told, which sessions were chosen for.
+        leader = nil, active = nil, changes = 0, turn = 0,
+    }, Pushed)
 end
 
 -- Seconds since; a clock that was set back makes it 0.
@@ -27,10 +35,7 @@ function Pushed:backend_of(node)
 end
 
 function Pushed:name_of(backend)
-    for node, meant in pairs(self.settings.names) do
-        if meant == backend then return node end
-    end
-    return backend
+    return self.of_backend[backend] or backend
 end
 
 function Pushed:nodes()
@@ -50,6 +55,16 @@ local function refuse(text)
     return nil, { pair = answer.NOT_POSSIBLE, text = "MPP: " .. text }
 end
 
+-- Of several ACTIVE nodes the one that became it last has the role: a move is two commands, in whatever order they come.
+local function active_of(self)
+    local found
+    for _, name in ipairs(self.order) do
+        local node = self.table[name]
+        if node.state == "ACTIVE" and (not found or node.change > found.change) then found = node end
+    end
+    return found
+end
+
 function Pushed:initialize(name, kind)
     if not backends.find(self:backend_of(name)) then
         return refuse("node " .. name .. " is not configured in MySQL Proxy: no backend has this address")
@@ -64,17 +79,8 @@ function Pushed:initialize(name, kind)
     -- Not known is not demoted: sessions stay until state and status are told.
     node.blank = { STATE = true, STATUS = true }
     node.told = self.now()
+    self.leader = active_of(self)
     return true
-end
-
--- Of several ACTIVE nodes the one that became it last has the role: a move is two commands, in whatever order they come.
-local function active_of(self)
-    local found
-    for _, name in ipairs(self.order) do
-        local node = self.table[name]
-        if node.state == "ACTIVE" and (not found or node.change > found.change) then found = node end
-    end
-    return found
 end
 
 function Pushed:set(name, element, value)
@@ -93,21 +99,21 @@ function Pushed:set(name, element, value)
         if node.could and not can then node.generation = node.generation + 1 end
         node.could = can
     end
-    local active = active_of(self)
+    self.leader = active_of(self)
     local before = self.active
-    if active ~= before and (active or not next(before.blank)) then
+    if self.leader ~= before and (self.leader or not next(before.blank)) then
         if before then before.reign = before.reign + 1 end
-        self.active = active
+        self.active = self.leader
     end
     return true
 end
 
 -- Selection -------------------------------------------------------------------------------------------------------------
 
-local function usable(self, node, role, active)
+local function usable(self, node, role)
     local can = able(self, node)
     if not can then return false end
-    if can == "active" and node ~= active then return false end
+    if can == "active" and node ~= self.leader then return false end
     return role == "any" or role == can
 end
 
@@ -135,11 +141,11 @@ local function by_clients(self, candidates)
     return best
 end
 
-local function candidates_of(self, role, active, tried)
+local function candidates_of(self, role, tried)
     local found, drained = {}, false
     for _, name in ipairs(self.order) do
         local node = self.table[name]
-        if usable(self, node, role, active) and not tried[name] and backends.find(self:backend_of(name)) then
+        if usable(self, node, role) and not tried[name] and backends.find(self:backend_of(name)) then
             -- Weight 0 drains a reader; there is one ACTIVE node, which has nobody to leave its clients to.
             if node.weight > 0 or role == "active" then found[#found + 1] = node else drained = true end
         end
@@ -185,10 +191,9 @@ function Pushed:select(tried)
         return nil, "no " .. wanted .. " is known: the last MPP command came " .. age .. " s ago"
     end
 
-    local active = active_of(self)
-    local found = candidates_of(self, role, active, tried)
+    local found = candidates_of(self, role, tried)
     if #found == 0 and role == "standby" and self.settings.fallback == "active" then
-        found = candidates_of(self, "active", active, tried)
+        found = candidates_of(self, "active", tried)
     end
     if #found == 0 then return nil, "no " .. wanted .. ": " .. in_words(self, tried) end
 
@@ -221,9 +226,8 @@ end
 function Pushed:serves(backend)
     local node = self.table[self:name_of(backend)]
     if not node then return false end
-    local active = active_of(self)
-    if usable(self, node, self.settings.role, active) then return true end
-    return self.settings.fallback == "active" and usable(self, node, "active", active)
+    if usable(self, node, self.settings.role) then return true end
+    return self.settings.fallback == "active" and usable(self, node, "active")
 end
 
 -- Nobody is told how connections fare: the pusher sees for itself.
