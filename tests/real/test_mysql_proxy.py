@@ -1,5 +1,6 @@
 """MySQL Proxy's script in front of real servers: clients, errors, a failover told by MPP commands, what cannot be fronted."""
 
+import socket
 import subprocess
 import time
 
@@ -195,6 +196,30 @@ def test_nobody_to_go_to(ring, tmp_path, refuse_at):
         _, _, errors = command_line(proxy.port, *APP, "SELECT 1")
         assert ("ERROR 1040 (08004)" if refuse_at == "login" else "Received error packet before completion of TLS handshake") in errors
         assert words in errors
+
+
+@pytest.mark.parametrize("refuse_at", ["connect", "login"])
+def test_a_client_that_goes_on_after_it_was_refused(ring, tmp_path, refuse_at):
+    """MySQL Proxy 0.8.5 crashes of it unless the refusal came with a greeting; nobody gets at the commands either way."""
+    with Proxy(tmp_path, ring.nodes, f'source = "push", refuse_at = "{refuse_at}", data_port_users = {{ "app" }}') as proxy:
+        with socket.create_connection(("127.0.0.1", proxy.port), timeout=10) as client:
+            first = client.recv(4096)
+            login = (0x208).to_bytes(4, "little") + bytes(28) + b"app\0" + b"\0"
+            client.sendall(len(login).to_bytes(3, "little") + b"\1" + login)
+            if refuse_at == "connect":
+                assert first[4] == 0xFF
+                wait_until(lambda: proxy.process.poll() == 1, 10, "the proxy has crashed")
+                assert "(died)" in proxy.log.read_text()
+                return
+            assert first[4] == 10
+            refusal = client.recv(4096)
+            assert refusal[4] == 0xFF and b"#08004no ACTIVE node" in refusal
+            client.sendall(b"\x0d\0\0\0\x03MPP SHOW ALL")
+            answer = b""
+            while part := client.recv(4096):
+                answer += part
+            assert answer[4] == 0xFF and b"#08004no ACTIVE node" in answer
+        assert proxy.admin("MPP SHOW ALL")
 
 
 def test_what_it_cannot_front(space, tmp_path):
