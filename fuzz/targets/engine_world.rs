@@ -146,7 +146,7 @@ impl World {
             9 if b & 1 == 0 => self.give(Input::ConnectionLost { node }),
             9 => {
                 let outcome = ReportOutcome::ALL[usize::from(c) % ReportOutcome::ALL.len()];
-                self.give(Input::Report { node, outcome });
+                self.give(Input::Report { node, service: None, outcome });
             }
             10 => {
                 let pool_status = [None, Some(PoolStatus::Ok), Some(PoolStatus::Fail)][usize::from(b % 3)];
@@ -373,6 +373,7 @@ impl World {
                     self.asked = Some(cache.clone());
                     self.writing.push_back((sequence, cache));
                 }
+                Effect::Publish(_) => {}
                 Effect::Emit(event) => {
                     let expected = self.events.map_or(event.sequence, |n| n + 1);
                     assert_eq!(event.sequence, expected, "{event:?}");

@@ -10,9 +10,12 @@ mod checkpoints;
 mod document;
 mod draft;
 mod dump;
+mod foreign;
 mod keys;
 pub mod model;
 mod mpp;
+pub mod service;
+mod service_check;
 mod value;
 
 #[cfg(test)]
@@ -23,4 +26,5 @@ pub use model::{
     AutoRecover, ClientCertificate, Config, ControlSocket, Failback, LastResort, NodeConfig, OnDoubt,
     OnLocked, PoolConfig, ProbeConfig, ProbeMode, RsaPublicKey, TlsMode,
 };
+pub use service::{OnDemotion, OnStale, Role, ServiceConfig, Strategy};
 pub use value::{parse_duration, print_duration};

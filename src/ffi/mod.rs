@@ -17,6 +17,7 @@ mod json;
 mod names;
 mod orders;
 mod read;
+mod selector;
 mod slice;
 mod snapshot;
 mod status;

@@ -24,8 +24,10 @@ impl Handle {
         // Blocks on disk and resolver: the engine goes on meanwhile.
         let (nodes, checks) = open::setups(&config, known, &mut handed)?;
         let fingerprint = config.fingerprint();
+        let located = open::located(&config, &nodes);
         let mut core = self.open()?;
         core.may_reload()?;
+        core.located = located;
         let answer = core.reload(clock::now(), config, (nodes, checks))?;
         core.handed = handed;
         // With the lock in hand, so that two reloads leave the table as they leave the instance.
@@ -82,6 +84,7 @@ impl Core {
         if let Some(driver) = &mut self.driver {
             driver.reconfigure(now.mono, self.nodes.clone(), self.checks.clone(), &done.moved);
         }
+        self.locate(now)?;
         self.pump(now, usize::MAX)?;
         self.set_deadline();
         Ok(Answer { message: done.message, rule: RELOADED, sequence: done.sequence })

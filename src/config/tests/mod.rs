@@ -4,6 +4,7 @@ mod checkpoints;
 mod errors;
 mod page;
 mod random;
+mod services;
 mod values;
 
 use super::*;
