@@ -124,7 +124,7 @@ def library(ring, secret, tmp_path):
     """One with the library in its process, which probes the servers and chooses."""
     config = tmp_path / "primacy.toml"
     config.write_text(configuration(
-        ring.nodes, password_file=secret, probe={"interval": "100ms", "timeout": "50ms", "probe_timeout": "200ms", "silence": "1s"},
+        ring.nodes, password_file=secret, probe={"interval": "100ms", "timeout": "200ms", "probe_timeout": "500ms", "silence": "2s"},
         top={"cache_file": tmp_path / "cache", "control_socket": "none"},
     ))
     settings = f'source = "library", config = "{config}", service = "{POOL}.rw", refuse_at = "login"'
