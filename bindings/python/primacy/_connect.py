@@ -94,7 +94,7 @@ def outcome_of(error: BaseException) -> Tuple[Optional[str], bool]:
 
 def _pymysql(**keywords: Any) -> Any:
     try:
-        import pymysql
+        import pymysql  # type: ignore[import-untyped,unused-ignore]
     except ImportError as error:
         raise ImportError("primacy.connect uses PyMySQL unless `connector` names another one; install it, or name one") from error
     return pymysql.connect(**keywords)

@@ -193,7 +193,7 @@ class Selector:
         Raises NoBackend, Paused, Stale or GtidUnknown, all of them SelectionErrors; or PrimacyError, as with code STOPPED.
         """
         raw = _abi.primacy_backend(size=_SIZE)
-        options = None
+        options: Any = None
         if min_gtid is not None or stale_ok or avoid:
             options = _abi.primacy_select_options(size=ctypes.sizeof(_abi.primacy_select_options))
             if stale_ok:
