@@ -113,6 +113,9 @@ install:
 	install -m 644 $(DIST)/share/completions/bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/primacy
 	install -m 644 $(DIST)/share/completions/zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_primacy
 	install -m 644 $(DIST)/share/completions/fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/primacy.fish
+	install -d $(DESTDIR)$(PREFIX)/share/primacy/mysql-proxy/primacy_proxy
+	install -m 644 bindings/lua/mysql-proxy/*.lua $(DESTDIR)$(PREFIX)/share/primacy/mysql-proxy/
+	install -m 644 bindings/lua/mysql-proxy/primacy_proxy/*.lua $(DESTDIR)$(PREFIX)/share/primacy/mysql-proxy/primacy_proxy/
 	for module in $(wildcard $(patsubst %,target/lua/%/primacy.so,$(filter-out jit,$(LUA_VERSIONS)))); do \
 		install -D -m 755 $$module $(DESTDIR)$(LIBDIR)/lua/$$(basename $$(dirname $$module))/primacy.so || exit 1; done
 	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(PREFIX)/lib/sysusers.d
