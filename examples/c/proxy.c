@@ -1,0 +1,678 @@
+/*
+ * A TCP proxy that asks the library at every connection where the client goes: one thread, one epoll loop, the library in it.
+ *
+ *     proxy [-b ADDRESS] [-c MS] [-i MS] [-w MS] [-t TRACE] CONFIG SERVICE=PORT...
+ *     proxy /etc/primacy/primacy.toml rw=6446 ro=6447
+ *
+ *     -b ADDRESS  listen there; 127.0.0.1 by default
+ *     -c MS       a backend that has not greeted for so long is tried no longer; 3000
+ *     -i MS       a session that drains counts as idle so long after the server's last bytes; 200
+ *     -w MS       how long a client waits while the role moves, or while the node that has it cannot be reached; 5000
+ *     -t TRACE    a line for each chunk sent to a server, and for each event, with the time of CLOCK_MONOTONIC in nanoseconds
+ *
+ * It reads no packets: bytes pass, TLS too. All that it knows of the protocol is that the server speaks first, so a client that was
+ * not greeted has lost nothing yet and may go to another node. docs/proxies.md says what this can and cannot do. SIGINT and
+ * SIGTERM end it; the counters are printed.
+ */
+#define _GNU_SOURCE /* accept4 */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <primacy.h>
+
+enum { BUFFER = 16384, SERVICES = 8, TRIES = 16, READY = 256, ACCEPTS = 64, ROUNDS = 4, TICK_MS = 20 };
+
+/* What a descriptor in the epoll set is; the first member of what its entry points to. */
+enum kind { LIBRARY, EVENTS, SIGNALS, LISTENER, CLIENT, SERVER };
+
+struct source {
+    enum kind kind;
+    int fd;
+    uint32_t wanted; /* as epoll knows it */
+};
+
+/* One side of a session, and the bytes that came from it and are not yet sent to the other. */
+struct side {
+    struct source source;
+    struct session *session;
+    size_t begin, end;
+    int gone;  /* a server that has closed: no longer in the epoll set, but perhaps with words left to read */
+    char bytes[BUFFER];
+};
+
+struct service {
+    struct source listener;
+    const char *name;
+    primacy_selector *selector;
+    unsigned long accepted, refused, moved, killed, drained, up, down; /* up and down in bytes */
+};
+
+enum phase { WAITS, OPENS, OPEN, OVER };
+
+struct session {
+    struct side client, server;
+    struct service *service;
+    struct session *next, *previous;
+    enum phase phase;
+    int selected; /* `backend` is to be released */
+    struct primacy_backend backend;
+    uint32_t avoid[TRIES], avoided; /* slots tried in vain */
+    int64_t ask_at, give_up, open_until, answered; /* ms */
+};
+
+static struct service services[SERVICES];
+static int service_count, loop = -1;
+static struct session *sessions, *graves;
+static int64_t now; /* ms, as of the last return of epoll_wait */
+static int64_t greet_ms = 3000, idle_ms = 200, wait_ms = 5000;
+static FILE *trace;
+
+static uint64_t monotonic_ns(void)
+{
+    struct timespec at;
+
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    return (uint64_t)at.tv_sec * 1000000000u + (uint64_t)at.tv_nsec;
+}
+
+static int failed(const char *what, int32_t error)
+{
+    char text[1024];
+
+    primacy_last_error(text, sizeof text);
+    fprintf(stderr, "proxy: %s: %s: %s\n", what, primacy_error_name(error), text);
+    return 1;
+}
+
+static int watch(struct source *source, uint32_t wanted)
+{
+    struct epoll_event event;
+    int how = source->wanted == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+
+    if (source->wanted == wanted)
+        return 0;
+    memset(&event, 0, sizeof event);
+    event.events = wanted;
+    event.data.ptr = source;
+    if (epoll_ctl(loop, how, source->fd, &event) < 0)
+        return -1;
+    source->wanted = wanted;
+    return 0;
+}
+
+/* Closes a descriptor: orderly, or at once (RST), which throws away what this kernel still holds for the peer. */
+static void hang_up(struct source *source, int at_once)
+{
+    struct linger none = {1, 0};
+
+    if (source->fd < 0)
+        return;
+    if (at_once)
+        setsockopt(source->fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+    close(source->fd); /* which takes it out of the epoll set */
+    source->fd = -1;
+    source->wanted = 0;
+}
+
+/* --- sessions ------------------------------------------------------------------------------------------------------------- */
+
+static void leave_backend(struct session *s, int at_once)
+{
+    hang_up(&s->server.source, at_once);
+    s->server.begin = s->server.end = 0;
+    s->server.gone = 0;
+    if (s->selected)
+        primacy_release(s->service->selector, &s->backend);
+    s->selected = 0;
+}
+
+/* The memory stays until the end of the turn: events of the same turn may point to it. */
+static void end_session(struct session *s, int at_once)
+{
+    leave_backend(s, at_once);
+    hang_up(&s->client.source, at_once);
+    if (s->previous != NULL)
+        s->previous->next = s->next;
+    else
+        sessions = s->next;
+    if (s->next != NULL)
+        s->next->previous = s->previous;
+    s->phase = OVER;
+    s->next = graves;
+    graves = s;
+}
+
+static void bury(void)
+{
+    while (graves != NULL) {
+        struct session *s = graves;
+
+        graves = s->next;
+        free(s);
+    }
+}
+
+/* An error in place of the greeting: 1040, SQLSTATE 08004, by which clients know that it is worth trying again. Numbers from 2000
+ * on are the client library's own; some refuse to take one from a server. */
+static void refuse(struct session *s, const char *text)
+{
+    unsigned char packet[1024] = {0, 0, 0, 0, 0xff, 1040 & 0xff, 1040 >> 8, '#', '0', '8', '0', '0', '4'};
+    size_t length;
+
+    length = 9 + (size_t)snprintf((char *)packet + 13, 512, "%.511s", text);
+    packet[0] = length & 0xff;
+    packet[1] = (length >> 8) & 0xff;
+    send(s->client.source.fd, packet, 4 + length, MSG_NOSIGNAL);
+    s->service->refused++;
+    end_session(s, 0);
+}
+
+/* 0, or -1: the node cannot be reached, or 1: this machine is short of something. */
+static int open_server(struct session *s)
+{
+    const struct sockaddr *to = (const struct sockaddr *)&s->backend.address;
+    struct side *server = &s->server;
+    int one = 1;
+
+    server->source.fd = socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (server->source.fd < 0)
+        return 1;
+    if (to->sa_family != AF_UNIX)
+        setsockopt(server->source.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (connect(server->source.fd, to, s->backend.addrlen) < 0 && errno != EINPROGRESS)
+        return errno == EADDRNOTAVAIL || errno == ENOBUFS || errno == ENOMEM ? 1 : -1;
+    /* The server speaks first: readable means that it is there and greets, or what went wrong. */
+    if (watch(&server->source, EPOLLIN) < 0)
+        return 1;
+    s->phase = OPENS;
+    s->open_until = now + greet_ms;
+    return 0;
+}
+
+static void try_another(struct session *s, int32_t outcome)
+{
+    primacy_report(s->service->selector, &s->backend, outcome);
+    if (s->avoided < TRIES)
+        s->avoid[s->avoided++] = s->backend.slot;
+    leave_backend(s, 1);
+}
+
+/* Asks for a backend until one can be connected to, the client has to wait, or is refused. */
+static void find_backend(struct session *s)
+{
+    struct primacy_select_options options;
+    char text[512] = "this machine is short of descriptors, ports or memory";
+    int32_t error;
+    int opened;
+
+    for (;;) {
+        memset(&options, 0, sizeof options);
+        options.size = sizeof options;
+        options.avoid = s->avoid;
+        options.avoid_count = s->avoided;
+        s->backend.size = sizeof s->backend;
+        error = primacy_select(s->service->selector, &options, &s->backend);
+        if (error == 0) {
+            s->selected = 1;
+            if ((opened = open_server(s)) == 0)
+                return;
+            if (opened < 0) {
+                try_another(s, PRIMACY_REPORT_CONNECT_FAILED);
+                continue;
+            }
+            leave_backend(s, 1);
+        } else {
+            primacy_last_error(text, sizeof text);
+        }
+        /* The role moves, or everybody who takes clients was tried in vain: a moment later the library may know better. */
+        if ((error == PRIMACY_E_NO_BACKEND && s->avoided == 0) || (error < 0 && error != PRIMACY_E_PAUSED && error != PRIMACY_E_NO_BACKEND) ||
+            now >= s->give_up) {
+            refuse(s, text);
+            return;
+        }
+        s->phase = WAITS;
+        s->avoided = 0;
+        s->ask_at = now + TICK_MS;
+        return;
+    }
+}
+
+/* Nothing is under way as far as bytes can tell: the server had the last word, some time ago. */
+static int is_idle(const struct session *s)
+{
+    char one;
+
+    return s->answered != 0 && now - s->answered >= idle_ms && s->client.begin == s->client.end && s->server.begin == s->server.end &&
+           recv(s->client.source.fd, &one, 1, MSG_PEEK) < 0 && errno == EAGAIN;
+}
+
+/* What becomes of a session now: 1 if it is no longer what it was. */
+static int checked(struct session *s)
+{
+    int32_t fate;
+
+    if (s->phase != OPENS && s->phase != OPEN)
+        return 0;
+    fate = primacy_backend_current(s->service->selector, &s->backend);
+    if (fate == PRIMACY_SESSION_STAYS)
+        return 0;
+    if (s->phase == OPENS) {
+        /* Not greeted yet: it goes elsewhere and never knows. */
+        s->service->moved++;
+        leave_backend(s, 1);
+        find_backend(s);
+        return 1;
+    }
+    if (fate != PRIMACY_SESSION_DRAINS) {
+        s->service->killed++;
+        end_session(s, 1);
+        return 1;
+    }
+    if (is_idle(s)) {
+        s->service->drained++;
+        end_session(s, 0);
+        return 1;
+    }
+    return 0;
+}
+
+static void note_forward(struct session *s, ssize_t count)
+{
+    char name[300] = "";
+
+    primacy_node_name(s->service->selector, s->backend.slot, name, sizeof name);
+    fprintf(trace, "%llu forward %s %zd\n", (unsigned long long)monotonic_ns(), name, count);
+}
+
+/* Moves bytes from one side to the other. Nothing goes to a server that has lost its role, however long it has been here. */
+static void pump(struct session *s, struct side *from, struct side *to)
+{
+    int to_server = from == &s->client, round;
+    ssize_t count;
+
+    for (round = 0; round < ROUNDS; round++) {
+        if (to_server && (checked(s) || s->phase != OPEN))
+            return;
+        if (from->begin == from->end) {
+            count = read(from->source.fd, from->bytes, BUFFER);
+            if (count < 0 && (errno == EAGAIN || errno == EINTR))
+                break;
+            if (count <= 0) {
+                end_session(s, 0);
+                return;
+            }
+            from->begin = 0;
+            from->end = (size_t)count;
+        }
+        count = send(to->source.fd, from->bytes + from->begin, from->end - from->begin, MSG_NOSIGNAL);
+        if (count < 0 && (errno == EAGAIN || errno == EINTR))
+            break;
+        if (count < 0 && !to_server) {
+            end_session(s, 0);
+            return;
+        }
+        if (count < 0) {
+            /* The server has closed; what it said last is still to be read. */
+            from->begin = from->end = 0;
+            break;
+        }
+        from->begin += (size_t)count;
+        if (to_server) {
+            s->service->up += (unsigned long)count;
+            s->answered = 0;
+            if (trace != NULL)
+                note_forward(s, count);
+        } else {
+            s->service->down += (unsigned long)count;
+            s->answered = now;
+        }
+    }
+}
+
+/* Each side is read while there is room, and written while there is something for it. */
+static void want(struct session *s)
+{
+    struct side *client = &s->client, *server = &s->server;
+    uint32_t from_client, from_server;
+
+    if (s->phase != OPEN)
+        return;
+    /* EPOLLERR comes unasked; it is there so that nothing else is wanted. */
+    from_client = EPOLLERR | (client->begin == client->end ? EPOLLIN : 0) | (server->gone || server->begin != server->end ? EPOLLOUT : 0);
+    from_server = EPOLLERR | (server->begin == server->end ? EPOLLIN : 0) | (client->begin != client->end ? EPOLLOUT : 0);
+    if (watch(&client->source, from_client) < 0 || (!server->gone && watch(&server->source, from_server) < 0))
+        end_session(s, 1);
+}
+
+/* The first bytes of a server, or why there are none. */
+static void greeted(struct session *s)
+{
+    struct side *server = &s->server;
+    ssize_t count;
+
+    if (checked(s))
+        return;
+    count = read(server->source.fd, server->bytes, BUFFER);
+    if (count < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (count <= 0) {
+        try_another(s, PRIMACY_REPORT_CONNECT_FAILED);
+        find_backend(s);
+        return;
+    }
+    primacy_report(s->service->selector, &s->backend, PRIMACY_REPORT_CONNECTED);
+    server->begin = 0;
+    server->end = (size_t)count;
+    s->phase = OPEN;
+    pump(s, server, &s->client);
+}
+
+static void ready(struct side *side, uint32_t events)
+{
+    struct session *s = side->session;
+
+    if (s->phase == OVER || side->source.fd < 0)
+        return;
+    if (s->phase != OPEN) {
+        if (side == &s->server)
+            greeted(s);
+        else if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+            end_session(s, 1);
+    } else if (side == &s->client && (events & (EPOLLHUP | EPOLLERR))) {
+        end_session(s, 1);
+    } else {
+        if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+            pump(s, side, side == &s->client ? &s->server : &s->client);
+        if ((events & EPOLLOUT) && s->phase == OPEN)
+            pump(s, side == &s->client ? &s->server : &s->client, side);
+        /* The client is slow, or there is much: the rest is read whenever the client has room. */
+        if (side == &s->server && (events & (EPOLLHUP | EPOLLERR)) && s->phase == OPEN && !side->gone) {
+            epoll_ctl(loop, EPOLL_CTL_DEL, side->source.fd, NULL);
+            side->gone = 1;
+        }
+    }
+    want(s);
+}
+
+static void accept_clients(struct service *service)
+{
+    struct session *s;
+    int fd, one = 1, count;
+
+    for (count = 0; count < ACCEPTS; count++) {
+        fd = accept4(service->listener.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0) {
+            /* Out of descriptors or memory: the queue waits for the next tick, and the loop does not spin. */
+            if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+                watch(&service->listener, EPOLLERR);
+            return;
+        }
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+        if ((s = malloc(sizeof *s)) == NULL) {
+            close(fd);
+            return;
+        }
+        memset(s, 0, offsetof(struct session, client.bytes));
+        memset(&s->server, 0, offsetof(struct side, bytes));
+        memset(&s->service, 0, sizeof *s - offsetof(struct session, service));
+        s->client.source.kind = CLIENT;
+        s->client.source.fd = fd;
+        s->server.source.kind = SERVER;
+        s->server.source.fd = -1;
+        s->client.session = s->server.session = s;
+        s->service = service;
+        s->give_up = now + wait_ms;
+        s->next = sessions;
+        if (sessions != NULL)
+            sessions->previous = s;
+        sessions = s;
+        service->accepted++;
+        /* Nothing is read from a client that was not greeted; that it leaves is seen. */
+        if (watch(&s->client.source, EPOLLRDHUP) < 0)
+            end_session(s, 1);
+        else
+            find_backend(s);
+    }
+}
+
+/* Every session: whether it may stay, and what time alone brings. */
+static void sweep(void)
+{
+    struct session *s, *next;
+
+    for (s = sessions; s != NULL; s = next) {
+        next = s->next;
+        if (checked(s))
+            continue;
+        if (s->phase == WAITS && now >= s->ask_at)
+            find_backend(s);
+        else if (s->phase == OPENS && now >= s->open_until) {
+            try_another(s, PRIMACY_REPORT_CONNECT_TIMED_OUT);
+            find_backend(s);
+        }
+    }
+}
+
+/* --- the library ---------------------------------------------------------------------------------------------------------- */
+
+/* Events say when to look; what is so is asked of the selectors. */
+static void take_events(primacy_events *events)
+{
+    struct primacy_event event;
+
+    event.size = sizeof event;
+    while (primacy_events_next(events, &event) > 0) {
+        if (trace != NULL)
+            fprintf(trace, "%llu event %s %s %llu\n", (unsigned long long)monotonic_ns(), primacy_event_kind_name(event.kind), event.node,
+                    (unsigned long long)event.mono_ns);
+        printf("%s %s %s: %s\n", primacy_event_kind_name(event.kind), event.pool, event.node, event.message);
+    }
+    fflush(NULL);
+    sweep();
+}
+
+static int listen_at(const char *address, const char *port, struct source *listener)
+{
+    struct addrinfo hints, *found;
+    int one = 1, error;
+
+    memset(&hints, 0, sizeof hints);
+    hints.ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV;
+    hints.ai_socktype = SOCK_STREAM;
+    if ((error = getaddrinfo(address, port, &hints, &found)) != 0) {
+        fprintf(stderr, "proxy: %s port %s: %s\n", address, port, gai_strerror(error));
+        return -1;
+    }
+    listener->kind = LISTENER;
+    listener->fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    setsockopt(listener->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    error = listener->fd < 0 || bind(listener->fd, found->ai_addr, found->ai_addrlen) < 0 || listen(listener->fd, 1024) < 0 ||
+            watch(listener, EPOLLIN) < 0;
+    if (error)
+        fprintf(stderr, "proxy: listening at %s port %s: %s\n", address, port, strerror(errno));
+    freeaddrinfo(found);
+    return error ? -1 : 0;
+}
+
+static int serve(primacy_instance *p, primacy_events *events, struct source *signals)
+{
+    struct source library = {LIBRARY, -1, 0}, queue = {EVENTS, -1, 0};
+    struct epoll_event ready_now[READY];
+    int64_t swept = 0;
+    int32_t error;
+    int count, i, k;
+
+    if ((library.fd = primacy_fd(p)) < 0)
+        return failed("descriptor", library.fd);
+    queue.fd = primacy_events_fd(events);
+    if (watch(&library, EPOLLIN) < 0 || watch(&queue, EPOLLIN) < 0 || watch(signals, EPOLLIN) < 0) {
+        perror("proxy: epoll");
+        return 1;
+    }
+    puts("ready");
+    fflush(stdout);
+    for (;;) {
+        count = epoll_wait(loop, ready_now, READY, sessions != NULL ? TICK_MS : -1);
+        if (count < 0 && errno != EINTR) {
+            perror("proxy: epoll");
+            return 1;
+        }
+        now = (int64_t)(monotonic_ns() / 1000000);
+        for (i = 0; i < count; i++) {
+            struct source *source = ready_now[i].data.ptr;
+
+            switch (source->kind) {
+            case LIBRARY:
+                /* Never blocks; what is left over keeps the descriptor readable. */
+                if ((error = primacy_dispatch(p)) < 0)
+                    return failed("dispatch", error);
+                break;
+            case EVENTS:
+                take_events(events);
+                break;
+            case SIGNALS:
+                return 0;
+            case LISTENER:
+                accept_clients((struct service *)source);
+                break;
+            case CLIENT:
+            case SERVER:
+                ready((struct side *)source, ready_now[i].events);
+                break;
+            }
+        }
+        if (now - swept >= TICK_MS) {
+            sweep();
+            for (k = 0; k < service_count; k++)
+                watch(&services[k].listener, EPOLLIN);
+            swept = now;
+        }
+        bury();
+    }
+}
+
+static int usage(void)
+{
+    fprintf(stderr, "usage: proxy [-b ADDRESS] [-c MS] [-i MS] [-w MS] [-t TRACE] CONFIG SERVICE=PORT...\n");
+    return 2;
+}
+
+static int64_t milliseconds(const char *text)
+{
+    char *end;
+    long value = strtol(text, &end, 10);
+
+    return *text != '\0' && *end == '\0' && value >= 1 && value <= 3600000 ? value : -1;
+}
+
+/* SIGINT and SIGTERM as input; every descriptor that the machine allows. */
+static int prepare(struct source *signals)
+{
+    struct rlimit files;
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signals->kind = SIGNALS;
+    signals->fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    loop = epoll_create1(EPOLL_CLOEXEC);
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+    return signals->fd < 0 || loop < 0 ? -1 : 0;
+}
+
+int main(int argc, char **argv)
+{
+    const char *address = "127.0.0.1", *file;
+    primacy_config *config = NULL;
+    primacy_instance *p = NULL;
+    primacy_events *events = NULL;
+    struct source signals = {SIGNALS, -1, 0};
+    int32_t error;
+    int code = 0, option, i;
+
+    while ((option = getopt(argc, argv, "b:c:i:w:t:")) != -1) {
+        if (option == 'b')
+            address = optarg;
+        else if (option == 'c' && (greet_ms = milliseconds(optarg)) > 0)
+            continue;
+        else if (option == 'i' && (idle_ms = milliseconds(optarg)) > 0)
+            continue;
+        else if (option == 'w' && (wait_ms = milliseconds(optarg)) > 0)
+            continue;
+        else if (option != 't')
+            return usage();
+        else if ((trace = fopen(optarg, "w")) == NULL) {
+            fprintf(stderr, "proxy: %s: %s\n", optarg, strerror(errno));
+            return 1;
+        }
+    }
+    if (argc - optind < 2 || argc - optind > 1 + SERVICES)
+        return usage();
+    file = argv[optind++];
+    if (prepare(&signals) < 0) {
+        perror("proxy");
+        return 1;
+    }
+
+    if ((error = primacy_config_new(&config)) < 0 || (error = primacy_config_load_file(config, file)) < 0)
+        code = failed(file, error);
+    else if ((error = primacy_instance_new(config, &p)) < 0)
+        code = failed("instance", error);
+    else if ((error = primacy_events_new(p, NULL, 1024, &events)) < 0)
+        code = failed("events", error);
+    primacy_config_free(config);
+    for (i = optind; code == 0 && i < argc; i++) {
+        struct service *service = &services[service_count++];
+        char *port = strchr(argv[i], '=');
+
+        service->name = argv[i];
+        service->listener.fd = -1;
+        if (port == NULL || port == argv[i])
+            code = usage();
+        else {
+            *port = '\0';
+            if ((error = primacy_selector_new(p, service->name, NULL, &service->selector)) < 0)
+                code = failed(service->name, error);
+            else if (listen_at(address, port + 1, &service->listener) < 0)
+                code = 1;
+        }
+    }
+    if (code == 0)
+        code = serve(p, events, &signals);
+
+    while (sessions != NULL)
+        end_session(sessions, 0);
+    bury();
+    for (i = 0; i < service_count; i++) {
+        struct service *s = &services[i];
+
+        printf("%s: %lu accepted, %lu refused, %lu moved, %lu killed, %lu drained, %lu bytes to servers, %lu to clients\n", s->name,
+               s->accepted, s->refused, s->moved, s->killed, s->drained, s->up, s->down);
+        primacy_selector_free(s->selector);
+        hang_up(&s->listener, 0);
+    }
+    if (trace != NULL)
+        fclose(trace);
+    primacy_events_free(events);
+    primacy_instance_free(p);
+    return code;
+}
