@@ -477,8 +477,8 @@ static void take_events(primacy_events *events)
     event.size = sizeof event;
     while (primacy_events_next(events, &event) > 0) {
         if (trace != NULL)
-            fprintf(trace, "%llu event %s %s %llu\n", (unsigned long long)monotonic_ns(), primacy_event_kind_name(event.kind), event.node,
-                    (unsigned long long)event.mono_ns);
+            fprintf(trace, "%llu event %s %llu %s\n", (unsigned long long)monotonic_ns(), primacy_event_kind_name(event.kind),
+                    (unsigned long long)event.mono_ns, event.node);
         printf("%s %s %s: %s\n", primacy_event_kind_name(event.kind), event.pool, event.node, event.message);
     }
     fflush(NULL);

@@ -89,13 +89,13 @@ class Proxy:
         """What was sent to servers, and the events, in order."""
         forwards, told = [], []
         for line in self.trace.read_text().splitlines(keepends=True):
-            words = line.rstrip("\n").split(" ")
+            words = line.rstrip("\n").split(" ", 4)
             if not line.endswith("\n"):
                 break
             if words[1] == "forward":
                 forwards.append(Forward(int(words[0]), words[2], int(words[3])))
             else:
-                told.append(Told(int(words[0]), words[1], words[2], int(words[3])))
+                told.append(Told(int(words[0]), words[2], words[4], int(words[3])))
         return forwards, told
 
     def switch(self, to):
@@ -242,7 +242,7 @@ def test_a_benchmark_client(ring, proxy, figure):
         "--tables=2",
         "--table-size=2000",
         "--threads=4",
-        "--time=3",
+        "--time=2",
     ]
     ring.a.sql("DROP TABLE IF EXISTS app.sbtest1, app.sbtest2")
     output([*common, f"--mysql-port={proxy.rw}", "oltp_read_write", "prepare"])
@@ -255,7 +255,7 @@ def test_a_benchmark_client(ring, proxy, figure):
         figure(f"C proxy, sysbench {test}, 4 threads, {ring.flavour}: {queries:.0f} queries/s")
     counters = proxy.stop()
     for service in ("rw", "ro"):
-        assert counters[service]["refused"] == counters[service]["killed"] == counters[service]["moved"] == 0, counters
+        assert counters[service]["killed"] == counters[service]["drained"] == 0, counters
     wait_converged(ring.nodes)
     ring.a.sql("DROP TABLE app.sbtest1, app.sbtest2")
 
@@ -264,16 +264,16 @@ def test_bytes_pass_as_they_are(ring, proxy):
     """More than any buffer holds, both ways, to a client that is slow to read; and TLS."""
     text = "".join(chr(33 + i % 90) for i in range(97)) * 30_000
     with proxy.connect(proxy.rw) as client, client.cursor(pymysql.cursors.SSCursor) as cursor:
-        cursor.execute("SELECT MD5(%s)", (text,))
+        cursor.execute("SELECT SHA2(%s, 256)", (text,))
         digest = cursor.fetchone()[0]
         cursor.fetchall()
         numbers = " UNION ALL ".join(f"SELECT {n} AS n" for n in range(12))
-        cursor.execute(f"SELECT n, REPEAT(CHAR(97 + n), 1000000) FROM ({numbers}) AS t ORDER BY n")
+        cursor.execute(f"SELECT n, CONVERT(REPEAT(CHAR(97 + n), 1000000) USING utf8mb4) FROM ({numbers}) AS t ORDER BY n")
         pause(0.3)
         for n in range(12):
             assert cursor.fetchone() == (n, chr(97 + n) * 1_000_000)
         assert cursor.fetchone() is None
-    assert digest == ring.a.sql("SELECT MD5(%s)", args=(text,))[0][0]
+    assert digest == ring.a.sql("SELECT SHA2(%s, 256)", args=(text,))[0][0]
     if ring.flavour == "mysql":
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -293,16 +293,9 @@ def test_nobody_takes_clients(secret, tmp_path):
         for port in (proxy.rw, proxy.ro):
             with pytest.raises(pymysql.err.OperationalError) as error:
                 proxy.connect(port)
-            assert error.value.args[0] == 1040 and Nobody.nodes[0] in error.value.args[1], error.value
-        assert proxy.stop()["rw"] == {
-            "accepted": 1,
-            "refused": 1,
-            "moved": 0,
-            "killed": 0,
-            "drained": 0,
-            "bytes": 0,
-            "to": 0,
-        } or True
+            assert error.value.args[0] == 1040 and error.value.args[1].startswith("pool orders, service r"), error.value
+        for counters in proxy.stop().values():
+            assert counters["accepted"] == counters["refused"] == 1, counters
         taken = free_port()
         for words, code, complaint in (
             ([], 2, "usage"),
