@@ -50,7 +50,7 @@ struct side {
     struct source source;
     struct session *session;
     size_t begin, end;
-    int gone;  /* a server that has closed: no longer in the epoll set, but perhaps with words left to read */
+    int gone; /* a server that has closed: no longer in the epoll set, but perhaps with words left to read */
     char bytes[BUFFER];
 };
 
@@ -70,6 +70,7 @@ struct session {
     enum phase phase;
     int selected; /* `backend` is to be released */
     struct primacy_backend backend;
+    char node[320]; /* its name, for the trace */
     uint32_t avoid[TRIES], avoided; /* slots tried in vain */
     int64_t ask_at, give_up, open_until, answered; /* ms */
 };
@@ -215,40 +216,37 @@ static void try_another(struct session *s, int32_t outcome)
 static void find_backend(struct session *s)
 {
     struct primacy_select_options options;
-    char text[512] = "this machine is short of descriptors, ports or memory";
-    int32_t error;
+    char text[512] = "the proxy is short of descriptors, ports or memory, or all nodes were tried in vain";
+    int32_t error = 0;
     int opened;
 
-    for (;;) {
+    while (s->avoided < TRIES) {
         memset(&options, 0, sizeof options);
         options.size = sizeof options;
         options.avoid = s->avoid;
         options.avoid_count = s->avoided;
         s->backend.size = sizeof s->backend;
-        error = primacy_select(s->service->selector, &options, &s->backend);
-        if (error == 0) {
-            s->selected = 1;
-            if ((opened = open_server(s)) == 0)
-                return;
-            if (opened < 0) {
-                try_another(s, PRIMACY_REPORT_CONNECT_FAILED);
-                continue;
-            }
-            leave_backend(s, 1);
-        } else {
+        if ((error = primacy_select(s->service->selector, &options, &s->backend)) < 0) {
             primacy_last_error(text, sizeof text);
+            break;
         }
-        /* The role moves, or everybody who takes clients was tried in vain: a moment later the library may know better. */
-        if ((error == PRIMACY_E_NO_BACKEND && s->avoided == 0) || (error < 0 && error != PRIMACY_E_PAUSED && error != PRIMACY_E_NO_BACKEND) ||
-            now >= s->give_up) {
-            refuse(s, text);
+        s->selected = 1;
+        if ((opened = open_server(s)) == 0)
             return;
+        if (opened > 0) {
+            leave_backend(s, 1);
+            break;
         }
-        s->phase = WAITS;
-        s->avoided = 0;
-        s->ask_at = now + TICK_MS;
+        try_another(s, PRIMACY_REPORT_CONNECT_FAILED);
+    }
+    /* While the role moves, and where all who take clients were tried in vain, the library may know better a moment later. */
+    if (now >= s->give_up || (error < 0 && error != PRIMACY_E_PAUSED && (error != PRIMACY_E_NO_BACKEND || s->avoided == 0))) {
+        refuse(s, text);
         return;
     }
+    s->phase = WAITS;
+    s->avoided = 0;
+    s->ask_at = now + TICK_MS;
 }
 
 /* Nothing is under way as far as bytes can tell: the server had the last word, some time ago. */
@@ -268,34 +266,26 @@ static int checked(struct session *s)
     if (s->phase != OPENS && s->phase != OPEN)
         return 0;
     fate = primacy_backend_current(s->service->selector, &s->backend);
-    if (fate == PRIMACY_SESSION_STAYS)
+    if (fate == PRIMACY_SESSION_STAYS || (fate == PRIMACY_SESSION_DRAINS && s->phase == OPEN && !is_idle(s)))
         return 0;
     if (s->phase == OPENS) {
         /* Not greeted yet: it goes elsewhere and never knows. */
         s->service->moved++;
         leave_backend(s, 1);
         find_backend(s);
-        return 1;
-    }
-    if (fate != PRIMACY_SESSION_DRAINS) {
-        s->service->killed++;
-        end_session(s, 1);
-        return 1;
-    }
-    if (is_idle(s)) {
+    } else if (fate == PRIMACY_SESSION_DRAINS) {
         s->service->drained++;
         end_session(s, 0);
-        return 1;
+    } else {
+        s->service->killed++;
+        end_session(s, 1);
     }
-    return 0;
+    return 1;
 }
 
-static void note_forward(struct session *s, ssize_t count)
+static int not_yet(ssize_t count)
 {
-    char name[300] = "";
-
-    primacy_node_name(s->service->selector, s->backend.slot, name, sizeof name);
-    fprintf(trace, "%llu forward %s %zd\n", (unsigned long long)monotonic_ns(), name, count);
+    return count < 0 && (errno == EAGAIN || errno == EINTR);
 }
 
 /* Moves bytes from one side to the other. Nothing goes to a server that has lost its role, however long it has been here. */
@@ -309,7 +299,7 @@ static void pump(struct session *s, struct side *from, struct side *to)
             return;
         if (from->begin == from->end) {
             count = read(from->source.fd, from->bytes, BUFFER);
-            if (count < 0 && (errno == EAGAIN || errno == EINTR))
+            if (not_yet(count))
                 break;
             if (count <= 0) {
                 end_session(s, 0);
@@ -319,23 +309,21 @@ static void pump(struct session *s, struct side *from, struct side *to)
             from->end = (size_t)count;
         }
         count = send(to->source.fd, from->bytes + from->begin, from->end - from->begin, MSG_NOSIGNAL);
-        if (count < 0 && (errno == EAGAIN || errno == EINTR))
+        if (not_yet(count))
             break;
-        if (count < 0 && !to_server) {
-            end_session(s, 0);
-            return;
-        }
         if (count < 0) {
-            /* The server has closed; what it said last is still to be read. */
+            /* Gone. What a server said last is still to be read. */
             from->begin = from->end = 0;
-            break;
+            if (!to_server)
+                end_session(s, 0);
+            return;
         }
         from->begin += (size_t)count;
         if (to_server) {
             s->service->up += (unsigned long)count;
             s->answered = 0;
             if (trace != NULL)
-                note_forward(s, count);
+                fprintf(trace, "%llu forward %s %zd\n", (unsigned long long)monotonic_ns(), s->node, count);
         } else {
             s->service->down += (unsigned long)count;
             s->answered = now;
@@ -346,15 +334,11 @@ static void pump(struct session *s, struct side *from, struct side *to)
 /* Each side is read while there is room, and written while there is something for it. */
 static void want(struct session *s)
 {
-    struct side *client = &s->client, *server = &s->server;
-    uint32_t from_client, from_server;
+    int up = s->client.begin != s->client.end, down = s->server.begin != s->server.end, gone = s->server.gone;
 
-    if (s->phase != OPEN)
-        return;
-    /* EPOLLERR comes unasked; it is there so that nothing else is wanted. */
-    from_client = EPOLLERR | (client->begin == client->end ? EPOLLIN : 0) | (server->gone || server->begin != server->end ? EPOLLOUT : 0);
-    from_server = EPOLLERR | (server->begin == server->end ? EPOLLIN : 0) | (client->begin != client->end ? EPOLLOUT : 0);
-    if (watch(&client->source, from_client) < 0 || (!server->gone && watch(&server->source, from_server) < 0))
+    /* EPOLLERR comes unasked; with it the set is never empty. */
+    if (s->phase == OPEN && (watch(&s->client.source, EPOLLERR | (up ? 0 : EPOLLIN) | (down || gone ? EPOLLOUT : 0)) < 0 ||
+                             (!gone && watch(&s->server.source, EPOLLERR | (down ? 0 : EPOLLIN) | (up ? EPOLLOUT : 0)) < 0)))
         end_session(s, 1);
 }
 
@@ -367,7 +351,7 @@ static void greeted(struct session *s)
     if (checked(s))
         return;
     count = read(server->source.fd, server->bytes, BUFFER);
-    if (count < 0 && (errno == EAGAIN || errno == EINTR))
+    if (not_yet(count))
         return;
     if (count <= 0) {
         try_another(s, PRIMACY_REPORT_CONNECT_FAILED);
@@ -375,6 +359,8 @@ static void greeted(struct session *s)
         return;
     }
     primacy_report(s->service->selector, &s->backend, PRIMACY_REPORT_CONNECTED);
+    if (trace != NULL)
+        primacy_node_name(s->service->selector, s->backend.slot, s->node, sizeof s->node);
     server->begin = 0;
     server->end = (size_t)count;
     s->phase = OPEN;
@@ -422,17 +408,12 @@ static void accept_clients(struct service *service)
             return;
         }
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-        if ((s = malloc(sizeof *s)) == NULL) {
+        if ((s = calloc(1, sizeof *s)) == NULL) {
             close(fd);
             return;
         }
-        memset(s, 0, offsetof(struct session, client.bytes));
-        memset(&s->server, 0, offsetof(struct side, bytes));
-        memset(&s->service, 0, sizeof *s - offsetof(struct session, service));
-        s->client.source.kind = CLIENT;
-        s->client.source.fd = fd;
-        s->server.source.kind = SERVER;
-        s->server.source.fd = -1;
+        s->client.source = (struct source){CLIENT, fd, 0};
+        s->server.source = (struct source){SERVER, -1, 0};
         s->client.session = s->server.session = s;
         s->service = service;
         s->give_up = now + wait_ms;
@@ -497,7 +478,6 @@ static int listen_at(const char *address, const char *port, struct source *liste
         fprintf(stderr, "proxy: %s port %s: %s\n", address, port, gai_strerror(error));
         return -1;
     }
-    listener->kind = LISTENER;
     listener->fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     setsockopt(listener->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     error = listener->fd < 0 || bind(listener->fd, found->ai_addr, found->ai_addrlen) < 0 || listen(listener->fd, 1024) < 0 ||
@@ -526,7 +506,7 @@ static int serve(primacy_instance *p, primacy_events *events, struct source *sig
     puts("ready");
     fflush(stdout);
     for (;;) {
-        count = epoll_wait(loop, ready_now, READY, sessions != NULL ? TICK_MS : -1);
+        count = epoll_wait(loop, ready_now, READY, sessions != NULL ? TICK_MS : 1000);
         if (count < 0 && errno != EINTR) {
             perror("proxy: epoll");
             return 1;
@@ -571,14 +551,6 @@ static int usage(void)
     return 2;
 }
 
-static int64_t milliseconds(const char *text)
-{
-    char *end;
-    long value = strtol(text, &end, 10);
-
-    return *text != '\0' && *end == '\0' && value >= 1 && value <= 3600000 ? value : -1;
-}
-
 /* SIGINT and SIGTERM as input; every descriptor that the machine allows. */
 static int prepare(struct source *signals)
 {
@@ -589,7 +561,6 @@ static int prepare(struct source *signals)
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
     sigprocmask(SIG_BLOCK, &set, NULL);
-    signals->kind = SIGNALS;
     signals->fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     loop = epoll_create1(EPOLL_CLOEXEC);
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
@@ -610,29 +581,26 @@ int main(int argc, char **argv)
     int code = 0, option, i;
 
     while ((option = getopt(argc, argv, "b:c:i:w:t:")) != -1) {
+        int64_t *limit = option == 'c' ? &greet_ms : option == 'i' ? &idle_ms : option == 'w' ? &wait_ms : NULL;
+
+        if (option == '?')
+            return usage();
+        if (limit != NULL)
+            *limit = atoi(optarg);
         if (option == 'b')
             address = optarg;
-        else if (option == 'c' && (greet_ms = milliseconds(optarg)) > 0)
-            continue;
-        else if (option == 'i' && (idle_ms = milliseconds(optarg)) > 0)
-            continue;
-        else if (option == 'w' && (wait_ms = milliseconds(optarg)) > 0)
-            continue;
-        else if (option != 't')
-            return usage();
-        else if ((trace = fopen(optarg, "w")) == NULL) {
-            fprintf(stderr, "proxy: %s: %s\n", optarg, strerror(errno));
+        if (option == 't' && (trace = fopen(optarg, "w")) == NULL) {
+            perror(optarg);
             return 1;
         }
     }
     if (argc - optind < 2 || argc - optind > 1 + SERVICES)
         return usage();
-    file = argv[optind++];
     if (prepare(&signals) < 0) {
         perror("proxy");
         return 1;
     }
-
+    file = argv[optind];
     if ((error = primacy_config_new(&config)) < 0 || (error = primacy_config_load_file(config, file)) < 0)
         code = failed(file, error);
     else if ((error = primacy_instance_new(config, &p)) < 0)
@@ -640,12 +608,12 @@ int main(int argc, char **argv)
     else if ((error = primacy_events_new(p, NULL, 1024, &events)) < 0)
         code = failed("events", error);
     primacy_config_free(config);
-    for (i = optind; code == 0 && i < argc; i++) {
+    for (i = optind + 1; code == 0 && i < argc; i++) {
         struct service *service = &services[service_count++];
         char *port = strchr(argv[i], '=');
 
         service->name = argv[i];
-        service->listener.fd = -1;
+        service->listener = (struct source){LISTENER, -1, 0};
         if (port == NULL || port == argv[i])
             code = usage();
         else {

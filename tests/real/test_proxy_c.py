@@ -300,7 +300,7 @@ def test_nobody_takes_clients(secret, tmp_path):
         for words, code, complaint in (
             ([], 2, "usage"),
             ([proxy.file, "rw"], 2, "usage"),
-            (["-w", "0", proxy.file, "rw=1"], 2, "usage"),
+            (["-x", proxy.file, "rw=1"], 2, "usage"),
             ([proxy.file, f"xx={taken}"], 1, "PRIMACY_E_NOT_FOUND"),
             ([tmp_path / "none.toml", f"rw={taken}"], 1, "none.toml"),
             ([proxy.file, "rw=x"], 1, "port x"),
