@@ -4,15 +4,9 @@
  *     proxy [-b ADDRESS] [-c MS] [-i MS] [-w MS] [-t TRACE] CONFIG SERVICE=PORT...
  *     proxy /etc/primacy/primacy.toml rw=6446 ro=6447
  *
- *     -b ADDRESS  listen there; 127.0.0.1 by default
- *     -c MS       a backend that has not greeted for so long is tried no longer; 3000
- *     -i MS       a session that drains counts as idle so long after the server's last bytes; 200
- *     -w MS       how long a client waits while the role moves, or while the node that has it cannot be reached; 5000
- *     -t TRACE    a line for each chunk sent to a server, and for each event, with the time of CLOCK_MONOTONIC in nanoseconds
- *
  * It reads no packets: bytes pass, TLS too. All that it knows of the protocol is that the server speaks first, so a client that was
- * not greeted has lost nothing yet and may go to another node. docs/proxies.md says what this can and cannot do. SIGINT and
- * SIGTERM end it; the counters are printed.
+ * not greeted has lost nothing yet and may go to another node. docs/proxies.md explains the options, and what this can and cannot
+ * do. SIGINT and SIGTERM end it; the counters are printed.
  */
 #define _GNU_SOURCE /* accept4 */
 
@@ -66,7 +60,7 @@ enum phase { WAITS, OPENS, OPEN, OVER };
 struct session {
     struct side client, server;
     struct service *service;
-    struct session *next, *previous;
+    struct session *next, **at; /* `at` points here */
     enum phase phase;
     int selected; /* `backend` is to be released */
     struct primacy_backend backend;
@@ -101,15 +95,11 @@ static int failed(const char *what, int32_t error)
 
 static int watch(struct source *source, uint32_t wanted)
 {
-    struct epoll_event event;
-    int how = source->wanted == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+    struct epoll_event event = {wanted, {source}};
 
     if (source->wanted == wanted)
         return 0;
-    memset(&event, 0, sizeof event);
-    event.events = wanted;
-    event.data.ptr = source;
-    if (epoll_ctl(loop, how, source->fd, &event) < 0)
+    if (epoll_ctl(loop, source->wanted == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, source->fd, &event) < 0)
         return -1;
     source->wanted = wanted;
     return 0;
@@ -146,25 +136,11 @@ static void end_session(struct session *s, int at_once)
 {
     leave_backend(s, at_once);
     hang_up(&s->client.source, at_once);
-    if (s->previous != NULL)
-        s->previous->next = s->next;
-    else
-        sessions = s->next;
-    if (s->next != NULL)
-        s->next->previous = s->previous;
+    if ((*s->at = s->next) != NULL)
+        s->next->at = s->at;
     s->phase = OVER;
     s->next = graves;
     graves = s;
-}
-
-static void bury(void)
-{
-    while (graves != NULL) {
-        struct session *s = graves;
-
-        graves = s->next;
-        free(s);
-    }
 }
 
 /* An error in place of the greeting: 1040, SQLSTATE 08004, by which clients know that it is worth trying again. Numbers from 2000
@@ -172,11 +148,10 @@ static void bury(void)
 static void refuse(struct session *s, const char *text)
 {
     unsigned char packet[1024] = {0, 0, 0, 0, 0xff, 1040 & 0xff, 1040 >> 8, '#', '0', '8', '0', '0', '4'};
-    size_t length;
+    size_t length = 9 + (size_t)snprintf((char *)packet + 13, 512, "%.511s", text);
 
-    length = 9 + (size_t)snprintf((char *)packet + 13, 512, "%.511s", text);
     packet[0] = length & 0xff;
-    packet[1] = (length >> 8) & 0xff;
+    packet[1] = length >> 8 & 0xff;
     send(s->client.source.fd, packet, 4 + length, MSG_NOSIGNAL);
     s->service->refused++;
     end_session(s, 0);
@@ -348,10 +323,7 @@ static void greeted(struct session *s)
     struct side *server = &s->server;
     ssize_t count;
 
-    if (checked(s))
-        return;
-    count = read(server->source.fd, server->bytes, BUFFER);
-    if (not_yet(count))
+    if (checked(s) || not_yet(count = read(server->source.fd, server->bytes, BUFFER)))
         return;
     if (count <= 0) {
         try_another(s, PRIMACY_REPORT_CONNECT_FAILED);
@@ -417,9 +389,9 @@ static void accept_clients(struct service *service)
         s->client.session = s->server.session = s;
         s->service = service;
         s->give_up = now + wait_ms;
-        s->next = sessions;
-        if (sessions != NULL)
-            sessions->previous = s;
+        s->at = &sessions;
+        if ((s->next = sessions) != NULL)
+            s->next->at = &s->next;
         sessions = s;
         service->accepted++;
         /* Nothing is read from a client that was not greeted; that it leaves is seen. */
@@ -434,17 +406,17 @@ static void accept_clients(struct service *service)
 static void sweep(void)
 {
     struct session *s, *next;
+    int i;
 
+    for (i = 0; i < service_count; i++)
+        watch(&services[i].listener, EPOLLIN);
     for (s = sessions; s != NULL; s = next) {
         next = s->next;
-        if (checked(s))
+        if (checked(s) || (s->phase == WAITS && now < s->ask_at) || (s->phase == OPENS && now < s->open_until) || s->phase == OPEN)
             continue;
-        if (s->phase == WAITS && now >= s->ask_at)
-            find_backend(s);
-        else if (s->phase == OPENS && now >= s->open_until) {
+        if (s->phase == OPENS)
             try_another(s, PRIMACY_REPORT_CONNECT_TIMED_OUT);
-            find_backend(s);
-        }
+        find_backend(s);
     }
 }
 
@@ -468,33 +440,33 @@ static void take_events(primacy_events *events)
 
 static int listen_at(const char *address, const char *port, struct source *listener)
 {
-    struct addrinfo hints, *found;
+    struct addrinfo hints, *found = NULL;
     int one = 1, error;
 
     memset(&hints, 0, sizeof hints);
     hints.ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV;
     hints.ai_socktype = SOCK_STREAM;
-    if ((error = getaddrinfo(address, port, &hints, &found)) != 0) {
-        fprintf(stderr, "proxy: %s port %s: %s\n", address, port, gai_strerror(error));
-        return -1;
-    }
-    listener->fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    setsockopt(listener->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    error = listener->fd < 0 || bind(listener->fd, found->ai_addr, found->ai_addrlen) < 0 || listen(listener->fd, 1024) < 0 ||
-            watch(listener, EPOLLIN) < 0;
-    if (error)
-        fprintf(stderr, "proxy: listening at %s port %s: %s\n", address, port, strerror(errno));
-    freeaddrinfo(found);
-    return error ? -1 : 0;
+    error = getaddrinfo(address, port, &hints, &found);
+    if (error == 0 && ((listener->fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) < 0 ||
+                       setsockopt(listener->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0 ||
+                       bind(listener->fd, found->ai_addr, found->ai_addrlen) < 0 || listen(listener->fd, 1024) < 0 ||
+                       watch(listener, EPOLLIN) < 0))
+        error = EAI_SYSTEM;
+    if (error != 0)
+        fprintf(stderr, "proxy: %s port %s: %s\n", address, port, error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
+    if (found != NULL)
+        freeaddrinfo(found);
+    return error == 0 ? 0 : -1;
 }
 
 static int serve(primacy_instance *p, primacy_events *events, struct source *signals)
 {
     struct source library = {LIBRARY, -1, 0}, queue = {EVENTS, -1, 0};
     struct epoll_event ready_now[READY];
+    struct session *dead;
     int64_t swept = 0;
     int32_t error;
-    int count, i, k;
+    int count, i;
 
     if ((library.fd = primacy_fd(p)) < 0)
         return failed("descriptor", library.fd);
@@ -515,40 +487,27 @@ static int serve(primacy_instance *p, primacy_events *events, struct source *sig
         for (i = 0; i < count; i++) {
             struct source *source = ready_now[i].data.ptr;
 
-            switch (source->kind) {
-            case LIBRARY:
-                /* Never blocks; what is left over keeps the descriptor readable. */
-                if ((error = primacy_dispatch(p)) < 0)
-                    return failed("dispatch", error);
-                break;
-            case EVENTS:
-                take_events(events);
-                break;
-            case SIGNALS:
+            if (source->kind == SIGNALS)
                 return 0;
-            case LISTENER:
+            /* Never blocks; what is left over keeps the descriptor readable. */
+            if (source->kind == LIBRARY && (error = primacy_dispatch(p)) < 0)
+                return failed("dispatch", error);
+            if (source->kind == EVENTS)
+                take_events(events);
+            if (source->kind == LISTENER)
                 accept_clients((struct service *)source);
-                break;
-            case CLIENT:
-            case SERVER:
+            if (source->kind == CLIENT || source->kind == SERVER)
                 ready((struct side *)source, ready_now[i].events);
-                break;
-            }
         }
         if (now - swept >= TICK_MS) {
             sweep();
-            for (k = 0; k < service_count; k++)
-                watch(&services[k].listener, EPOLLIN);
             swept = now;
         }
-        bury();
+        for (; graves != NULL; graves = dead) {
+            dead = graves->next;
+            free(graves);
+        }
     }
-}
-
-static int usage(void)
-{
-    fprintf(stderr, "usage: proxy [-b ADDRESS] [-c MS] [-i MS] [-w MS] [-t TRACE] CONFIG SERVICE=PORT...\n");
-    return 2;
 }
 
 /* SIGINT and SIGTERM as input; every descriptor that the machine allows. */
@@ -563,10 +522,11 @@ static int prepare(struct source *signals)
     sigprocmask(SIG_BLOCK, &set, NULL);
     signals->fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     loop = epoll_create1(EPOLL_CLOEXEC);
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-        files.rlim_cur = files.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &files);
-    }
+    getrlimit(RLIMIT_NOFILE, &files);
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+    if (signals->fd < 0 || loop < 0)
+        perror("proxy");
     return signals->fd < 0 || loop < 0 ? -1 : 0;
 }
 
@@ -584,7 +544,7 @@ int main(int argc, char **argv)
         int64_t *limit = option == 'c' ? &greet_ms : option == 'i' ? &idle_ms : option == 'w' ? &wait_ms : NULL;
 
         if (option == '?')
-            return usage();
+            goto usage;
         if (limit != NULL)
             *limit = atoi(optarg);
         if (option == 'b')
@@ -595,11 +555,12 @@ int main(int argc, char **argv)
         }
     }
     if (argc - optind < 2 || argc - optind > 1 + SERVICES)
-        return usage();
-    if (prepare(&signals) < 0) {
-        perror("proxy");
+        goto usage;
+    for (i = optind + 1; i < argc; i++)
+        if (strchr(argv[i], '=') == NULL)
+            goto usage;
+    if (prepare(&signals) < 0)
         return 1;
-    }
     file = argv[optind];
     if ((error = primacy_config_new(&config)) < 0 || (error = primacy_config_load_file(config, file)) < 0)
         code = failed(file, error);
@@ -614,22 +575,17 @@ int main(int argc, char **argv)
 
         service->name = argv[i];
         service->listener = (struct source){LISTENER, -1, 0};
-        if (port == NULL || port == argv[i])
-            code = usage();
-        else {
-            *port = '\0';
-            if ((error = primacy_selector_new(p, service->name, NULL, &service->selector)) < 0)
-                code = failed(service->name, error);
-            else if (listen_at(address, port + 1, &service->listener) < 0)
-                code = 1;
-        }
+        *port = '\0';
+        if ((error = primacy_selector_new(p, service->name, NULL, &service->selector)) < 0)
+            code = failed(service->name, error);
+        else if (listen_at(address, port + 1, &service->listener) < 0)
+            code = 1;
     }
     if (code == 0)
         code = serve(p, events, &signals);
 
     while (sessions != NULL)
-        end_session(sessions, 0);
-    bury();
+        end_session(sessions, 0); /* the process ends: their memory goes with it */
     for (i = 0; i < service_count; i++) {
         struct service *s = &services[i];
 
@@ -643,4 +599,8 @@ int main(int argc, char **argv)
     primacy_events_free(events);
     primacy_instance_free(p);
     return code;
+
+usage:
+    fprintf(stderr, "usage: proxy [-b ADDRESS] [-c MS] [-i MS] [-w MS] [-t TRACE] CONFIG SERVICE=PORT...\n");
+    return 2;
 }
