@@ -30,6 +30,10 @@
 
 enum { BUFFER = 16384, SERVICES = 8, TRIES = 16, READY = 256, ACCEPTS = 64, ROUNDS = 4, TICK_MS = 20 };
 
+/* So many clients at most wait for the greeting of one node, else a server that hangs has its backlog filled. Then the kernel there
+ * drops what comes, the prober's connects too, and a hung server looks like a dead host, which takes longer to be sure of. */
+enum { GREETINGS = 32, PLACES = 256 };
+
 /* What a descriptor in the epoll set is; the first member of what its entry points to. */
 enum kind { LIBRARY, EVENTS, SIGNALS, LISTENER, CLIENT, SERVER };
 
@@ -52,6 +56,7 @@ struct service {
     struct source listener;
     const char *name;
     primacy_selector *selector;
+    unsigned greetings[PLACES]; /* by slot; those that share a place share the limit */
     unsigned long accepted, refused, moved, killed, drained, up, down; /* up and down in bytes */
 };
 
@@ -121,8 +126,16 @@ static void hang_up(struct source *source, int at_once)
 
 /* --- sessions ------------------------------------------------------------------------------------------------------------- */
 
+static unsigned *greetings(struct session *s)
+{
+    return &s->service->greetings[s->backend.slot % PLACES];
+}
+
 static void leave_backend(struct session *s, int at_once)
 {
+    if (s->phase == OPENS)
+        --*greetings(s);
+    s->phase = WAITS;
     hang_up(&s->server.source, at_once);
     s->server.begin = s->server.end = 0;
     s->server.gone = 0;
@@ -174,14 +187,14 @@ static int open_server(struct session *s)
     /* The server speaks first: readable means that it is there and greets, or what went wrong. */
     if (watch(&server->source, EPOLLIN) < 0)
         return 1;
+    ++*greetings(s);
     s->phase = OPENS;
     s->open_until = now + greet_ms;
     return 0;
 }
 
-static void try_another(struct session *s, int32_t outcome)
+static void try_another(struct session *s)
 {
-    primacy_report(s->service->selector, &s->backend, outcome);
     if (s->avoided < TRIES)
         s->avoid[s->avoided++] = s->backend.slot;
     leave_backend(s, 1);
@@ -206,20 +219,24 @@ static void find_backend(struct session *s)
             break;
         }
         s->selected = 1;
+        if (*greetings(s) >= GREETINGS) {
+            try_another(s);
+            continue;
+        }
         if ((opened = open_server(s)) == 0)
             return;
         if (opened > 0) {
             leave_backend(s, 1);
             break;
         }
-        try_another(s, PRIMACY_REPORT_CONNECT_FAILED);
+        primacy_report(s->service->selector, &s->backend, PRIMACY_REPORT_CONNECT_FAILED);
+        try_another(s);
     }
     /* While the role moves, and where all who take clients were tried in vain, the library may know better a moment later. */
     if (now >= s->give_up || (error < 0 && error != PRIMACY_E_PAUSED && (error != PRIMACY_E_NO_BACKEND || s->avoided == 0))) {
         refuse(s, text);
         return;
     }
-    s->phase = WAITS;
     s->avoided = 0;
     s->ask_at = now + TICK_MS;
 }
@@ -326,7 +343,8 @@ static void greeted(struct session *s)
     if (checked(s) || not_yet(count = read(server->source.fd, server->bytes, BUFFER)))
         return;
     if (count <= 0) {
-        try_another(s, PRIMACY_REPORT_CONNECT_FAILED);
+        primacy_report(s->service->selector, &s->backend, PRIMACY_REPORT_CONNECT_FAILED);
+        try_another(s);
         find_backend(s);
         return;
     }
@@ -335,6 +353,7 @@ static void greeted(struct session *s)
         primacy_node_name(s->service->selector, s->backend.slot, s->node, sizeof s->node);
     server->begin = 0;
     server->end = (size_t)count;
+    --*greetings(s);
     s->phase = OPEN;
     pump(s, server, &s->client);
 }
@@ -414,8 +433,10 @@ static void sweep(void)
         next = s->next;
         if (checked(s) || (s->phase == WAITS && now < s->ask_at) || (s->phase == OPENS && now < s->open_until) || s->phase == OPEN)
             continue;
-        if (s->phase == OPENS)
-            try_another(s, PRIMACY_REPORT_CONNECT_TIMED_OUT);
+        if (s->phase == OPENS) {
+            primacy_report(s->service->selector, &s->backend, PRIMACY_REPORT_CONNECT_TIMED_OUT);
+            try_another(s);
+        }
         find_backend(s);
     }
 }
