@@ -12,6 +12,7 @@ pub mod metrics;
 pub mod policy;
 pub mod pool;
 pub mod probe;
+pub mod respond;
 pub mod select;
 pub mod store;
 pub mod wire;

@@ -19,6 +19,8 @@ mod life;
 mod orders;
 #[path = "command/page.rs"]
 mod page;
+#[path = "command/respond.rs"]
+mod respond;
 #[path = "command/serve.rs"]
 mod serve;
 #[path = "command/site.rs"]

@@ -24,10 +24,12 @@ mod names;
 mod open;
 mod opened;
 mod reload;
+#[cfg(feature = "cli")]
+pub mod respond;
 mod run;
+pub mod secrets;
 mod selection;
 mod selector;
-pub mod secrets;
 mod shared;
 
 use self::shared::Handle;

@@ -59,7 +59,11 @@ pub(super) fn located(config: &Config, nodes: &[NodeSetup]) -> Vec<(NodeRef, IpA
         }
     };
     let places = config.pools.iter().enumerate().flat_map(|(pool, pool_config)| {
-        pool_config.nodes.iter().enumerate().map(move |(node, config)| (NodeRef { pool, node }, &config.address))
+        pool_config
+            .nodes
+            .iter()
+            .enumerate()
+            .map(move |(node, config)| (NodeRef { pool, node }, &config.address))
     });
     let named = places.filter_map(|(node, address)| match &address.host {
         Host::Name(name) => Some((node, known(node, name, address.port)?)),

@@ -18,4 +18,6 @@ mod panics;
 mod process_state;
 mod real_server;
 mod reload;
+#[cfg(feature = "cli")]
+mod respond;
 mod support;
