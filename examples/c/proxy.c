@@ -11,11 +11,9 @@
 #define _GNU_SOURCE /* accept4 */
 
 #include <errno.h>
-#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,11 +32,9 @@ enum { BUFFER = 16384, SERVICES = 8, TRIES = 16, READY = 256, ACCEPTS = 64, ROUN
  * drops what comes, the prober's connects too, and a hung server looks like a dead host, which takes longer to be sure of. */
 enum { GREETINGS = 32, PLACES = 256 };
 
-/* What a descriptor in the epoll set is; the first member of what its entry points to. */
-enum kind { LIBRARY, EVENTS, SIGNALS, LISTENER, CLIENT, SERVER };
-
+/* A descriptor in the epoll set; the first member of what its entry points to. */
 struct source {
-    enum kind kind;
+    enum { LIBRARY, EVENTS, SIGNALS, LISTENER, CLIENT, SERVER } kind;
     int fd;
     uint32_t wanted; /* as epoll knows it */
 };
@@ -57,16 +53,14 @@ struct service {
     const char *name;
     primacy_selector *selector;
     unsigned greetings[PLACES]; /* by slot; those that share a place share the limit */
-    unsigned long accepted, refused, moved, killed, drained, up, down; /* up and down in bytes */
+    unsigned long accepted, refused, moved, killed, drained;
 };
-
-enum phase { WAITS, OPENS, OPEN, OVER };
 
 struct session {
     struct side client, server;
     struct service *service;
     struct session *next, **at; /* `at` points here */
-    enum phase phase;
+    enum { WAITS, OPENS, OPEN, OVER } phase;
     int selected; /* `backend` is to be released */
     struct primacy_backend backend;
     char node[320]; /* its name, for the trace */
@@ -102,9 +96,7 @@ static int watch(struct source *source, uint32_t wanted)
 {
     struct epoll_event event = {wanted, {source}};
 
-    if (source->wanted == wanted)
-        return 0;
-    if (epoll_ctl(loop, source->wanted == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, source->fd, &event) < 0)
+    if (source->wanted != wanted && epoll_ctl(loop, source->wanted == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, source->fd, &event) < 0)
         return -1;
     source->wanted = wanted;
     return 0;
@@ -311,15 +303,9 @@ static void pump(struct session *s, struct side *from, struct side *to)
             return;
         }
         from->begin += (size_t)count;
-        if (to_server) {
-            s->service->up += (unsigned long)count;
-            s->answered = 0;
-            if (trace != NULL)
-                fprintf(trace, "%llu forward %s %zd\n", (unsigned long long)monotonic_ns(), s->node, count);
-        } else {
-            s->service->down += (unsigned long)count;
-            s->answered = now;
-        }
+        s->answered = to_server ? 0 : now;
+        if (to_server && trace != NULL)
+            fprintf(trace, "%llu forward %s %zd\n", (unsigned long long)monotonic_ns(), s->node, count);
     }
 }
 
@@ -531,33 +517,15 @@ static int serve(primacy_instance *p, primacy_events *events, struct source *sig
     }
 }
 
-/* SIGINT and SIGTERM as input; every descriptor that the machine allows. */
-static int prepare(struct source *signals)
-{
-    struct rlimit files;
-    sigset_t set;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    signals->fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-    loop = epoll_create1(EPOLL_CLOEXEC);
-    getrlimit(RLIMIT_NOFILE, &files);
-    files.rlim_cur = files.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &files);
-    if (signals->fd < 0 || loop < 0)
-        perror("proxy");
-    return signals->fd < 0 || loop < 0 ? -1 : 0;
-}
-
 int main(int argc, char **argv)
 {
-    const char *address = "127.0.0.1", *file;
+    const char *address = "127.0.0.1";
     primacy_config *config = NULL;
     primacy_instance *p = NULL;
     primacy_events *events = NULL;
     struct source signals = {SIGNALS, -1, 0};
+    struct rlimit files;
+    sigset_t ending;
     int32_t error;
     int code = 0, option, i;
 
@@ -580,11 +548,22 @@ int main(int argc, char **argv)
     for (i = optind + 1; i < argc; i++)
         if (strchr(argv[i], '=') == NULL)
             goto usage;
-    if (prepare(&signals) < 0)
+
+    getrlimit(RLIMIT_NOFILE, &files);
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+    sigemptyset(&ending);
+    sigaddset(&ending, SIGINT);
+    sigaddset(&ending, SIGTERM);
+    sigprocmask(SIG_BLOCK, &ending, NULL);
+    signals.fd = signalfd(-1, &ending, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (signals.fd < 0 || (loop = epoll_create1(EPOLL_CLOEXEC)) < 0) {
+        perror("proxy");
         return 1;
-    file = argv[optind];
-    if ((error = primacy_config_new(&config)) < 0 || (error = primacy_config_load_file(config, file)) < 0)
-        code = failed(file, error);
+    }
+
+    if ((error = primacy_config_new(&config)) < 0 || (error = primacy_config_load_file(config, argv[optind])) < 0)
+        code = failed(argv[optind], error);
     else if ((error = primacy_instance_new(config, &p)) < 0)
         code = failed("instance", error);
     else if ((error = primacy_events_new(p, NULL, 1024, &events)) < 0)
@@ -610,8 +589,8 @@ int main(int argc, char **argv)
     for (i = 0; i < service_count; i++) {
         struct service *s = &services[i];
 
-        printf("%s: %lu accepted, %lu refused, %lu moved, %lu killed, %lu drained, %lu bytes to servers, %lu to clients\n", s->name,
-               s->accepted, s->refused, s->moved, s->killed, s->drained, s->up, s->down);
+        printf("%s: %lu accepted, %lu refused, %lu moved, %lu killed, %lu drained\n", s->name, s->accepted, s->refused, s->moved, s->killed,
+               s->drained);
         primacy_selector_free(s->selector);
         hang_up(&s->listener, 0);
     }
