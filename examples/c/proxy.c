@@ -71,8 +71,7 @@ struct session {
 static struct service services[SERVICES];
 static int service_count, loop = -1;
 static struct session *sessions, *graves;
-static int64_t now; /* ms, as of the last return of epoll_wait */
-static int64_t greet_ms = 3000, idle_ms = 200, wait_ms = 5000;
+static int64_t now /* ms, at the last return of epoll_wait */, greet_ms = 3000, idle_ms = 200, wait_ms = 5000;
 static FILE *trace;
 
 static uint64_t monotonic_ns(void)
@@ -116,8 +115,6 @@ static void hang_up(struct source *source, int at_once)
     source->wanted = 0;
 }
 
-/* --- sessions ------------------------------------------------------------------------------------------------------------- */
-
 static unsigned *greetings(struct session *s)
 {
     return &s->service->greetings[s->backend.slot % PLACES];
@@ -148,12 +145,12 @@ static void end_session(struct session *s, int at_once)
     graves = s;
 }
 
-/* An error in place of the greeting: 1040, SQLSTATE 08004, by which clients know that it is worth trying again. Numbers from 2000
- * on are the client library's own; some refuse to take one from a server. */
+/* An error in place of the greeting: 1040, by which clients know that it is worth trying again. As in MySQL's own there is no
+ * SQLSTATE so early: its client would show that as text. Numbers from 2000 on are the client library's; some refuse them. */
 static void refuse(struct session *s, const char *text)
 {
-    unsigned char packet[1024] = {0, 0, 0, 0, 0xff, 1040 & 0xff, 1040 >> 8, '#', '0', '8', '0', '0', '4'};
-    size_t length = 9 + (size_t)snprintf((char *)packet + 13, 512, "%.511s", text);
+    unsigned char packet[1024] = {0, 0, 0, 0, 0xff, 1040 & 0xff, 1040 >> 8};
+    size_t length = 3 + (size_t)snprintf((char *)packet + 7, 512, "%.511s", text);
 
     packet[0] = length & 0xff;
     packet[1] = length >> 8 & 0xff;
@@ -426,8 +423,6 @@ static void sweep(void)
         find_backend(s);
     }
 }
-
-/* --- the library ---------------------------------------------------------------------------------------------------------- */
 
 /* Events say when to look; what is so is asked of the selectors. */
 static void take_events(primacy_events *events)
