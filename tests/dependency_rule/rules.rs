@@ -2,7 +2,7 @@
 
 /// Rooms that know no clock, socket, file, thread, environment and no randomness of their own.
 pub const ROOMS: &[&str] =
-    &["engine", "pool", "policy", "probe", "wire", "gtid", "select", "config", "store", "control", "metrics"];
+    &["engine", "pool", "policy", "probe", "wire", "gtid", "select", "config", "store", "control", "metrics", "mpp"];
 
 /// Rooms whose outcome must be the same on every machine: no floating point.
 const DECIDING: &[&str] = &["engine", "pool", "policy"];
