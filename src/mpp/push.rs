@@ -121,9 +121,11 @@ pub struct Pusher {
     /// When the next cycle begins; whether one is under way.
     cycle_at: Time,
     cycling: bool,
-    /// Nodes that were initialized in this cycle, and those that the proxy refused to take.
+    /// Nodes that were initialized and have taken nothing since; those that the proxy refused in this cycle; and how many it
+    /// had forgotten in it.
     renewed: BTreeSet<usize>,
     refused: BTreeSet<usize>,
+    forgotten: usize,
     /// The original's script takes no weights, and spells failed states in its own way.
     no_weights: bool,
     short_states: bool,
@@ -131,7 +133,7 @@ pub struct Pusher {
     failures: u32,
     /// Whether the last word about the proxy was that it is lost.
     told_lost: Option<bool>,
-    told_refusals: BTreeSet<String>,
+    told_refusals: BTreeSet<(Part, Option<Address>)>,
     /// When the bucket of losses to tell will be full again.
     full_at: Time,
     initialized: usize,
@@ -153,6 +155,7 @@ impl Pusher {
             cycling: false,
             renewed: BTreeSet::new(),
             refused: BTreeSet::new(),
+            forgotten: 0,
             no_weights: false,
             short_states: false,
             failures: 0,
@@ -323,6 +326,7 @@ impl Pusher {
         self.cycle_at = now + self.interval;
         self.renewed.clear();
         self.refused.clear();
+        self.forgotten = 0;
         self.queue.clear();
         self.urge();
         let urgent: BTreeSet<Item> = self.queue.iter().copied().collect();
@@ -382,6 +386,9 @@ impl Pusher {
         match outcome {
             Outcome::Done => {
                 self.tally.done += 1;
+                if let (false, Some(is)) = (self.told_refusals.is_empty(), self.table.get(index)) {
+                    self.told_refusals.remove(&(part, Some(is.node.clone())));
+                }
                 match said {
                     Command::ShowAll => {}
                     Command::Initialize { node_type, .. } => {
@@ -390,26 +397,34 @@ impl Pusher {
                         self.initialized += 1;
                         self.tally.initialized += 1;
                     }
-                    Command::Set { element, .. } => match *element {
-                        Element::Type(it) => has.node_type = Some(it),
-                        Element::State(it) => has.state = Some(it),
-                        Element::Status(it) => has.status = Some(it),
-                        Element::Weight(it) => has.weight = Some(it),
-                    },
+                    Command::Set { element, .. } => {
+                        self.renewed.remove(&index);
+                        match *element {
+                            Element::Type(it) => has.node_type = Some(it),
+                            Element::State(it) => has.state = Some(it),
+                            Element::Status(it) => has.status = Some(it),
+                            Element::Weight(it) => has.weight = Some(it),
+                        }
+                    }
                 }
                 // A node that is new has heard nothing yet; and the table may have changed since it was asked.
                 if part == Part::Initialize || self.command(item).as_ref() != Some(said) {
                     self.urge();
                 }
             }
-            // A node that was initialized a moment ago and is not known again is refused.
-            Outcome::Uninitialized(words) if part != Part::Initialize && !self.renewed.contains(&index) => {
+            Outcome::Uninitialized(words) if part != Part::Initialize => {
                 self.tally.refused += 1;
-                if self.renewed.is_empty() {
-                    self.told.push_back(Told::Forgotten(words));
-                }
                 *has = Held::default();
-                self.urge();
+                self.forgotten += 1;
+                if self.renewed.contains(&index) || self.forgotten > 2 * self.table.len() {
+                    // It has just been initialized, in vain: not again in this cycle.
+                    self.refused((index, Part::Initialize), &words);
+                } else {
+                    if self.forgotten == 1 {
+                        self.told.push_back(Told::Forgotten(words));
+                    }
+                    self.urge();
+                }
             }
             Outcome::Uninitialized(words) | Outcome::Refused(words) => {
                 self.tally.refused += 1;
@@ -440,7 +455,8 @@ impl Pusher {
             Part::Status => format!("it does not take the status of {}", is.node),
         };
         // Once: a refusal that stays is no news.
-        if self.told_refusals.insert(what.clone()) {
+        let about = (part, Some(is.node.clone()).filter(|_| part != Part::Weight));
+        if self.told_refusals.insert(about) {
             self.told.push_back(Told::Refused(printable(&format!("{what}: {words}"))));
         }
     }
@@ -467,7 +483,6 @@ impl Pusher {
         }
         self.full_at = self.full_at.max(now) + PACE;
         self.told_lost = Some(true);
-        self.told_refusals.clear();
         self.told.push_back(Told::Lost(words));
     }
 }
