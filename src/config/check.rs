@@ -2,6 +2,7 @@
 
 use super::builder::ConfigBuilder;
 use super::checkpoints;
+use super::push;
 use super::draft::{NodeDraft, Place, PoolDraft, Section, Setting};
 use super::keys::{self, Scope, Value};
 use super::model::{
@@ -17,9 +18,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// A key's value: from the first of the sections that has it, else its default.
-struct Layers<'a> {
-    scope: Scope,
-    sections: &'a [&'a Section],
+pub(super) struct Layers<'a> {
+    pub scope: Scope,
+    pub sections: &'a [&'a Section],
 }
 
 impl<'a> Layers<'a> {
@@ -27,21 +28,21 @@ impl<'a> Layers<'a> {
         self.sections.iter().find_map(|section| section.get(name))
     }
 
-    fn value(&self, name: &str) -> Option<Value> {
+    pub fn value(&self, name: &str) -> Option<Value> {
         match self.setting(name) {
             Some(setting) => Some(setting.value.clone()),
             None => keys::default_value(self.scope, name),
         }
     }
 
-    fn text(&self, name: &str) -> Option<String> {
+    pub fn text(&self, name: &str) -> Option<String> {
         match self.value(name) {
             Some(Value::Text(text)) => Some(text),
             _ => None,
         }
     }
 
-    fn path(&self, name: &str) -> Option<PathBuf> {
+    pub fn path(&self, name: &str) -> Option<PathBuf> {
         self.text(name).map(PathBuf::from)
     }
 
@@ -69,7 +70,7 @@ impl<'a> Layers<'a> {
         }
     }
 
-    fn span(&self, name: &str) -> Duration {
+    pub fn span(&self, name: &str) -> Duration {
         match self.value(name) {
             Some(Value::Span(span)) => span,
             _ => Duration::ZERO,
@@ -84,7 +85,7 @@ impl<'a> Layers<'a> {
     }
 
     /// Where the first of the keys was set that was set at all, most specific section first.
-    fn blame(&self, names: [&str; 2], fallback: &'a Place) -> &'a Place {
+    pub fn blame(&self, names: [&str; 2], fallback: &'a Place) -> &'a Place {
         let set = self.sections.iter().find_map(|s| names.iter().find_map(|name| s.get(name)));
         set.map_or(fallback, |setting| &setting.place)
     }
@@ -102,6 +103,7 @@ pub(super) fn build(draft: &ConfigBuilder) -> Result<Config> {
         draft.pools.iter().map(|pool| build_pool(draft, pool)).collect::<Result<_>>()?;
     share_probes(&mut pools);
     Ok(Config {
+        push: push::build(&draft.push, &pools)?,
         cache_file: top.text("cache_file").map(PathBuf::from),
         on_locked: match top.word("on_locked") {
             "wait" => OnLocked::Wait,

@@ -1,6 +1,7 @@
 //! The canonical text of a configuration, and its fingerprint.
 
 use super::checkpoints;
+use super::push;
 use super::model::{
     Config, ControlSocket, Failback, LastResort, NodeConfig, OnDoubt, OnLocked, PoolConfig, ProbeConfig,
     ProbeMode, RsaPublicKey,
@@ -40,6 +41,7 @@ impl Config {
         for pool in &self.pools {
             dump_pool(&mut out, pool);
         }
+        out.push_str(&push::print(&self.push, string));
         out
     }
 

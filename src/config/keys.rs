@@ -15,6 +15,8 @@ pub(super) enum Scope {
     Pool,
     /// An element of a pool's `nodes`.
     Node,
+    /// An element of `push`.
+    Push,
 }
 
 /// A key's type, with its range and default.
@@ -54,6 +56,10 @@ pub(super) enum Kind {
     Nodes,
     /// The sets of checkpoints of a pool; empty by default.
     Checkpoints,
+    /// Proxies to push to; empty by default.
+    Proxies,
+    /// Names of pools; empty, which is all, by default.
+    Pools,
     /// A key that is known and never allowed; the text says what to write instead.
     Refused(&'static str),
     /// A key whose behaviour has not landed.
@@ -100,6 +106,7 @@ pub(super) enum Value {
     Rate(Option<AutoRecover>),
     ControlSocket(ControlSocket),
     Users(Vec<String>),
+    Pools(Vec<String>),
     Descriptor(i32),
     Port(u16),
 }
@@ -117,6 +124,7 @@ impl Kind {
             Kind::PublicKey => Some(Value::PublicKey(RsaPublicKey::Refuse)),
             Kind::ControlSocket => Some(Value::ControlSocket(ControlSocket::BesideCache)),
             Kind::Users => Some(Value::Users(Vec::new())),
+            Kind::Pools => Some(Value::Pools(Vec::new())),
             Kind::Rate => Some(Value::Rate(None)),
             Kind::LastResort => Some(Value::LastResort(LastResort::Alarm)),
             Kind::Path
@@ -125,6 +133,7 @@ impl Kind {
             | Kind::Address
             | Kind::Nodes
             | Kind::Checkpoints
+            | Kind::Proxies
             | Kind::Refused(_)
             | Kind::Later => None,
         }
@@ -146,12 +155,16 @@ const DAY: u64 = 24 * HOUR;
 const NO_PASSWORD: &str = "a password does not stand in a configuration: put it into a file that only its owner can read \
      and name that with password_file, or hand it over by password_fd";
 
+const NO_PASSWORD_IN_PUSH: &str = "a password does not stand in a configuration: put it into a file that only its owner can \
+     read and name that with password_file";
+
 /// Every key, in the order of the reference page.
 pub(super) static KEYS: &[Key] = &[
     Key::new(Scope::Instance, "cache_file", Kind::Path),
     Key::new(Scope::Instance, "on_locked", Kind::Word { landed: &["error", "wait"], later: &["follow"] }),
     Key::new(Scope::Instance, "control_socket", Kind::ControlSocket),
     Key::new(Scope::Instance, "control_users", Kind::Users),
+    Key::new(Scope::Instance, "push", Kind::Proxies),
     Key::new(Scope::Instance, "dispatch_budget", Kind::Later),
     Key::new(Scope::Instance, "helper", Kind::Later),
     Key::new(Scope::Instance, "stale", Kind::Later),
@@ -222,6 +235,14 @@ pub(super) static KEYS: &[Key] = &[
     Key::new(Scope::Node, "type", Kind::Word { landed: &["secondary", "primary"], later: &[] }),
     Key::new(Scope::Node, "weight", Kind::Count { min: 0, max: 1000, default: 1 }),
     Key::new(Scope::Node, "site", Kind::Text { min: 0, max: 64, default: "" }),
+    // One proxy that is told of all nodes.
+    Key::new(Scope::Push, "address", Kind::Address),
+    Key::new(Scope::Push, "user", Kind::Text { min: 1, max: 80, default: "primacy" }),
+    Key::new(Scope::Push, "password_file", Kind::Path),
+    Key::new(Scope::Push, "password", Kind::Refused(NO_PASSWORD_IN_PUSH)),
+    Key::new(Scope::Push, "pools", Kind::Pools),
+    Key::new(Scope::Push, "interval", Kind::Span { min: ms(10), max: s(HOUR), default: s(1) }),
+    Key::new(Scope::Push, "timeout", Kind::Span { min: ms(1), max: s(60), default: s(1) }),
 ];
 
 /// The key of that name in that scope.
@@ -239,7 +260,7 @@ pub(super) fn unknown(scope: Scope, name: &str) -> String {
     let table = match scope {
         Scope::Instance => &["probe", "pool"][..],
         Scope::Pool | Scope::Node => &["probe"],
-        Scope::Probe => &[],
+        Scope::Probe | Scope::Push => &[],
     };
     let mut known: Vec<&str> =
         KEYS.iter().filter(|key| key.scope == scope && key.is_usable()).map(|key| key.name).collect();

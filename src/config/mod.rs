@@ -13,6 +13,7 @@ mod dump;
 mod keys;
 pub mod model;
 mod mpp;
+mod push;
 mod value;
 
 #[cfg(test)]
@@ -21,6 +22,6 @@ mod tests;
 pub use builder::ConfigBuilder;
 pub use model::{
     AutoRecover, ClientCertificate, Config, ControlSocket, Failback, LastResort, NodeConfig, OnDoubt,
-    OnLocked, PoolConfig, ProbeConfig, ProbeMode, RsaPublicKey, TlsMode,
+    OnLocked, PoolConfig, ProbeConfig, ProbeMode, PushConfig, RsaPublicKey, TlsMode,
 };
 pub use value::{parse_duration, print_duration};

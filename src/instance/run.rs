@@ -83,6 +83,8 @@ impl Handle {
         let mut driver = Driver::new(mode, &self.shared.registry, core.nodes.clone())
             .map_err(|e| os("the system gives no descriptors for the driver", &e))?;
         driver.add_checkpoints(core.checks.clone());
+        driver.set_proxies(clock::mono(), core.proxies.clone());
+        core.unpushed = true;
         core.driver = Some(driver);
         core.stop = false;
         core.ended = false;

@@ -22,6 +22,8 @@ pub mod lock;
 pub(crate) mod no_tls;
 pub(crate) mod place;
 pub(crate) mod poller;
+pub(crate) mod proxy_client;
+pub(crate) mod push;
 mod socket;
 pub(crate) mod thread;
 #[cfg(feature = "tls")]

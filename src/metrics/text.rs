@@ -323,6 +323,35 @@ fn nodes(page: &mut Page, figures: &Figures) {
         page.line(&t::LOGINS, &[&pool.name, &node.name, "yes"], link.tls_logins);
     }
     linked(page, &t::CUT, |link| link.lost);
+    proxies(page, life);
+}
+
+/// Proxies that are pushed to; without one there is no line.
+fn proxies(page: &mut Page, life: &Life) {
+    let proxies = &life.driver.proxies;
+    if proxies.is_empty() {
+        return;
+    }
+    page.head(&t::PROXY);
+    for (proxy, tally) in proxies {
+        page.line(&t::PROXY, &[proxy], u8::from(tally.up));
+    }
+    page.head(&t::PROXY_COMMANDS);
+    for (proxy, tally) in proxies {
+        page.line(&t::PROXY_COMMANDS, &[proxy, "done"], tally.done);
+        page.line(&t::PROXY_COMMANDS, &[proxy, "refused"], tally.refused);
+    }
+    let counts: [(&Metric, fn(&crate::mpp::Tally) -> u64); 3] = [
+        (&t::PROXY_INITIALIZED, |tally| tally.initialized),
+        (&t::PROXY_CYCLES, |tally| tally.cycles),
+        (&t::PROXY_FAILURES, |tally| tally.failures),
+    ];
+    for (metric, count) in counts {
+        page.head(metric);
+        for (proxy, tally) in proxies {
+            page.line(metric, &[proxy], count(tally));
+        }
+    }
 }
 
 /// Nodes that the library probes itself.

@@ -107,6 +107,11 @@ impl Conversation {
         self.link == Link::Up && self.client.phase() == Phase::Idle
     }
 
+    /// Whether a connection is on its way.
+    pub fn is_connecting(&self) -> bool {
+        self.link == Link::Connecting
+    }
+
     /// Whether there is no connection, and none on its way.
     pub fn is_down(&self) -> bool {
         self.link == Link::Down

@@ -81,6 +81,17 @@ pub struct Tally {
     pub failures: u64,
 }
 
+impl Tally {
+    /// Takes in what an earlier connection to the same proxy counted.
+    pub fn add(&mut self, earlier: &Tally) {
+        self.done += earlier.done;
+        self.refused += earlier.refused;
+        self.initialized += earlier.initialized;
+        self.cycles += earlier.cycles;
+        self.failures += earlier.failures;
+    }
+}
+
 /// Which element of a node; in the order in which a new node hears of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Part {

@@ -2,6 +2,7 @@
 
 mod checkpoints;
 mod errors;
+mod push;
 mod page;
 mod random;
 mod values;
