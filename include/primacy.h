@@ -715,6 +715,10 @@ enum primacy_event_kind
      */
     PRIMACY_EVENT_WRITERS = 17,
     /**
+     * A proxy to which states are pushed takes them, or does not, or refuses something.
+     */
+    PRIMACY_EVENT_PROXY = 19,
+    /**
      * A new configuration is in force.
      */
     PRIMACY_EVENT_RELOAD = 20,

@@ -19,6 +19,10 @@ mod life;
 mod orders;
 #[path = "command/page.rs"]
 mod page;
+#[path = "command/proxyadmin.rs"]
+mod proxyadmin;
+#[path = "mpp_proxy/mod.rs"]
+mod mpp_proxy;
 #[path = "command/serve.rs"]
 mod serve;
 #[path = "command/site.rs"]

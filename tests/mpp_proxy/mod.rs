@@ -4,6 +4,8 @@
 
 #![allow(dead_code, unreachable_pub)]
 
+pub mod tcp;
+
 use std::collections::BTreeMap;
 
 /// How the script answers.
