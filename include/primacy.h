@@ -5,7 +5,7 @@
  * Generated from src/ffi by `make header`; do not edit.
  *
  * THREADS
- *   Calls on one primacy_instance may overlap, from any threads. A primacy_config, primacy_snapshot or primacy_events takes one
+ *   Calls on one primacy_instance may overlap, from any threads. A primacy_config, primacy_snapshot, primacy_events or primacy_selector takes one
  *   call at a time and may move between threads; an overlap that is seen answers PRIMACY_E_BUSY. Every function below says
  *   "Thread: any thread" or "Thread: one call at a time", and how long it may take: "Time: never blocks", "short lock", "disk" or
  *   "network".
@@ -38,6 +38,8 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <netinet/in.h>
+#include <sys/un.h>
 
 /** Version of this header as text; primacy_version() is that of the loaded library. */
 #define PRIMACY_VERSION "0.1.0"
@@ -164,6 +166,31 @@
 #define PRIMACY_CHANNEL_APPLIED_ALL 2
 
 /**
+ * primacy_select_options: if no node is known to hold `min_gtid`, any will do.
+ */
+#define PRIMACY_SELECT_STALE_OK 1
+
+/**
+ * primacy_backend: nobody has renewed the table of the service for `stale_after`. It may be marked up to 64 selections late.
+ */
+#define PRIMACY_BACKEND_STALE 1
+
+/**
+ * primacy_backend: the node has the fallback's role.
+ */
+#define PRIMACY_BACKEND_FALLBACK 2
+
+/**
+ * primacy_backend: the node is of another site than the selector.
+ */
+#define PRIMACY_BACKEND_OTHER_SITE 4
+
+/**
+ * primacy_backend: hosts could not reach the node for a while, and this client finds out: report how it went.
+ */
+#define PRIMACY_BACKEND_TRIAL 8
+
+/**
  * The outcome of a call. Append-only.
  */
 enum primacy_error
@@ -255,6 +282,22 @@ enum primacy_error
      * The open instance of the same cache has another configuration.
      */
     PRIMACY_E_CONFIG_DIFFERS = -20,
+    /**
+     * No node of the service takes clients; the text names nodes, time and reason.
+     */
+    PRIMACY_E_NO_BACKEND = -21,
+    /**
+     * The role is being handed over: ask again in a moment.
+     */
+    PRIMACY_E_PAUSED = -22,
+    /**
+     * Nobody has renewed the table of the service for `stale_after`, and it says `stale = "refuse"`.
+     */
+    PRIMACY_E_STALE = -23,
+    /**
+     * No node is known to hold the transactions that were asked for.
+     */
+    PRIMACY_E_GTID_UNKNOWN = -24,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -819,6 +862,80 @@ typedef int32_t primacy_report_outcome;
 #endif // __cplusplus
 
 /**
+ * Why a node was chosen for a client.
+ */
+enum primacy_reason
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /**
+     * It has the service's role.
+     */
+    PRIMACY_REASON_ROLE = 1,
+    /**
+     * None of the role is in good order; the last look at this one was bad.
+     */
+    PRIMACY_REASON_SPARE = 2,
+    /**
+     * None of the role takes clients: the service's fallback.
+     */
+    PRIMACY_REASON_FALLBACK = 3,
+    /**
+     * Hosts could not reach it, but nobody else takes clients.
+     */
+    PRIMACY_REASON_HELD = 4,
+    /**
+     * Hosts could not reach it for a while: this client finds out whether it is back.
+     */
+    PRIMACY_REASON_TRIAL = 5,
+    /**
+     * It is known to hold the transactions that were asked for.
+     */
+    PRIMACY_REASON_GTID = 6,
+    /**
+     * Nobody of the service is known to hold the transactions that were asked for, but the ACTIVE node is.
+     */
+    PRIMACY_REASON_GTID_ACTIVE = 7,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum primacy_reason primacy_reason;
+#else
+typedef int32_t primacy_reason;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * What becomes of a session.
+ */
+enum primacy_session
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /**
+     * It must end now: its node lost the role, failed, or left.
+     */
+    PRIMACY_SESSION_ENDS = 0,
+    /**
+     * It stays.
+     */
+    PRIMACY_SESSION_STAYS = 1,
+    /**
+     * End it once it is idle; at the deadline it becomes PRIMACY_SESSION_ENDS.
+     */
+    PRIMACY_SESSION_DRAINS = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum primacy_session primacy_session;
+#else
+typedef int32_t primacy_session;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
  * A configuration while it is being put together.
  */
 typedef struct primacy_config primacy_config;
@@ -832,6 +949,11 @@ typedef struct primacy_events primacy_events;
  * One engine with its pools, cache file and driver.
  */
 typedef struct primacy_instance primacy_instance;
+
+/**
+ * Where clients of one service go, for one thread.
+ */
+typedef struct primacy_selector primacy_selector;
 
 /**
  * The state of all pools at one moment, detached from the instance.
@@ -1369,6 +1491,127 @@ typedef struct primacy_event {
      */
     const char *message;
 } primacy_event;
+
+/**
+ * How a selector begins. In. Zero stands for the default of every field but `size`.
+ */
+typedef struct primacy_selector_options {
+    /**
+     * sizeof(primacy_selector_options) of the caller.
+     */
+    uint32_t size;
+    /**
+     * Zero.
+     */
+    uint32_t reserved;
+    /**
+     * Makes the choices repeatable; 0 for a random one.
+     */
+    uint64_t seed;
+    /**
+     * Where the clients are, for services with `same_site_first`; NULL for the configuration's `site`.
+     */
+    const char *site;
+} primacy_selector_options;
+
+/**
+ * What a client asks for beside the service. In. Zero stands for the default of every field but `size`.
+ */
+typedef struct primacy_select_options {
+    /**
+     * sizeof(primacy_select_options) of the caller.
+     */
+    uint32_t size;
+    /**
+     * PRIMACY_SELECT_*.
+     */
+    uint32_t flags;
+    /**
+     * Transactions that the node must be known to hold, so that a client reads its own writes: a set as MySQL's
+     * `@@gtid_executed` or a position as MariaDB's `@@gtid_current_pos`; NULL for none.
+     */
+    const char *min_gtid;
+    /**
+     * Slots that were tried in vain; NULL for none.
+     */
+    const uint32_t *avoid;
+    /**
+     * How many slots, at most 65536.
+     */
+    uint32_t avoid_count;
+    /**
+     * Zero.
+     */
+    uint32_t reserved;
+} primacy_select_options;
+
+/**
+ * An address as connect(2) takes it. The family is in the first two bytes, as in every sockaddr.
+ */
+typedef union primacy_address {
+    /**
+     * IPv4.
+     */
+    struct sockaddr_in in4;
+    /**
+     * IPv6.
+     */
+    struct sockaddr_in6 in6;
+    /**
+     * A unix socket.
+     */
+    struct sockaddr_un un;
+    /**
+     * Its bytes.
+     */
+    uint8_t bytes[112];
+} primacy_address;
+
+/**
+ * A node that a client goes to: plain data, which may be copied and kept. Out.
+ */
+typedef struct primacy_backend {
+    /**
+     * sizeof(primacy_backend) of the caller.
+     */
+    uint32_t size;
+    /**
+     * The node's number in the service, the same as long as the instance lives; primacy_node_name tells the name.
+     */
+    uint32_t slot;
+    /**
+     * Sessions of another generation of the slot must end; primacy_backend_current compares.
+     */
+    uint64_t generation;
+    /**
+     * The pool's epoch.
+     */
+    uint64_t epoch;
+    /**
+     * Says that this came from a selection.
+     */
+    uint64_t token;
+    /**
+     * PRIMACY_BACKEND_*.
+     */
+    uint32_t flags;
+    /**
+     * Why this node: a primacy_reason.
+     */
+    int32_t reason;
+    /**
+     * For connect(2): how many bytes of the address count. The others are not written.
+     */
+    uint32_t addrlen;
+    /**
+     * Zero.
+     */
+    uint32_t reserved;
+    /**
+     * For connect(2).
+     */
+    union primacy_address address;
+} primacy_backend;
 
 #ifdef __cplusplus
 extern "C" {
@@ -2181,6 +2424,134 @@ int32_t primacy_events_next(struct primacy_events *events,
 int32_t primacy_events_free(struct primacy_events *events);
 
 /**
+ * Makes a selector of a service: `POOL.SERVICE`, or `SERVICE` where one pool alone has one of that name.
+ *
+ * A selector answers one call at a time; a program makes one for each thread, event loop or interpreter, and for each service.
+ *
+ * @param p        the instance
+ * @param service  the service's name
+ * @param options  how it begins; NULL for the defaults
+ * @param out      where to write the handle
+ * @return         0; PRIMACY_E_NOT_FOUND; PRIMACY_E_STOPPED; PRIMACY_E_LOCKED; PRIMACY_E_CACHE; PRIMACY_E_IO; PRIMACY_E_PANIC;
+ *                 PRIMACY_E_SIZE; PRIMACY_E_UNSUPPORTED; PRIMACY_E_FORKED; PRIMACY_E_INVALID; PRIMACY_E_HANDLE
+ *
+ * Ownership: the caller frees the handle with primacy_selector_free; it may outlive the instance.
+ * Thread: any thread. Time: short lock. Since: 0.1.
+ */
+int32_t primacy_selector_new(struct primacy_instance *p,
+                             const char *service,
+                             const struct primacy_selector_options *options,
+                             struct primacy_selector **out);
+
+/**
+ * Frees a selector.
+ *
+ * @param selector  the selector, or NULL
+ * @return          0; PRIMACY_E_BUSY; PRIMACY_E_HANDLE
+ *
+ * Thread: one call at a time. Time: short lock. Since: 0.1.
+ */
+int32_t primacy_selector_free(struct primacy_selector *selector);
+
+/**
+ * Chooses the node that a client goes to.
+ *
+ * It answers from memory: it takes no lock, makes no memory and writes none that others read; services with `least-connections` or
+ * `two-choices` count the client until primacy_release. A refusal says what no node can do: PRIMACY_E_PAUSED passes within
+ * `handback_deadline`, so a proxy lets the client wait and asks again; PRIMACY_E_NO_BACKEND is for the client, with the text of
+ * primacy_last_error.
+ *
+ * @param selector  the selector
+ * @param options   what the client asks for; NULL for nothing
+ * @param out       the structure to fill; its `size` is set
+ * @return          0; PRIMACY_E_NO_BACKEND; PRIMACY_E_PAUSED; PRIMACY_E_GTID_UNKNOWN; PRIMACY_E_STALE; PRIMACY_E_NOT_FOUND if the
+ *                  service has left the configuration; PRIMACY_E_STOPPED; PRIMACY_E_PANIC; PRIMACY_E_SIZE; PRIMACY_E_UNSUPPORTED;
+ *                  PRIMACY_E_BUSY; PRIMACY_E_FORKED; PRIMACY_E_INVALID; PRIMACY_E_HANDLE
+ *
+ * Thread: one call at a time. Time: never blocks. Since: 0.1.
+ */
+int32_t primacy_select(struct primacy_selector *selector,
+                       const struct primacy_select_options *options,
+                       struct primacy_backend *out);
+
+/**
+ * Says that a session ended which a selection began, so that `least-connections` and `two-choices` count one client less. Once for
+ * each selection, on any selector of the service.
+ *
+ * @param selector  the selector
+ * @param backend   what the selection gave
+ * @return          0; PRIMACY_E_BUSY; PRIMACY_E_FORKED; PRIMACY_E_INVALID; PRIMACY_E_HANDLE
+ *
+ * Thread: one call at a time. Time: never blocks. Since: 0.1.
+ */
+int32_t primacy_release(struct primacy_selector *selector,
+                        const struct primacy_backend *backend);
+
+/**
+ * Says how the connect to a backend ended.
+ *
+ * Failed connects make the next look at the node come early, and hold clients away from it after `quarantine_after` of them in a row.
+ * A connect that worked is only heard where one failed before, and takes no lock else.
+ *
+ * @param selector  the selector
+ * @param backend   what the selection gave
+ * @param outcome   a primacy_report_outcome
+ * @return          0; PRIMACY_E_NOT_FOUND if the node has left; PRIMACY_E_STOPPED; PRIMACY_E_PANIC; PRIMACY_E_BUSY;
+ *                  PRIMACY_E_FORKED; PRIMACY_E_INVALID; PRIMACY_E_HANDLE
+ *
+ * Thread: one call at a time. Time: short lock. Since: 0.1.
+ */
+int32_t primacy_report(struct primacy_selector *selector,
+                       const struct primacy_backend *backend,
+                       int32_t outcome);
+
+/**
+ * Whether a session may stay where a selection sent it: ask before each statement, or when an event of the kinds switch or state
+ * comes. One atomic read.
+ *
+ * @param selector  a selector of the service; any thread may use it for this call, while no other one frees it
+ * @param backend   what the selection gave
+ * @return          a primacy_session; PRIMACY_E_STOPPED; PRIMACY_E_FORKED; PRIMACY_E_INVALID; PRIMACY_E_HANDLE
+ *
+ * Thread: any thread. Time: never blocks. Since: 0.1.
+ */
+int32_t primacy_backend_current(const struct primacy_selector *selector,
+                                const struct primacy_backend *backend);
+
+/**
+ * Gives the name of a slot's node, as configured.
+ *
+ * @param selector  the selector
+ * @param slot      a backend's `slot`
+ * @param buf       where to write the name; may be NULL if `len` is 0
+ * @param len       size of `buf` in bytes
+ * @return          the length of the whole name; PRIMACY_E_NOT_FOUND; PRIMACY_E_BUSY; PRIMACY_E_FORKED; PRIMACY_E_INVALID;
+ *                  PRIMACY_E_HANDLE
+ *
+ * Ownership: the text is copied.
+ * Thread: one call at a time. Time: never blocks. Since: 0.1.
+ */
+int32_t primacy_node_name(const struct primacy_selector *selector,
+                          uint32_t slot,
+                          char *buf,
+                          size_t len);
+
+/**
+ * Says who of the service gets clients and who does not, node by node, with the rule for each.
+ *
+ * @param selector  the selector
+ * @param buf       where to write the text; may be NULL if `len` is 0
+ * @param len       size of `buf` in bytes
+ * @return          the length of the whole text; PRIMACY_E_BUSY; PRIMACY_E_FORKED; PRIMACY_E_INVALID; PRIMACY_E_HANDLE
+ *
+ * Ownership: the text is copied.
+ * Thread: one call at a time. Time: never blocks. Since: 0.1.
+ */
+int32_t primacy_select_reason(const struct primacy_selector *selector,
+                              char *buf,
+                              size_t len);
+
+/**
  * The name of an error number, as "PRIMACY_E_REFUSED".
  *
  * @param error  a primacy_error
@@ -2364,6 +2735,17 @@ const char *primacy_maintenance_role_name(int32_t role);
  * Thread: any thread. Time: never blocks. Since: 0.1.
  */
 const char *primacy_report_outcome_name(int32_t outcome);
+
+/**
+ * The name of why a node was chosen, as "fallback".
+ *
+ * @param reason  a primacy_reason
+ * @return        a constant; "?" for a number that this version does not know
+ *
+ * Ownership: the library's, for ever.
+ * Thread: any thread. Time: never blocks. Since: 0.1.
+ */
+const char *primacy_reason_name(int32_t reason);
 
 /**
  * The sentence of a rule: what it looks at and what it decides.

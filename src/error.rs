@@ -48,11 +48,19 @@ pub enum ErrorCode {
     End = -19,
     /// The cache's open instance has another configuration.
     ConfigDiffers = -20,
+    /// No node of the service takes clients; the text names nodes, time and reason.
+    NoBackend = -21,
+    /// The role is being handed over: ask again in a moment.
+    Paused = -22,
+    /// Nobody has renewed the table of the service for `stale_after`, and it says `stale = "refuse"`.
+    Stale = -23,
+    /// No node is known to hold the transactions that were asked for.
+    GtidUnknown = -24,
 }
 
 impl ErrorCode {
     /// Every code, in the order of its number.
-    pub const ALL: [ErrorCode; 20] = [
+    pub const ALL: [ErrorCode; 24] = [
         ErrorCode::Invalid,
         ErrorCode::Handle,
         ErrorCode::Size,
@@ -73,6 +81,10 @@ impl ErrorCode {
         ErrorCode::Resolve,
         ErrorCode::End,
         ErrorCode::ConfigDiffers,
+        ErrorCode::NoBackend,
+        ErrorCode::Paused,
+        ErrorCode::Stale,
+        ErrorCode::GtidUnknown,
     ];
 
     /// The name as C spells it.
@@ -98,6 +110,10 @@ impl ErrorCode {
             ErrorCode::Resolve => "PRIMACY_E_RESOLVE",
             ErrorCode::End => "PRIMACY_E_END",
             ErrorCode::ConfigDiffers => "PRIMACY_E_CONFIG_DIFFERS",
+            ErrorCode::NoBackend => "PRIMACY_E_NO_BACKEND",
+            ErrorCode::Paused => "PRIMACY_E_PAUSED",
+            ErrorCode::Stale => "PRIMACY_E_STALE",
+            ErrorCode::GtidUnknown => "PRIMACY_E_GTID_UNKNOWN",
         }
     }
 }

@@ -12,6 +12,8 @@ import sys
 SCALARS = {
     "int32_t": "c_int32", "uint32_t": "c_uint32", "int64_t": "c_int64", "uint64_t": "c_uint64", "size_t": "c_size_t",
 }
+# Unions of the system's structures cross as bytes: the package reads them by family.
+UNIONS = {"unionprimacy_address": "c_uint64 * 14"}
 TIMES = ("never blocks", "short lock", "disk", "network")
 THREADS = ("any thread", "one call at a time")
 
@@ -31,6 +33,10 @@ def ctype(c):
         return "c_char_p" if c.startswith("const") else "POINTER(c_char)"
     stars = base.count("*")
     name = base.replace("*", "")
+    if stars and name in SCALARS:
+        return "POINTER(" * stars + SCALARS[name] + ")" * stars
+    if c.startswith("union "):
+        return UNIONS[name]
     if not stars or not name.startswith("primacy_"):
         raise SystemExit(f"generate.py: no Python type for {c!r}")
     return "POINTER(" * stars + name + ")" * stars

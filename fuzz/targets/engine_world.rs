@@ -146,7 +146,7 @@ impl World {
             9 if b & 1 == 0 => self.give(Input::ConnectionLost { node }),
             9 => {
                 let outcome = ReportOutcome::ALL[usize::from(c) % ReportOutcome::ALL.len()];
-                self.give(Input::Report { node, outcome });
+                self.give(Input::Report { node, service: None, outcome });
             }
             10 => {
                 let pool_status = [None, Some(PoolStatus::Ok), Some(PoolStatus::Fail)][usize::from(b % 3)];

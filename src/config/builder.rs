@@ -1,6 +1,6 @@
 //! The configuration while it is being put together.
 
-use super::draft::{Place, PoolDraft, Section, pool_key};
+use super::draft::{Place, PoolDraft, Section, check_name, pool_key};
 use super::keys::{self, Key, Scope};
 use super::model::Config;
 use super::value::{Raw, read};
@@ -43,8 +43,8 @@ impl ConfigBuilder {
 
     /// Sets one key from plain text: `probe.interval` to `100ms`, `pool.orders.policy` to `mpp`.
     ///
-    /// Keys are those of the text, joined by dots: `KEY`, `probe.KEY`, `pool.NAME.KEY`, `pool.NAME.probe.KEY`;
-    /// `pool.NAME.probe` is short for `pool.NAME.probe.mode`. Where a pool's name contains dots, the longest name
+    /// Keys are those of the text, joined by dots: `KEY`, `probe.KEY`, `pool.NAME.KEY`, `pool.NAME.probe.KEY`,
+    /// `pool.NAME.service.SERVICE.KEY`; `pool.NAME.probe` is short for `pool.NAME.probe.mode`. Where a pool's name contains dots, the longest name
     /// of a pool that exists is taken; the name may also stand in double quotes. A pool that does not exist yet
     /// is begun; without nodes in the end it is an error of [`ConfigBuilder::build`]. `nodes`, `checkpoints` and `push`
     /// take a TOML list, `fail_on` a list of causes with commas between them.
@@ -79,6 +79,14 @@ impl ConfigBuilder {
             (Scope::Pool, "probe") => (Scope::Probe, "mode"),
             other => other,
         };
+        if let (Some(pool), Scope::Pool, Some(rest)) = (pool, scope, below_service(name)) {
+            let Some((service, name)) = rest.split_once('.') else {
+                return fail(
+                    "this is a table: name a service and a key in it, as in pool.NAME.service.rw.role".into(),
+                );
+            };
+            return self.set_service(pool, service, name, value, place);
+        }
         let Some(known) = find(scope, name) else { return fail(keys::unknown(scope, name)) };
         if let (Some(pool), "nodes", Scope::Pool) = (pool, name, scope) {
             let nodes = document::nodes_from_text(value, &format!("{}.nodes", pool_key(pool)))?;
@@ -101,6 +109,24 @@ impl ConfigBuilder {
             (Scope::Probe, None) => &mut self.probe,
             (_, None) => &mut self.instance,
         };
+        section.set(known.name, value, place);
+        Ok(())
+    }
+
+    fn set_service(
+        &mut self,
+        pool: &str,
+        service: &str,
+        name: &str,
+        value: &str,
+        place: Place,
+    ) -> Result<()> {
+        let fail = |problem: String| place.error(problem);
+        let known = find(Scope::Service, name).ok_or_else(|| fail(keys::unknown(Scope::Service, name)))?;
+        let value = read(&known.kind, Raw::Plain(value)).map_err(fail)?;
+        // Before the pool: what is refused leaves no pool behind either.
+        check_name(service, "service", false).map_err(fail)?;
+        let section = self.pool_mut(pool, place.clone())?.service_mut(service, place.clone())?;
         section.set(known.name, value, place);
         Ok(())
     }
@@ -162,10 +188,20 @@ impl ConfigBuilder {
 }
 
 fn is_pool_key(key: &str) -> bool {
+    if let Some(rest) = below_service(key) {
+        // Whatever the last part is: an unknown one is a mistake in the service, and no pool of another name.
+        return rest.split_once('.').is_some_and(|(_, name)| !name.contains('.'));
+    }
     match key.strip_prefix("probe.") {
         Some(name) => find(Scope::Probe, name).is_some(),
         None => key == "probe" || find(Scope::Pool, key).is_some(),
     }
+}
+
+/// What follows `service` in a pool's key.
+fn below_service(key: &str) -> Option<&str> {
+    let rest = key.strip_prefix("service")?;
+    if rest.is_empty() { Some(rest) } else { rest.strip_prefix('.') }
 }
 
 /// The key of that name; a key below one that has not landed is that one.

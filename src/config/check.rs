@@ -9,6 +9,7 @@ use super::model::{
     ClientCertificate, Config, ControlSocket, Failback, LastResort, NodeConfig, OnDoubt, OnLocked,
     PoolConfig, ProbeConfig, ProbeMode, RsaPublicKey, TlsMode,
 };
+use super::service_check;
 use super::value::print_duration;
 use crate::engine::time::Duration;
 use crate::error::{Error, ErrorCode, Result};
@@ -19,30 +20,30 @@ use std::sync::Arc;
 
 /// A key's value: from the first of the sections that has it, else its default.
 pub(super) struct Layers<'a> {
-    pub scope: Scope,
-    pub sections: &'a [&'a Section],
+    pub(super) scope: Scope,
+    pub(super) sections: &'a [&'a Section],
 }
 
 impl<'a> Layers<'a> {
-    fn setting(&self, name: &str) -> Option<&'a Setting> {
+    pub(super) fn setting(&self, name: &str) -> Option<&'a Setting> {
         self.sections.iter().find_map(|section| section.get(name))
     }
 
-    pub fn value(&self, name: &str) -> Option<Value> {
+    pub(super) fn value(&self, name: &str) -> Option<Value> {
         match self.setting(name) {
             Some(setting) => Some(setting.value.clone()),
             None => keys::default_value(self.scope, name),
         }
     }
 
-    pub fn text(&self, name: &str) -> Option<String> {
+    pub(super) fn text(&self, name: &str) -> Option<String> {
         match self.value(name) {
             Some(Value::Text(text)) => Some(text),
             _ => None,
         }
     }
 
-    pub fn path(&self, name: &str) -> Option<PathBuf> {
+    pub(super) fn path(&self, name: &str) -> Option<PathBuf> {
         self.text(name).map(PathBuf::from)
     }
 
@@ -52,25 +53,25 @@ impl<'a> Layers<'a> {
         found.unwrap_or(self.sections.len())
     }
 
-    fn word(&self, name: &str) -> &'static str {
+    pub(super) fn word(&self, name: &str) -> &'static str {
         match self.value(name) {
             Some(Value::Word(word)) => word,
             _ => "",
         }
     }
 
-    fn flag(&self, name: &str) -> bool {
+    pub(super) fn flag(&self, name: &str) -> bool {
         matches!(self.value(name), Some(Value::Flag(true)))
     }
 
-    fn count(&self, name: &str) -> u32 {
+    pub(super) fn count(&self, name: &str) -> u32 {
         match self.value(name) {
             Some(Value::Count(n)) => n,
             _ => 0,
         }
     }
 
-    pub fn span(&self, name: &str) -> Duration {
+    pub(super) fn span(&self, name: &str) -> Duration {
         match self.value(name) {
             Some(Value::Span(span)) => span,
             _ => Duration::ZERO,
@@ -85,9 +86,28 @@ impl<'a> Layers<'a> {
     }
 
     /// Where the first of the keys was set that was set at all, most specific section first.
-    pub fn blame(&self, names: [&str; 2], fallback: &'a Place) -> &'a Place {
+    pub(super) fn blame(&self, names: [&str; 2], fallback: &'a Place) -> &'a Place {
         let set = self.sections.iter().find_map(|s| names.iter().find_map(|name| s.get(name)));
         set.map_or(fallback, |setting| &setting.place)
+    }
+
+    /// Refuses a duration that is longer than the one that bounds it.
+    pub(super) fn in_order(&self, short: &str, long: &str, place: &'a Place) -> Result<()> {
+        if self.span(short) <= self.span(long) {
+            return Ok(());
+        }
+        let told = |name| {
+            let value = print_duration(self.span(name));
+            match self.setting(name) {
+                Some(_) => value,
+                None => format!("{value} by default"),
+            }
+        };
+        Err(self.blame([short, long], place).error(format!(
+            "{short} ({}) must not be longer than {long} ({}): set both",
+            told(short),
+            told(long)
+        )))
     }
 }
 
@@ -117,6 +137,7 @@ pub(super) fn build(draft: &ConfigBuilder) -> Result<Config> {
             Some(Value::Users(users)) => users,
             _ => Vec::new(),
         },
+        site: top.text("site").unwrap_or_default(),
         pools,
     })
 }
@@ -145,6 +166,7 @@ fn build_pool(draft: &ConfigBuilder, pool: &PoolDraft) -> Result<PoolConfig> {
     let mut nodes: Vec<NodeConfig> =
         nodes.iter().map(|node| build_node(draft, pool, node)).collect::<Result<_>>()?;
     checkpoints::assign(&pool.checkpoints, policy, probe_mode, &mut nodes)?;
+    let services = service_check::build(pool, kind, keys.span("max_lag"), &nodes)?;
     Ok(PoolConfig {
         name: pool.name.clone(),
         kind,
@@ -178,6 +200,7 @@ fn build_pool(draft: &ConfigBuilder, pool: &PoolDraft) -> Result<PoolConfig> {
         },
         doubt_deadline: keys.span("doubt_deadline"),
         nodes,
+        services,
     })
 }
 
@@ -276,20 +299,7 @@ fn build_probe(keys: &Layers<'_>, node: &Place, unix: bool) -> Result<ProbeConfi
     for (short, long) in
         [("confirm_interval", "interval"), ("timeout", "probe_timeout"), ("timeout", "silence")]
     {
-        if keys.span(short) > keys.span(long) {
-            let told = |name| {
-                let value = print_duration(keys.span(name));
-                match keys.setting(name) {
-                    Some(_) => value,
-                    None => format!("{value} by default"),
-                }
-            };
-            return Err(keys.blame([short, long], node).error(format!(
-                "{short} ({}) must not be longer than {long} ({}): set both",
-                told(short),
-                told(long)
-            )));
-        }
+        keys.in_order(short, long, node)?;
     }
     let (password_file, password_fd) = password(keys);
     let tls = tls_mode(keys);

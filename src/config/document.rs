@@ -113,14 +113,25 @@ fn pool(origin: &Origin<'_>, path: &str, table: &DeTable<'_>, draft: &mut PoolDr
                     describe(other)
                 )));
             }
+            ("service", _) => {
+                for (name, value) in in_order(table_of(origin, &full, value)?) {
+                    let full = format!("{full}.{}", name.get_ref());
+                    let table = table_of(origin, &full, value)?;
+                    let settings = draft.service_mut(name.get_ref(), origin.place(name.span(), &full))?;
+                    section(origin, Scope::Service, &full, table, settings)?;
+                }
+            }
             ("nodes", _) => draft.nodes = Some(nodes(origin, &full, value)?),
             ("checkpoints", _) => draft.checkpoints = checkpoints::list(origin, &full, value)?,
             (name, DeValue::Table(inner)) if keys::find(Scope::Pool, name).is_none() => {
-                // [pool.a.b] is the table b of the pool a: most likely a name with a dot was meant.
-                let problem = match inner.keys().any(|key| keys::find(Scope::Pool, key.get_ref()).is_some()) {
-                    true => "unknown table; a pool's name with a dot stands in quotes, as in [pool.\"a.b\"]"
-                        .into(),
-                    false => keys::unknown(Scope::Pool, name),
+                // [pool.a.b] is the table b of the pool a: most likely a service or a name with a dot was meant.
+                let has = |scope, name: &str| keys::find(scope, name).is_some();
+                let problem = if inner.contains_key("role") {
+                    format!("unknown table; a service stands in [{path}.service.{}]", name.escape_debug())
+                } else if inner.keys().any(|key| has(Scope::Pool, key.get_ref())) {
+                    "unknown table; a pool's name with a dot stands in quotes, as in [pool.\"a.b\"]".into()
+                } else {
+                    keys::unknown(Scope::Pool, name)
                 };
                 return Err(origin.place(key.span(), &full).error(problem));
             }

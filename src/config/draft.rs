@@ -136,12 +136,22 @@ pub(super) struct PoolDraft {
     pub probe: Section,
     pub nodes: Option<Vec<NodeDraft>>,
     pub checkpoints: Vec<checkpoints::Set>,
+    /// In the order in which they were first named.
+    pub services: Vec<ServiceDraft>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct ServiceDraft {
+    pub name: String,
+    /// Where it was first named.
+    pub place: Place,
+    pub settings: Section,
 }
 
 impl PoolDraft {
     /// A pool without nodes yet.
     pub fn new(name: &str, place: Place) -> Result<PoolDraft> {
-        check_name(name).map_err(|problem| place.error(problem))?;
+        check_name(name, "pool", true).map_err(|problem| place.error(problem))?;
         Ok(PoolDraft {
             name: name.into(),
             place,
@@ -149,7 +159,23 @@ impl PoolDraft {
             probe: Section::default(),
             nodes: None,
             checkpoints: Vec::new(),
+            services: Vec::new(),
         })
+    }
+
+    /// The keys of the service of that name, of a new one if there is none.
+    pub fn service_mut(&mut self, name: &str, place: Place) -> Result<&mut Section> {
+        check_name(name, "service", false).map_err(|problem| place.error(problem))?;
+        let index = match self.services.iter().position(|service| service.name == name) {
+            Some(index) => index,
+            None => {
+                let settings = Section::default();
+                self.services.push(ServiceDraft { name: name.into(), place, settings });
+                self.services.len() - 1
+            }
+        };
+        let missing = || Error::new(ErrorCode::Config, "a service vanished while it was configured");
+        self.services.get_mut(index).map(|service| &mut service.settings).ok_or_else(missing)
     }
 }
 
@@ -162,20 +188,23 @@ pub(super) fn pool_key(name: &str) -> String {
     }
 }
 
-fn check_name(name: &str) -> core::result::Result<(), String> {
+/// The name of a pool or a service. A service's has no dots: `POOL.SERVICE` ends at the last one.
+pub(super) fn check_name(name: &str, what: &str, dots: bool) -> core::result::Result<(), String> {
     const LONGEST: usize = 64;
     if name.is_empty() {
-        return Err("the pool's name is empty".into());
+        return Err(format!("the {what}'s name is empty"));
     }
-    if let Some(c) = name.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'))) {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-') || (dots && c == '.');
+    if let Some(c) = name.chars().find(|c| !allowed(*c)) {
         return Err(format!(
-            "'{}' is not allowed in a pool's name: letters, digits, underscores, dots and hyphens are",
-            c.escape_debug()
+            "'{}' is not allowed in a {what}'s name: letters, digits, underscores{} hyphens are",
+            c.escape_debug(),
+            if dots { ", dots and" } else { " and" }
         ));
     }
     match name.len() {
         0..=LONGEST => Ok(()),
-        n => Err(format!("the pool's name has {n} characters, {LONGEST} are allowed")),
+        n => Err(format!("the {what}'s name has {n} characters, {LONGEST} are allowed")),
     }
 }
 

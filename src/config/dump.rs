@@ -6,6 +6,7 @@ use super::model::{
     Config, ControlSocket, Failback, LastResort, NodeConfig, OnDoubt, OnLocked, PoolConfig, ProbeConfig,
     ProbeMode, RsaPublicKey,
 };
+use super::service::ServiceConfig;
 use super::value::print_duration;
 use crate::pool::PoolKind;
 use core::fmt::Write;
@@ -37,6 +38,7 @@ impl Config {
         });
         let users: Vec<String> = self.control_users.iter().map(|user| string(user)).collect();
         top.push(("control_users", format!("[{}]", users.join(", "))));
+        top.push(("site", string(&self.site)));
         lines(&mut out, &top);
         for pool in &self.pools {
             dump_pool(&mut out, pool);
@@ -128,6 +130,33 @@ fn dump_pool(out: &mut String, pool: &PoolConfig) {
     out.push_str(&format!("\n[{header}.probe]\n"));
     lines(out, &[("mode", string(mode))]);
     lines(out, &shared);
+    for service in &pool.services {
+        out.push_str(&format!("\n[{header}.service.{}]\n", service.name));
+        lines(out, &service_entries(service));
+    }
+}
+
+fn service_entries(service: &ServiceConfig) -> Vec<Entry> {
+    let span = |span| string(&print_duration(span));
+    let mut entries = vec![("role", string(service.role.name()))];
+    if let Some(port) = service.port {
+        entries.push(("port", port.to_string()));
+    }
+    entries.extend([
+        ("fallback", string(service.fallback.map_or("none", |role| role.name()))),
+        ("strategy", string(service.strategy.name())),
+        ("on_demotion", string(service.on_demotion.name())),
+        ("drain_deadline", span(service.drain_deadline)),
+        ("max_lag", span(service.max_lag)),
+        ("same_site_first", service.same_site_first.to_string()),
+        ("slow_start", span(service.slow_start)),
+        ("quarantine", span(service.quarantine)),
+        ("quarantine_max", span(service.quarantine_max)),
+        ("quarantine_after", service.quarantine_after.to_string()),
+        ("stale", string(service.stale.name())),
+        ("stale_after", span(service.stale_after)),
+    ]);
+    entries
 }
 
 fn node_entries(node: &NodeConfig, own: &[&Entry]) -> Vec<String> {

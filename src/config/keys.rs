@@ -1,5 +1,6 @@
 //! The table of keys: where each one may stand, its type, range and default.
 
+use super::foreign::{self, Foreign};
 use crate::config::{AutoRecover, ControlSocket, LastResort, RsaPublicKey};
 use crate::engine::time::Duration;
 use crate::pool::PolicyName;
@@ -17,6 +18,8 @@ pub(super) enum Scope {
     Node,
     /// An element of `push`.
     Push,
+    /// `[pool.NAME.service.SERVICE]`.
+    Service,
 }
 
 /// A key's type, with its range and default.
@@ -28,12 +31,17 @@ pub(super) enum Kind {
     Path,
     /// One word of a few; `later` are words whose behaviour has not landed. The first one landed is the default.
     Word { landed: &'static [&'static str], later: &'static [&'static str] },
+    /// One word of a few that other routers have words of their own for. Without a default it must be given, or
+    /// follows from other keys.
+    Term { words: &'static [&'static str], default: Option<&'static str>, foreign: &'static [Foreign] },
     /// `true` or `false`; false by default.
     Flag,
     /// A whole number.
     Count { min: u32, max: u32, default: u32 },
     /// A duration.
     Span { min: Duration, max: Duration, default: Duration },
+    /// A duration whose default is a key of the pool.
+    Within { min: Duration, max: Duration },
     /// A list of causes; empty by default.
     Causes,
     /// Where an RSA key comes from.
@@ -117,6 +125,7 @@ impl Kind {
         match self {
             Kind::Text { default, .. } => Some(Value::Text((*default).into())),
             Kind::Word { landed, .. } => landed.first().map(|word| Value::Word(word)),
+            Kind::Term { default, .. } => default.map(Value::Word),
             Kind::Flag => Some(Value::Flag(false)),
             Kind::Count { default, .. } => Some(Value::Count(*default)),
             Kind::Span { default, .. } => Some(Value::Span(*default)),
@@ -128,6 +137,7 @@ impl Kind {
             Kind::Rate => Some(Value::Rate(None)),
             Kind::LastResort => Some(Value::LastResort(LastResort::Alarm)),
             Kind::Path
+            | Kind::Within { .. }
             | Kind::Descriptor
             | Kind::Port
             | Kind::Address
@@ -165,9 +175,9 @@ pub(super) static KEYS: &[Key] = &[
     Key::new(Scope::Instance, "control_socket", Kind::ControlSocket),
     Key::new(Scope::Instance, "control_users", Kind::Users),
     Key::new(Scope::Instance, "push", Kind::Proxies),
+    Key::new(Scope::Instance, "site", Kind::Text { min: 0, max: 64, default: "" }),
     Key::new(Scope::Instance, "dispatch_budget", Kind::Later),
     Key::new(Scope::Instance, "helper", Kind::Later),
-    Key::new(Scope::Instance, "stale", Kind::Later),
     // Who logs in, and how.
     Key::new(Scope::Probe, "user", Kind::Text { min: 1, max: 80, default: "primacy" }),
     Key::new(Scope::Probe, "password_file", Kind::Path),
@@ -229,7 +239,6 @@ pub(super) static KEYS: &[Key] = &[
     Key::new(Scope::Pool, "levels", Kind::Count { min: 1, max: 100, default: 4 }).only(PolicyName::Mpp),
     Key::new(Scope::Pool, "hostile_takeover", Kind::Flag).only(PolicyName::Mpp),
     Key::new(Scope::Pool, "checkpoints", Kind::Checkpoints),
-    Key::new(Scope::Pool, "service", Kind::Later),
     // One node.
     Key::new(Scope::Node, "address", Kind::Address),
     Key::new(Scope::Node, "type", Kind::Word { landed: &["secondary", "primary"], later: &[] }),
@@ -243,6 +252,57 @@ pub(super) static KEYS: &[Key] = &[
     Key::new(Scope::Push, "pools", Kind::Pools),
     Key::new(Scope::Push, "interval", Kind::Span { min: ms(10), max: s(HOUR), default: s(1) }),
     Key::new(Scope::Push, "timeout", Kind::Span { min: ms(1), max: s(60), default: s(1) }),
+    // What clients ask for.
+    Key::new(
+        Scope::Service,
+        "role",
+        Kind::Term { words: &["active", "standby", "any"], default: None, foreign: foreign::ROLES },
+    ),
+    Key::new(Scope::Service, "port", Kind::Port),
+    Key::new(
+        Scope::Service,
+        "fallback",
+        Kind::Term {
+            words: &["none", "active", "standby", "any"],
+            default: Some("none"),
+            foreign: foreign::ROLES,
+        },
+    ),
+    Key::new(
+        Scope::Service,
+        "strategy",
+        Kind::Term {
+            words: &[
+                "first-available",
+                "next-available",
+                "round-robin",
+                "round-robin-with-fallback",
+                "weighted",
+                "least-connections",
+                "two-choices",
+            ],
+            default: None,
+            foreign: foreign::STRATEGIES,
+        },
+    ),
+    Key::new(
+        Scope::Service,
+        "on_demotion",
+        Kind::Term {
+            words: &["auto", "kill", "drain", "keep"],
+            default: Some("auto"),
+            foreign: foreign::DEMOTIONS,
+        },
+    ),
+    Key::new(Scope::Service, "drain_deadline", Kind::Span { min: ms(10), max: s(HOUR), default: s(30) }),
+    Key::new(Scope::Service, "max_lag", Kind::Within { min: us(0), max: s(365 * DAY) }),
+    Key::new(Scope::Service, "same_site_first", Kind::Flag),
+    Key::new(Scope::Service, "slow_start", Kind::Span { min: us(0), max: s(HOUR), default: us(0) }),
+    Key::new(Scope::Service, "quarantine", Kind::Span { min: us(0), max: s(HOUR), default: s(1) }),
+    Key::new(Scope::Service, "quarantine_max", Kind::Span { min: us(0), max: s(DAY), default: s(60) }),
+    Key::new(Scope::Service, "quarantine_after", Kind::Count { min: 1, max: 1000, default: 3 }),
+    Key::new(Scope::Service, "stale", Kind::Word { landed: &["serve", "refuse"], later: &[] }),
+    Key::new(Scope::Service, "stale_after", Kind::Span { min: s(1), max: s(HOUR), default: s(5) }),
 ];
 
 /// The key of that name in that scope.
@@ -259,21 +319,27 @@ pub(super) fn default_value(scope: Scope, name: &str) -> Option<Value> {
 pub(super) fn unknown(scope: Scope, name: &str) -> String {
     let table = match scope {
         Scope::Instance => &["probe", "pool"][..],
-        Scope::Pool | Scope::Node => &["probe"],
-        Scope::Probe | Scope::Push => &[],
+        Scope::Pool => &["probe", "service"],
+        Scope::Node => &["probe"],
+        Scope::Probe | Scope::Push | Scope::Service => &[],
     };
+    if let (Scope::Service, Some(hint)) = (scope, foreign::hint(foreign::KEYS, name)) {
+        return format!("unknown key; {hint}");
+    }
     let mut known: Vec<&str> =
         KEYS.iter().filter(|key| key.scope == scope && key.is_usable()).map(|key| key.name).collect();
     known.extend(table);
-    // Long texts are no misspelling, and their distance would cost time.
-    let near = (name.len() <= 40)
-        .then(|| known.iter().map(|k| (distance(k, name), *k)).min())
-        .flatten()
-        .filter(|(d, k)| *d <= 2 && *d < k.len());
-    match near {
-        Some((_, near)) => format!("unknown key; did you mean {near}?"),
+    match nearest(&known, name) {
+        Some(near) => format!("unknown key; did you mean {near}?"),
         None => format!("unknown key; known here are {}", known.join(", ")),
     }
+}
+
+/// The word that was most likely meant.
+pub(super) fn nearest<'k>(known: &[&'k str], name: &str) -> Option<&'k str> {
+    // Long texts are no misspelling, and their distance would cost time.
+    let near = (name.len() <= 40).then(|| known.iter().map(|k| (distance(k, name), *k)).min()).flatten();
+    near.filter(|(d, k)| *d <= 2 && *d < k.len()).map(|(_, near)| near)
 }
 
 /// How many characters must be put in, taken out or changed to get from one word to the other.

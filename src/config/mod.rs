@@ -10,10 +10,13 @@ mod checkpoints;
 mod document;
 mod draft;
 mod dump;
+mod foreign;
 mod keys;
 pub mod model;
 mod mpp;
 mod push;
+pub mod service;
+mod service_check;
 mod value;
 
 #[cfg(test)]
@@ -24,4 +27,5 @@ pub use model::{
     AutoRecover, ClientCertificate, Config, ControlSocket, Failback, LastResort, NodeConfig, OnDoubt,
     OnLocked, PoolConfig, ProbeConfig, ProbeMode, PushConfig, RsaPublicKey, TlsMode,
 };
+pub use service::{OnDemotion, OnStale, Role, ServiceConfig, Strategy};
 pub use value::{parse_duration, print_duration};

@@ -1,5 +1,6 @@
 //! The configuration as the engine and the driver read it: every default filled in, every value checked.
 
+use super::service::ServiceConfig;
 use crate::engine::time::Duration;
 use crate::pool::{Address, NodeType, PolicyName, PoolKind};
 use crate::probe::{Cause, Checkpoint};
@@ -234,6 +235,8 @@ pub struct PoolConfig {
     pub doubt_deadline: Duration,
     /// In configuration order.
     pub nodes: Vec<NodeConfig>,
+    /// What clients may ask for, in configuration order; never empty.
+    pub services: Vec<ServiceConfig>,
 }
 
 /// One proxy that is told of every node by MPP commands.
@@ -271,6 +274,8 @@ pub struct Config {
     pub control_socket: ControlSocket,
     /// Who may give them beside root and the instance's own user: names, or numbers in decimal.
     pub control_users: Vec<String>,
+    /// Where this machine stands, for services that send clients to their own site first; may be empty.
+    pub site: String,
     /// In configuration order; at least one.
     pub pools: Vec<PoolConfig>,
     /// Proxies that are told of every node.

@@ -1,6 +1,7 @@
 //! Reading one value by its key's type, and printing it again.
 
-use super::keys::{Kind, Value};
+use super::foreign::{self, Foreign};
+use super::keys::{Kind, Value, nearest};
 use super::model::{AutoRecover, ControlSocket, LastResort, RsaPublicKey};
 use crate::engine::time::Duration;
 use crate::probe::{Cause, Class};
@@ -45,6 +46,7 @@ pub(super) fn read(kind: &Kind, raw: Raw<'_>) -> Result<Value, String> {
             Ok(Value::Text(text.into()))
         }
         Kind::Word { landed, later } => word(text_of(raw, "one word")?, landed, later),
+        Kind::Term { words, foreign, .. } => term(text_of(raw, "one word")?, words, foreign),
         Kind::Flag => match raw {
             Raw::Toml(DeValue::Boolean(flag)) => Ok(Value::Flag(*flag)),
             Raw::Toml(other) => {
@@ -61,7 +63,7 @@ pub(super) fn read(kind: &Kind, raw: Raw<'_>) -> Result<Value, String> {
                 None => Err(format!("{shown} is out of range: {min} to {max}")),
             }
         }
-        Kind::Span { min, max, .. } => {
+        Kind::Span { min, max, .. } | Kind::Within { min, max } => {
             let text = match raw {
                 Raw::Toml(DeValue::Integer(n)) => return Err(no_unit(&n.to_string())),
                 Raw::Toml(DeValue::Float(n)) => return Err(no_unit(&n.to_string())),
@@ -186,6 +188,21 @@ fn word(text: &str, landed: &[&'static str], later: &[&'static str]) -> Result<V
     match later.iter().find(|w| w.eq_ignore_ascii_case(text)) {
         Some(word) => Err(not_landed(&quote(word), &allowed)),
         None => Err(format!("{} is not known here: {allowed}", quote(text))),
+    }
+}
+
+/// A word of ours; a word of another router is answered with ours.
+fn term(text: &str, words: &[&'static str], foreign: &[Foreign]) -> Result<Value, String> {
+    if let Some(word) = words.iter().find(|w| w.eq_ignore_ascii_case(text)) {
+        return Ok(Value::Word(word));
+    }
+    let unknown = format!("{} is not known here", quote(text));
+    if let Some(hint) = foreign::hint(foreign, text) {
+        return Err(format!("{unknown}: {hint}; one of {} is allowed", words.join(", ")));
+    }
+    match nearest(words, &text.to_ascii_lowercase().replace('_', "-")) {
+        Some(near) => Err(format!("{unknown}; did you mean {near}?")),
+        None => Err(format!("{unknown}: one of {} is allowed", words.join(", "))),
     }
 }
 

@@ -2,7 +2,9 @@
 
 use super::event::Event;
 use super::input::{CheckRef, NodeRef};
+use crate::select::ServiceTable;
 use crate::store::Cache;
+use std::sync::Arc;
 
 /// One request. After every input the driver takes effects until there is none: the one drain rule.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +33,8 @@ pub enum Effect {
         /// What to write.
         cache: Cache,
     },
+    /// Clients of the service are sent where this says, from now on. Comes ahead of the events about the same change.
+    Publish(Arc<ServiceTable>),
     /// Tell the subscribers.
     Emit(Event),
 }

@@ -5,6 +5,7 @@ use crate::pool::state::words;
 use crate::pool::{MaintenanceRole, Override, PoolStatus};
 use crate::probe::Observation;
 use core::fmt;
+use std::net::IpAddr;
 
 pub use crate::pool::overrides::LONGEST_REASON;
 
@@ -95,8 +96,17 @@ pub enum Input {
     Report {
         /// The node.
         node: NodeRef,
+        /// The service through which the host came to it; `None` if it was through none, which is heard as through all.
+        service: Option<String>,
         /// How the attempt ended.
         outcome: ReportOutcome,
+    },
+    /// A node that is configured by name was found at this address: clients are sent there.
+    Located {
+        /// The node.
+        node: NodeRef,
+        /// Where its name led.
+        ip: IpAddr,
     },
     /// The host closes a cycle of an externally observed pool. Ignored while the library's own probes of a cycle are
     /// under way.

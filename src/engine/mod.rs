@@ -22,6 +22,7 @@ mod pool_machine;
 mod reconfigure;
 mod recovery;
 mod schedule;
+mod selection;
 pub mod snapshot;
 mod telling;
 #[cfg(test)]
@@ -92,6 +93,7 @@ impl Engine {
                 if let Some(stored) = stored {
                     pool.resume(now, stored, &mut out);
                 }
+                pool.select(now, &mut out);
                 pool
             })
             .collect();
@@ -173,10 +175,20 @@ impl Engine {
                     p.hint(node.node);
                 }
             }
-            Input::Report { node, outcome } => {
+            Input::Report { node, service, outcome } => {
                 self.touched.push(node.pool);
-                if let Some(p) = self.pools.get_mut(node.pool).filter(|_| outcome.is_connect_failure()) {
-                    p.reported(node.node);
+                if let Some(p) = self.pools.get_mut(node.pool).filter(|p| node.node < p.nodes.len()) {
+                    let name = p.nodes[node.node].name.as_str();
+                    p.selection.reported(now.mono, name, service.as_deref(), outcome);
+                    if outcome.is_connect_failure() {
+                        p.reported(node.node);
+                    }
+                }
+            }
+            Input::Located { node, ip } => {
+                self.touched.push(node.pool);
+                if let Some(n) = self.pools.get_mut(node.pool).and_then(|p| p.nodes.get_mut(node.node)) {
+                    n.located = Some(ip);
                 }
             }
             Input::Cycle { pool, pool_status } => {
@@ -247,6 +259,7 @@ impl Engine {
             }
             pool.cut_off = self.cut_off;
             pool.ask_for_probes(now.mono, &mut self.out);
+            pool.select(now, &mut self.out);
             self.timers.set(index, pool.next_timer(now.mono));
         }
         self.persist(now);

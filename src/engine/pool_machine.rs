@@ -19,6 +19,7 @@ use crate::policy::{mpp, reload, rule_sentence, safe};
 use crate::pool::evidence::Surroundings;
 use crate::pool::{Judge, Node, PoolStatus, State, Status};
 use crate::probe::{Class, Observation};
+use crate::select::PoolSelection;
 use crate::store::{StoredNode, StoredPool};
 
 /// Whether and for how long the library probes.
@@ -75,6 +76,8 @@ pub struct PoolMachine {
     pub tally: PoolTally,
     /// What operators ordered.
     pub orders: Orders,
+    /// Where clients are sent.
+    pub selection: PoolSelection,
     /// `mpp`: findings of the cycle under way, and when it began.
     pub findings: Vec<Option<mpp::Finding>>,
     /// `mpp`: when the cycle under way, or the last one, began.
@@ -126,6 +129,7 @@ impl PoolMachine {
             gate: HandOverGate::default(),
             tally: PoolTally::default(),
             orders,
+            selection: PoolSelection::new(&config.services),
             findings: vec![None; nodes.len()],
             cycle_started: None,
             cycle_open: false,

@@ -2,6 +2,7 @@
 //!
 //! All of it happens or nothing: every row that can refuse is asked before anything changes.
 
+use super::effect::Effect;
 use super::event::{EventKind, Severity};
 use super::follow::Following;
 use super::input::NodeRef;
@@ -104,6 +105,9 @@ impl Engine {
             };
             self.pools.push(pool);
         }
+        for mut pool in old.into_iter().flatten() {
+            pool.selection.end().into_iter().for_each(|table| self.out.push(Effect::Publish(table)));
+        }
         self.vantage.moved(&moved, &self.pools);
         self.config = config;
         self.timers = Deadlines::default();
@@ -162,19 +166,41 @@ impl Engine {
             let node_changed = places().any(|(node, was)| {
                 was.and_then(|was| before.nodes.get(was)).is_some_and(|was| was.config != *node)
             });
-            let settings = |pool: &PoolConfig| PoolConfig { nodes: Vec::new(), ..pool.clone() };
+            parts.extend(services(&before.config, pool));
+            let settings =
+                |pool: &PoolConfig| PoolConfig { nodes: Vec::new(), services: Vec::new(), ..pool.clone() };
             if node_changed || settings(&before.config) != settings(pool) {
                 parts.push(format!("pool {name}: settings change"));
             }
         }
         let ended = self.pools.iter().filter(|pool| config.pool(&pool.config.name).is_none());
         parts.extend(ended.map(|pool| format!("pool {} leaves", pool.config.name)));
+        if self.config.site != config.site {
+            parts.push(format!("site changes from \"{}\" to \"{}\"", self.config.site, config.site));
+        }
         let sentence = rule_sentence(reload::RELOADED).unwrap_or_default();
         match parts.is_empty() {
             true => format!("{sentence}: nothing differs from the one before"),
             false => format!("{sentence}: {}", parts.join("; ")),
         }
     }
+}
+
+/// What becomes of a pool's services, for people.
+fn services(before: &PoolConfig, after: &PoolConfig) -> Vec<String> {
+    let find = |pool: &PoolConfig, name: &str| pool.services.iter().find(|s| s.name == name).cloned();
+    let say = |name: &str, what| format!("pool {}: service {name} {what}", after.name);
+    let mut parts = Vec::new();
+    for service in &after.services {
+        match find(before, &service.name) {
+            None => parts.push(say(&service.name, "comes")),
+            Some(was) if was != *service => parts.push(say(&service.name, "changes")),
+            Some(_) => {}
+        }
+    }
+    let left = before.services.iter().filter(|was| find(after, &was.name).is_none());
+    parts.extend(left.map(|was| say(&was.name, "leaves")));
+    parts
 }
 
 impl PoolMachine {
@@ -208,6 +234,7 @@ impl PoolMachine {
             checks,
             mut gate,
             mut orders,
+            mut selection,
             findings,
             cycle_started,
             cycle_open,
@@ -249,6 +276,9 @@ impl PoolMachine {
         if !matches!(&judge, Judge::Safe { model, .. } if model.hand_over.is_some()) {
             gate.close();
         }
+        for table in selection.reconfigure(&config.services) {
+            out.push(Effect::Publish(table));
+        }
         let mut pool = PoolMachine {
             index,
             judge,
@@ -267,6 +297,7 @@ impl PoolMachine {
             checks: checks.moved(from, &counts, &alike),
             gate,
             orders,
+            selection,
             findings: from.iter().map(|was| was.and_then(|was| *findings.get(was)?)).collect(),
             cycle_started,
             cycle_open,

@@ -39,7 +39,8 @@ impl PoolMachine {
             .into_iter()
             .flatten()
             .min();
-        [probe, self.gate.deadline(), waiting, held].into_iter().flatten().min()
+        let selection = self.selection.deadline(now);
+        [probe, self.gate.deadline(), waiting, held, selection].into_iter().flatten().min()
     }
 
     /// Asks for every probe that is due.

@@ -25,6 +25,9 @@ impl Handle for ConfigHandle {
     type Opaque = primacy_config;
     const MAGIC: u64 = 0x8c0f_1660_a11f_c0f1;
     const NAME: &'static str = "primacy_config";
+    type Watched = ();
+
+    fn watched(&self) {}
 }
 
 /// The checked configuration behind a handle.

@@ -7,6 +7,7 @@ use crate::engine::{EventKind, ReportOutcome, Severity};
 use crate::error::ErrorCode;
 use crate::pool::{MaintenanceRole, NodeType, PolicyName, PoolKind, PoolStatus, State, Status};
 use crate::probe::{Cause, Class, Flavour, ThreadState};
+use crate::select::Reason;
 
 /// The outcome of a call. Append-only.
 #[repr(i32)]
@@ -53,6 +54,14 @@ pub enum primacy_error {
     PRIMACY_E_END = -19,
     /// The open instance of the same cache has another configuration.
     PRIMACY_E_CONFIG_DIFFERS = -20,
+    /// No node of the service takes clients; the text names nodes, time and reason.
+    PRIMACY_E_NO_BACKEND = -21,
+    /// The role is being handed over: ask again in a moment.
+    PRIMACY_E_PAUSED = -22,
+    /// Nobody has renewed the table of the service for `stale_after`, and it says `stale = "refuse"`.
+    PRIMACY_E_STALE = -23,
+    /// No node is known to hold the transactions that were asked for.
+    PRIMACY_E_GTID_UNKNOWN = -24,
 }
 
 /// What a node is in its pool.
@@ -283,6 +292,36 @@ pub enum primacy_report_outcome {
     PRIMACY_REPORT_SESSION_FAILED = 3,
 }
 
+/// Why a node was chosen for a client.
+#[repr(i32)]
+pub enum primacy_reason {
+    /// It has the service's role.
+    PRIMACY_REASON_ROLE = 1,
+    /// None of the role is in good order; the last look at this one was bad.
+    PRIMACY_REASON_SPARE = 2,
+    /// None of the role takes clients: the service's fallback.
+    PRIMACY_REASON_FALLBACK = 3,
+    /// Hosts could not reach it, but nobody else takes clients.
+    PRIMACY_REASON_HELD = 4,
+    /// Hosts could not reach it for a while: this client finds out whether it is back.
+    PRIMACY_REASON_TRIAL = 5,
+    /// It is known to hold the transactions that were asked for.
+    PRIMACY_REASON_GTID = 6,
+    /// Nobody of the service is known to hold the transactions that were asked for, but the ACTIVE node is.
+    PRIMACY_REASON_GTID_ACTIVE = 7,
+}
+
+/// What becomes of a session.
+#[repr(i32)]
+pub enum primacy_session {
+    /// It must end now: its node lost the role, failed, or left.
+    PRIMACY_SESSION_ENDS = 0,
+    /// It stays.
+    PRIMACY_SESSION_STAYS = 1,
+    /// End it once it is idle; at the deadline it becomes PRIMACY_SESSION_ENDS.
+    PRIMACY_SESSION_DRAINS = 2,
+}
+
 /// Holds an enumeration above against the engine's list: the same numbers, and none missing.
 macro_rules! same {
     ($c:ident, $engine:ident { $($cv:ident = $ev:ident),+ $(,)? }) => {
@@ -300,7 +339,8 @@ same!(primacy_error, ErrorCode {
     PRIMACY_E_STOPPED = Stopped, PRIMACY_E_FORKED = Forked, PRIMACY_E_LOCKED = Locked,
     PRIMACY_E_CACHE = Cache, PRIMACY_E_IO = Io, PRIMACY_E_TIMEOUT = Timeout, PRIMACY_E_PANIC = Panic,
     PRIMACY_E_SECRET = Secret, PRIMACY_E_RESOLVE = Resolve, PRIMACY_E_END = End,
-    PRIMACY_E_CONFIG_DIFFERS = ConfigDiffers,
+    PRIMACY_E_CONFIG_DIFFERS = ConfigDiffers, PRIMACY_E_NO_BACKEND = NoBackend, PRIMACY_E_PAUSED = Paused,
+    PRIMACY_E_STALE = Stale, PRIMACY_E_GTID_UNKNOWN = GtidUnknown,
 });
 same!(primacy_state, State {
     PRIMACY_STATE_UNKNOWN = Unknown, PRIMACY_STATE_STANDBY = Standby, PRIMACY_STATE_ACTIVE = Active,
@@ -363,4 +403,9 @@ same!(primacy_maintenance_role, MaintenanceRole {
 same!(primacy_report_outcome, ReportOutcome {
     PRIMACY_REPORT_CONNECTED = Connected, PRIMACY_REPORT_CONNECT_FAILED = ConnectFailed,
     PRIMACY_REPORT_CONNECT_TIMED_OUT = ConnectTimedOut, PRIMACY_REPORT_SESSION_FAILED = SessionFailed,
+});
+same!(primacy_reason, Reason {
+    PRIMACY_REASON_ROLE = Role, PRIMACY_REASON_SPARE = Spare, PRIMACY_REASON_FALLBACK = Fallback,
+    PRIMACY_REASON_HELD = Held, PRIMACY_REASON_TRIAL = Trial, PRIMACY_REASON_GTID = Gtid,
+    PRIMACY_REASON_GTID_ACTIVE = GtidActive,
 });

@@ -30,6 +30,9 @@ impl Handle for EventsHandle {
     type Opaque = primacy_events;
     const MAGIC: u64 = 0x8a11_f0e5_ee7e_47a3;
     const NAME: &'static str = "primacy_events";
+    type Watched = ();
+
+    fn watched(&self) {}
 }
 
 /// Runs `body` on the queue behind a handle.

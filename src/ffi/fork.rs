@@ -84,6 +84,7 @@ impl Bond {
     }
 
     /// Whether the object belongs to a parent of this process.
+    #[inline(always)]
     pub(super) fn is_parents(&self) -> bool {
         let bound = self.0.load(Ordering::Acquire);
         if bound == 0 {

@@ -9,11 +9,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 /// The memory behind a handle. The magic word comes first in every one of them, so that it can be read before the type is
 /// known.
 #[repr(C)]
-pub(super) struct Shell<T> {
+pub(super) struct Shell<T: Handle> {
     magic: AtomicU64,
     busy: AtomicBool,
     /// The process that the object belongs to; outside of it, as a child must not wait for its turn.
     bond: Arc<Bond>,
+    watched: T::Watched,
     object: UnsafeCell<T>,
 }
 
@@ -25,6 +26,10 @@ pub(super) trait Handle: Sized {
     const MAGIC: u64;
     /// The name of the handle's type, for errors.
     const NAME: &'static str;
+    /// What any thread may read at any time.
+    type Watched: Sync;
+    /// Taken from the object when the handle is made.
+    fn watched(&self) -> Self::Watched;
 }
 
 /// What the magic word becomes when a handle is freed.
@@ -33,6 +38,7 @@ const FREED: u64 = 0xdead_0f12_eed0_bec7;
 /// Makes a handle; [`free`] takes it back.
 pub(super) fn give<T: Handle>(object: T, bond: Arc<Bond>) -> *mut T::Opaque {
     let shell = Shell {
+        watched: object.watched(),
         magic: AtomicU64::new(T::MAGIC),
         busy: AtomicBool::new(false),
         bond,
@@ -70,13 +76,15 @@ pub(super) unsafe fn shell<'a, T: Handle>(handle: *const T::Opaque) -> Result<&'
 
 fn name_of(magic: u64) -> Option<&'static str> {
     use super::{
-        config::ConfigHandle, events::EventsHandle, instance::InstanceHandle, snapshot::SnapshotHandle,
+        config::ConfigHandle, events::EventsHandle, instance::InstanceHandle, selector::SelectorHandle,
+        snapshot::SnapshotHandle,
     };
     let known = [
         (ConfigHandle::MAGIC, ConfigHandle::NAME),
         (InstanceHandle::MAGIC, InstanceHandle::NAME),
         (SnapshotHandle::MAGIC, SnapshotHandle::NAME),
         (EventsHandle::MAGIC, EventsHandle::NAME),
+        (SelectorHandle::MAGIC, SelectorHandle::NAME),
     ];
     known.iter().find(|(other, _)| *other == magic).map(|(_, name)| *name)
 }
@@ -101,6 +109,11 @@ impl<T: Handle> Shell<T> {
         unsafe { &*self.object.get() }
     }
 
+    /// What any thread may read of an object that takes one call at a time: it lies beside it and never changes.
+    pub(super) fn watched(&self) -> &T::Watched {
+        &self.watched
+    }
+
     /// What binds the object to a process.
     pub(super) fn bond(&self) -> &Arc<Bond> {
         &self.bond
@@ -118,6 +131,21 @@ impl<T: Handle> Shell<T> {
         let _turn = Turn(&self.busy);
         // SAFETY: the flag admits one call at a time.
         body(unsafe { &mut *self.object.get() })
+    }
+}
+
+impl<T: Handle> Shell<T> {
+    /// As [`Shell::exclusive`] for calls that are too short for an exchange of the flag: an overlap may go unseen. `None` if it was
+    /// seen, or in a child of fork.
+    #[inline(always)]
+    pub(super) fn quick<R>(&self, body: impl FnOnce(&mut T) -> R) -> Option<R> {
+        if self.bond.is_parents() || self.busy.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.busy.store(true, Ordering::Relaxed);
+        let _turn = Turn(&self.busy);
+        // SAFETY: the caller's word that a handle takes one call at a time; the flag finds most that break it.
+        Some(body(unsafe { &mut *self.object.get() }))
     }
 }
 

@@ -43,6 +43,9 @@ impl Handle for InstanceHandle {
     type Opaque = primacy_instance;
     const MAGIC: u64 = 0x8157_a2ce_f411_0fe5;
     const NAME: &'static str = "primacy_instance";
+    type Watched = ();
+
+    fn watched(&self) {}
 }
 
 /// What a call does with the instance.

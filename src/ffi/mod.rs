@@ -18,6 +18,7 @@ mod names;
 mod orders;
 mod proxy;
 mod read;
+mod selector;
 mod slice;
 mod snapshot;
 mod status;

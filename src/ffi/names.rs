@@ -4,6 +4,7 @@ use super::guard::{call, count};
 use super::slice::{TextOut, text};
 use crate::engine::{EventKind, ReportOutcome, Severity};
 use crate::error::{Error, ErrorCode};
+use crate::select::Reason;
 use crate::pool::{MaintenanceRole, NodeType, PolicyName, PoolKind, PoolStatus, State, Status};
 use crate::probe::{Cause, Class, Flavour, ThreadState};
 use core::ffi::{CStr, c_char};
@@ -264,6 +265,18 @@ pub extern "C" fn primacy_maintenance_role_name(role: i32) -> *const c_char {
 #[unsafe(no_mangle)]
 pub extern "C" fn primacy_report_outcome_name(outcome: i32) -> *const c_char {
     name_of!(ReportOutcome, outcome)
+}
+
+/// The name of why a node was chosen, as "fallback".
+///
+/// @param reason  a primacy_reason
+/// @return        a constant; "?" for a number that this version does not know
+///
+/// Ownership: the library's, for ever.
+/// Thread: any thread. Time: never blocks. Since: 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn primacy_reason_name(reason: i32) -> *const c_char {
+    name_of!(Reason, reason)
 }
 
 /// The sentence of a rule: what it looks at and what it decides.

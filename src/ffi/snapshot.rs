@@ -48,6 +48,9 @@ impl Handle for SnapshotHandle {
     type Opaque = primacy_snapshot;
     const MAGIC: u64 = 0x8e9a_5407_d1f3_0fe1;
     const NAME: &'static str = "primacy_snapshot";
+    type Watched = ();
+
+    fn watched(&self) {}
 }
 
 fn node_strings(node: &NodeSnapshot) -> NodeOut {

@@ -1,7 +1,7 @@
 //! The text of the last failed call in a thread.
 
 use super::slice::{TextOut, cut};
-use crate::error::Error;
+use crate::error::{Error, ErrorCode};
 use core::ffi::c_char;
 use std::cell::UnsafeCell;
 
@@ -20,7 +20,12 @@ thread_local! {
 
 /// Keeps the text of an error for [`primacy_last_error`] and returns its number.
 pub(super) fn keep(error: &Error) -> i32 {
-    let text = cut(error.message(), CAPACITY);
+    keep_text(error.code(), error.message())
+}
+
+/// The same without an error made for it.
+pub(super) fn keep_text(code: ErrorCode, text: &str) -> i32 {
+    let text = cut(text, CAPACITY);
     LAST.with(|cell| {
         // SAFETY: the cell belongs to this thread and no reference to it leaves this file.
         let last = unsafe { &mut *cell.get() };
@@ -30,7 +35,7 @@ pub(super) fn keep(error: &Error) -> i32 {
         }
         last.length = text.len();
     });
-    error.code() as i32
+    code as i32
 }
 
 /// Gives the text of the last failed call of this thread, on whatever handle.

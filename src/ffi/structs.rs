@@ -1,6 +1,7 @@
 //! The structures of the C contract, and the proof that they have no padding.
 
 use core::ffi::c_char;
+use libc::{sockaddr_in, sockaddr_in6, sockaddr_un};
 
 /// Return before the outcome of a command is on disk.
 pub const PRIMACY_NOWAIT: u32 = 1;
@@ -46,6 +47,18 @@ pub const PRIMACY_FACT_ROUND_TRIP: u64 = 1024;
 pub const PRIMACY_CHANNEL_LAG: u32 = 1;
 /// Whether all that was received has been applied is known.
 pub const PRIMACY_CHANNEL_APPLIED_ALL: u32 = 2;
+
+/// primacy_select_options: if no node is known to hold `min_gtid`, any will do.
+pub const PRIMACY_SELECT_STALE_OK: u32 = 1;
+
+/// primacy_backend: nobody has renewed the table of the service for `stale_after`. It may be marked up to 64 selections late.
+pub const PRIMACY_BACKEND_STALE: u32 = 1;
+/// primacy_backend: the node has the fallback's role.
+pub const PRIMACY_BACKEND_FALLBACK: u32 = 2;
+/// primacy_backend: the node is of another site than the selector.
+pub const PRIMACY_BACKEND_OTHER_SITE: u32 = 4;
+/// primacy_backend: hosts could not reach the node for a while, and this client finds out: report how it went.
+pub const PRIMACY_BACKEND_TRIAL: u32 = 8;
 
 /// One replication channel of a node, as a row of SHOW REPLICA STATUS tells it. Both in and out.
 #[repr(C)]
@@ -357,6 +370,79 @@ pub struct primacy_event {
     pub message: *const c_char,
 }
 
+/// How a selector begins. In. Zero stands for the default of every field but `size`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct primacy_selector_options {
+    /// sizeof(primacy_selector_options) of the caller.
+    pub size: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Makes the choices repeatable; 0 for a random one.
+    pub seed: u64,
+    /// Where the clients are, for services with `same_site_first`; NULL for the configuration's `site`.
+    pub site: *const c_char,
+}
+
+/// What a client asks for beside the service. In. Zero stands for the default of every field but `size`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct primacy_select_options {
+    /// sizeof(primacy_select_options) of the caller.
+    pub size: u32,
+    /// PRIMACY_SELECT_*.
+    pub flags: u32,
+    /// Transactions that the node must be known to hold, so that a client reads its own writes: a set as MySQL's
+    /// `@@gtid_executed` or a position as MariaDB's `@@gtid_current_pos`; NULL for none.
+    pub min_gtid: *const c_char,
+    /// Slots that were tried in vain; NULL for none.
+    pub avoid: *const u32,
+    /// How many slots, at most 65536.
+    pub avoid_count: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// An address as connect(2) takes it. The family is in the first two bytes, as in every sockaddr.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub union primacy_address {
+    /// IPv4.
+    pub in4: sockaddr_in,
+    /// IPv6.
+    pub in6: sockaddr_in6,
+    /// A unix socket.
+    pub un: sockaddr_un,
+    /// Its bytes.
+    pub bytes: [u8; 112],
+}
+
+/// A node that a client goes to: plain data, which may be copied and kept. Out.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct primacy_backend {
+    /// sizeof(primacy_backend) of the caller.
+    pub size: u32,
+    /// The node's number in the service, the same as long as the instance lives; primacy_node_name tells the name.
+    pub slot: u32,
+    /// Sessions of another generation of the slot must end; primacy_backend_current compares.
+    pub generation: u64,
+    /// The pool's epoch.
+    pub epoch: u64,
+    /// Says that this came from a selection.
+    pub token: u64,
+    /// PRIMACY_BACKEND_*.
+    pub flags: u32,
+    /// Why this node: a primacy_reason.
+    pub reason: i32,
+    /// For connect(2): how many bytes of the address count. The others are not written.
+    pub addrlen: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// For connect(2).
+    pub address: primacy_address,
+}
+
 /// A structure that crosses the border.
 ///
 /// # Safety
@@ -440,4 +526,12 @@ border!(primacy_event, in = size, out = message, {
     size: u32, kind: i32, severity: i32, cause: i32, sequence: u64, mono_ns: u64, wall_ms: u64, epoch: u64,
     count: u64, old_state: i32, new_state: i32, old_status: i32, new_status: i32, rule: u32, reserved: u32,
     pool: *const c_char, node: *const c_char, message: *const c_char,
+});
+border!(primacy_selector_options, in = size, out = site, { size: u32, reserved: u32, seed: u64, site: *const c_char });
+border!(primacy_select_options, in = size, out = reserved, {
+    size: u32, flags: u32, min_gtid: *const c_char, avoid: *const u32, avoid_count: u32, reserved: u32,
+});
+border!(primacy_backend, in = size, out = address, {
+    size: u32, slot: u32, generation: u64, epoch: u64, token: u64, flags: u32, reason: i32, addrlen: u32,
+    reserved: u32, address: primacy_address,
 });

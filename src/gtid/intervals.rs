@@ -44,6 +44,12 @@ pub(super) fn contains(whole: &[Interval], part: &[Interval]) -> bool {
     })
 }
 
+/// Whether every number of `need` is in `list`.
+pub(super) fn covers(list: &[Interval], need: Interval) -> bool {
+    let at = list.partition_point(|i| i.last < need.first);
+    list.get(at).is_some_and(|i| i.first <= need.first && need.last <= i.last)
+}
+
 /// Whether `number` is in `list`.
 pub(super) fn contains_number(list: &[Interval], number: u64) -> bool {
     let at = list.partition_point(|i| i.last < number);

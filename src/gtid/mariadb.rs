@@ -93,27 +93,11 @@ impl MariaDbPosition {
     /// As for [`MariaDbPosition::parse`].
     pub fn parse_state(text: &str) -> Result<MariaDbPosition> {
         let mut state = MariaDbPosition { basis: Basis::State, ..MariaDbPosition::default() };
-        let mut cursor = Cursor::new("GTID position", text);
-        cursor.skip_space();
-        if cursor.peek().is_none() {
-            return Ok(state);
-        }
-        loop {
-            cursor.skip_space();
-            let domain = parse_u32(&mut cursor, "a domain number")?;
-            dash(&mut cursor)?;
-            let server = parse_u32(&mut cursor, "a server number")?;
-            dash(&mut cursor)?;
-            let sequence = cursor.number("a sequence number", u64::MAX)?;
+        walk(text, |domain, server, sequence| {
             state.raise(domain, server, sequence);
-            cursor.skip_space();
-            if cursor.peek().is_none() {
-                return Ok(state);
-            }
-            if !cursor.eat(b',') {
-                return Err(cursor.error(cursor.at(), "`,` or the end"));
-            }
-        }
+            true
+        })?;
+        Ok(state)
     }
 
     fn raise(&mut self, domain: u32, server: u32, sequence: u64) {
@@ -263,5 +247,32 @@ impl core::str::FromStr for MariaDbPosition {
 
     fn from_str(text: &str) -> Result<MariaDbPosition> {
         MariaDbPosition::parse(text)
+    }
+}
+
+/// Reads the text of a position or state, shows each GTID as it stands there, and keeps nothing. Whether `holds` was true of all;
+/// reads to the end in any case.
+pub(super) fn walk(text: &str, mut holds: impl FnMut(u32, u32, u64) -> bool) -> Result<bool> {
+    let mut cursor = Cursor::new("GTID position", text);
+    let mut all = true;
+    cursor.skip_space();
+    if cursor.peek().is_none() {
+        return Ok(all);
+    }
+    loop {
+        cursor.skip_space();
+        let domain = parse_u32(&mut cursor, "a domain number")?;
+        dash(&mut cursor)?;
+        let server = parse_u32(&mut cursor, "a server number")?;
+        dash(&mut cursor)?;
+        let sequence = cursor.number("a sequence number", u64::MAX)?;
+        all &= holds(domain, server, sequence);
+        cursor.skip_space();
+        if cursor.peek().is_none() {
+            return Ok(all);
+        }
+        if !cursor.eat(b',') {
+            return Err(cursor.error(cursor.at(), "`,` or the end"));
+        }
     }
 }

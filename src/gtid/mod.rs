@@ -1,5 +1,6 @@
 //! Transaction identifiers as sets: MySQL's GTID sets and MariaDB's positions.
 
+mod holds;
 mod intervals;
 pub mod mariadb;
 pub mod mysql;
@@ -8,6 +9,7 @@ mod text;
 #[cfg(test)]
 mod tests;
 
+pub use holds::check;
 pub use intervals::Interval;
 pub use mariadb::{Basis, DomainGap, MariaDbPosition};
 pub use mysql::{MySqlGtidSet, Tsid};

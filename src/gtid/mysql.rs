@@ -91,6 +91,7 @@ impl MySqlGtidSet {
         while cursor.eat(b':') {
             cursor.skip_space();
             if let Some(tag) = parse_tag(cursor)? {
+                let tag = tag.as_str().to_owned();
                 self.append(core::mem::replace(&mut source, Tsid { uuid, tag }), core::mem::take(&mut list));
             } else if let Some(interval) = parse_interval(cursor)? {
                 list.push(interval);
@@ -132,6 +133,13 @@ impl MySqlGtidSet {
     /// Whether this one transaction is in the set.
     pub fn contains_gtid(&self, source: &Tsid, number: u64) -> bool {
         self.sources.get(source).is_some_and(|list| intervals::contains_number(list, number))
+    }
+
+    /// Whether all these transactions of one source are in the set. Makes no memory.
+    pub(super) fn contains_interval(&self, uuid: u128, tag: &str, need: Interval) -> bool {
+        let from = Tsid { uuid, tag: String::new() };
+        let own = self.sources.range(from..).take_while(|(source, _)| source.uuid == uuid);
+        own.filter(|(source, _)| source.tag == tag).any(|(_, list)| intervals::covers(list, need))
     }
 
     /// The transactions in either set.
@@ -237,25 +245,70 @@ fn parse_uuid(cursor: &mut Cursor<'_>) -> Result<u128> {
     if fits && (!braces || cursor.eat(b'}')) { Ok(uuid) } else { Err(cursor.error(start, "a UUID")) }
 }
 
-/// A tag, if a letter or underscore comes next: then up to 32 letters, digits and underscores.
-fn parse_tag(cursor: &mut Cursor<'_>) -> Result<Option<String>> {
-    let start = cursor.at();
-    let mut tag = String::new();
-    while let Some(byte) =
-        cursor.eat_if(|b| b.is_ascii_alphabetic() || b == b'_' || (b.is_ascii_digit() && !tag.is_empty()))
-    {
-        if tag.len() == MAX_TAG {
-            return Err(cursor.error(start, "a tag of at most 32 characters"));
-        }
-        tag.push(char::from(byte.to_ascii_lowercase()));
+/// A tag as it is read, in lower case.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Tag {
+    bytes: [u8; MAX_TAG],
+    length: usize,
+}
+
+impl Tag {
+    pub fn as_str(&self) -> &str {
+        self.bytes.get(..self.length).and_then(|tag| core::str::from_utf8(tag).ok()).unwrap_or_default()
     }
-    if tag.is_empty() {
+}
+
+/// A tag, if a letter or underscore comes next: then up to 32 letters, digits and underscores.
+fn parse_tag(cursor: &mut Cursor<'_>) -> Result<Option<Tag>> {
+    let start = cursor.at();
+    let mut tag = Tag::default();
+    while let Some(byte) =
+        cursor.eat_if(|b| b.is_ascii_alphabetic() || b == b'_' || (b.is_ascii_digit() && tag.length > 0))
+    {
+        let Some(place) = tag.bytes.get_mut(tag.length) else {
+            return Err(cursor.error(start, "a tag of at most 32 characters"));
+        };
+        *place = byte.to_ascii_lowercase();
+        tag.length += 1;
+    }
+    if tag.length == 0 {
         return Ok(None);
     }
     cursor.skip_space();
     match cursor.peek() {
         None | Some(b':' | b',') => Ok(Some(tag)),
         Some(_) => Err(cursor.error(cursor.at(), "`:`, `,` or the end after the tag")),
+    }
+}
+
+/// Reads a text as [`MySqlGtidSet::parse`] does, shows each interval as it stands there, and keeps nothing. Whether `holds` was
+/// true of all; reads to the end in any case.
+pub(super) fn walk(text: &str, mut holds: impl FnMut(u128, &str, Interval) -> bool) -> Result<bool> {
+    let mut cursor = Cursor::new("GTID set", text);
+    let mut all = true;
+    loop {
+        cursor.skip_space();
+        if cursor.eat(b',') {
+            continue;
+        }
+        if cursor.peek().is_none() {
+            return Ok(all);
+        }
+        let uuid = parse_uuid(&mut cursor)?;
+        let mut tag = Tag::default();
+        cursor.skip_space();
+        while cursor.eat(b':') {
+            cursor.skip_space();
+            if let Some(next) = parse_tag(&mut cursor)? {
+                tag = next;
+            } else if let Some(interval) = parse_interval(&mut cursor)? {
+                all &= holds(uuid, tag.as_str(), interval);
+            }
+            cursor.skip_space();
+        }
+        if !matches!(cursor.peek(), None | Some(b',')) {
+            return Err(cursor.error(cursor.at(), "`:`, `,` or the end"));
+        }
     }
 }
 

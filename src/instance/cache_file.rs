@@ -126,6 +126,8 @@ impl LockedCache {
             match effect {
                 Effect::Persist { cache, .. } => outcome = Some(cache),
                 Effect::Emit(event) => events.push(event),
+                // Nobody selects from a file.
+                Effect::Publish(_) => {}
                 // Nobody probes here; the decider does when it starts.
                 Effect::Probe { .. } | Effect::Check { .. } => {}
             }

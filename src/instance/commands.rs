@@ -32,7 +32,7 @@ impl Handle {
     pub(super) fn report(&self, pool: &str, node: &str, outcome: ReportOutcome) -> Result<()> {
         let mut core = self.open()?;
         let node = names::node(&core.config, pool, node)?;
-        core.give(clock::now(), Input::Report { node, outcome })
+        core.give(clock::now(), Input::Report { node, service: None, outcome })
     }
 
     pub(super) fn cycle(&self, pool: &str, pool_status: Option<PoolStatus>) -> Result<()> {

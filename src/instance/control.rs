@@ -180,7 +180,7 @@ impl Core {
     /// A host's report. It says nothing about the node's health, so there is nothing to answer.
     fn reported(&mut self, now: Now, pool: &str, node: &str, outcome: ReportOutcome) -> Result<Done> {
         let node = names::node(&self.config, pool, node)?;
-        self.give(now, Input::Report { node, outcome })?;
+        self.give(now, Input::Report { node, service: None, outcome })?;
         Ok(Done::default())
     }
 

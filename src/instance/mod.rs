@@ -27,6 +27,8 @@ pub mod proxy;
 mod push;
 mod reload;
 mod run;
+mod selection;
+mod selector;
 pub mod secrets;
 mod shared;
 
@@ -42,6 +44,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::events::Subscription;
+pub use self::selector::{Refusal, Selector, SelectorOptions};
 
 /// A health observation that the host made itself.
 #[derive(Clone, Debug, PartialEq)]
@@ -347,6 +350,16 @@ impl Instance {
     /// A queue of events; `capacity` bounds it (1 to 1 048 576), the oldest fall out.
     pub fn subscribe(&self, filter: EventFilter, capacity: usize) -> Result<Subscription> {
         self.handle.subscribe(filter, capacity)
+    }
+
+    /// A selector of a service: `POOL.SERVICE`, or `SERVICE` where one pool alone has one of that name. Its choices never wait for
+    /// anything; it belongs to one thread at a time, so a program makes one for each.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorCode::NotFound`]; [`crate::ErrorCode::Stopped`]; those of the first use.
+    pub fn selector(&self, service: &str, options: SelectorOptions) -> Result<Selector> {
+        self.handle.selector(service, options)
     }
 
     /// What a border keeps with the instance, one for all references to it; made on first use.

@@ -2,7 +2,7 @@
 
 use super::shared::Core;
 use crate::config::{Config, NodeConfig, PoolConfig, ProbeConfig, ProbeMode, PushConfig, RsaPublicKey, TlsMode};
-use crate::engine::{CheckRef, Engine, NodeRef, Severity};
+use crate::engine::{CheckRef, Engine, Input, NodeRef, Now, Severity};
 use crate::error::{Error, ErrorCode, Result};
 use crate::io::checkpoint::CheckSetup;
 use crate::io::driver::NodeSetup;
@@ -18,6 +18,7 @@ use crate::probe::{AddressBook, CheckMethod, Checkpoint, SessionConfig};
 use crate::store::utc::format_utc;
 use crate::wire::{Encryption, RsaPolicy, Secret, Transport};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -48,6 +49,26 @@ impl Files {
 
 /// Passwords that were handed in by descriptor, by its number: what a pipe held is gone once it was read.
 pub(super) type Handed = BTreeMap<i32, Secret>;
+
+/// Where names lead before anybody was reached there. Nobody probes the nodes of pools that the host observes, so their names are
+/// looked up here; an address that is known stays. Blocks on the resolver.
+pub(super) fn located(config: &Config, nodes: &[NodeSetup]) -> Vec<(NodeRef, IpAddr)> {
+    let known = |node: NodeRef, name: &str, port: u16| {
+        let setup = nodes.iter().find(|setup| setup.node == node);
+        match setup {
+            Some(setup) => setup.book.current().map(|address| address.ip()),
+            None => helper::resolve(name, port).ok()?.first().map(|address| address.ip()),
+        }
+    };
+    let places = config.pools.iter().enumerate().flat_map(|(pool, pool_config)| {
+        pool_config.nodes.iter().enumerate().map(move |(node, config)| (NodeRef { pool, node }, &config.address))
+    });
+    let named = places.filter_map(|(node, address)| match &address.host {
+        Host::Name(name) => Some((node, known(node, name, address.port)?)),
+        _ => None,
+    });
+    named.collect()
+}
 
 /// What is known of names, by name and port.
 pub(super) type Names = BTreeMap<(String, u16), AddressBook>;
@@ -206,6 +227,14 @@ impl Core {
         self.engine.is_some() && (self.writer.is_none() || self.opened_by == Some(std::process::id()))
     }
 
+    /// Tells the engine where the names of nodes lead.
+    pub(super) fn locate(&mut self, now: Now) -> Result<()> {
+        for (node, ip) in core::mem::take(&mut self.located) {
+            self.guarded(|engine| engine.handle(now, Input::Located { node, ip }))?;
+        }
+        Ok(())
+    }
+
     /// The folder of the cache, if there is one.
     pub(super) fn folder(&self) -> Option<Arc<CacheFolder>> {
         self.folder.clone()
@@ -243,6 +272,7 @@ impl Core {
             self.hub.say(Severity::Info, (now.mono, now.wall_ms), ("", ""), text);
         }
         self.opened_by = Some(std::process::id());
+        self.locate(now)?;
         // The engine may have something to say about what it read.
         self.pump(now, usize::MAX)?;
         Ok(())

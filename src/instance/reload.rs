@@ -26,8 +26,10 @@ impl Handle {
         let (nodes, checks) = open::setups(&config, known, &mut handed)?;
         let proxies = open::proxies(&config, &self.shared.core.lock().proxies.clone())?;
         let fingerprint = config.fingerprint();
+        let located = open::located(&config, &nodes);
         let mut core = self.open()?;
         core.may_reload()?;
+        core.located = located;
         let answer = core.reload(clock::now(), config, (nodes, checks, proxies))?;
         core.handed = handed;
         // With the lock in hand, so that two reloads leave the table as they leave the instance.
@@ -85,6 +87,7 @@ impl Core {
             driver.reconfigure(now.mono, self.nodes.clone(), self.checks.clone(), &done.moved);
             driver.set_proxies(now.mono, self.proxies.clone());
         }
+        self.locate(now)?;
         self.pump(now, usize::MAX)?;
         self.unpushed = true;
         self.feed_proxies(now);

@@ -290,6 +290,7 @@ impl Handle {
         }
         let driver = self.end(&mut core);
         core.life = Life::Stopped;
+        core.services.stop();
         let writer = core.writer.take();
         drop(core);
         if let Some(thread) = thread {

@@ -3,6 +3,7 @@
 use super::control::{self, Desk};
 use super::events::Hub;
 use super::open;
+use super::selection::Services;
 use crate::config::Config;
 use crate::engine::notice::{Limiter, Reason};
 use crate::engine::{Effect, Engine, EventKind, Input, NodeRef, Now, PoolSnapshot, Snapshot, Time};
@@ -21,6 +22,7 @@ use crate::store::Cache;
 use parking_lot::{Condvar, Mutex};
 use std::any::Any;
 use std::collections::{BTreeSet, VecDeque};
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -59,6 +61,7 @@ pub(super) struct Shared {
     /// The thread or the cycle has ended.
     pub(super) ended: Condvar,
     pub(super) hub: Arc<Hub>,
+    pub(super) services: Arc<Services>,
     pub(super) registry: Arc<Registry>,
     /// Of the event queues, whose handles the host drops by itself, in a forked child too.
     pub(super) queue_descriptors: Arc<Registry>,
@@ -93,6 +96,8 @@ pub(super) struct Core {
     /// Something happened that proxies may have to hear of; and pools of which they have heard.
     pub(super) unpushed: bool,
     pub(super) pushed: BTreeSet<String>,
+    /// Where names lead, until the engine was told.
+    pub(super) located: Vec<(NodeRef, IpAddr)>,
     /// Passwords that came by descriptor.
     pub(super) handed: open::Handed,
     pub(super) folder: Option<Arc<CacheFolder>>,
@@ -114,6 +119,8 @@ pub(super) struct Core {
     /// The last good copies of the pools, each with its age.
     pub(super) copies: Vec<(Time, PoolSnapshot)>,
     pub(super) hub: Arc<Hub>,
+    /// Where clients are sent.
+    pub(super) services: Arc<Services>,
     /// What the driver may say, and how often.
     pub(super) limiter: Limiter,
     pub(super) tally: DeskTally,
@@ -137,10 +144,12 @@ impl Handle {
         let registry =
             Registry::new(2 * (nodes.len() + checks.len() + proxies.len()) + SPARE_DESCRIPTORS);
         let hub = Arc::new(Hub::default());
+        let services = Arc::new(Services::default());
         let core = Core {
             fingerprint: config.fingerprint(),
             control: control::setup(&config, folder.as_ref())?,
             desk: Desk::default(),
+            located: open::located(&config, &nodes),
             config,
             nodes,
             checks,
@@ -161,6 +170,7 @@ impl Handle {
             inputs: VecDeque::new(),
             copies: Vec::new(),
             hub: Arc::clone(&hub),
+            services: Arc::clone(&services),
             limiter: Limiter::default(),
             tally: DeskTally::default(),
             counted: DriverFigures::default(),
@@ -172,6 +182,7 @@ impl Handle {
             core: Mutex::new(core),
             ended: Condvar::new(),
             hub,
+            services,
             registry,
             queue_descriptors: Registry::new(0),
             running: AtomicBool::new(false),
@@ -278,6 +289,7 @@ impl Core {
         let error = panicked(words);
         if self.poisoned.is_none() {
             self.poisoned = Some(words.to_owned());
+            self.services.break_off();
             let now = clock::now();
             if let Some(driver) = &mut self.driver {
                 driver.shut(now.mono);
@@ -303,6 +315,7 @@ impl Core {
                     }
                 }
                 Effect::Persist { sequence, cache } => self.persist(sequence, cache),
+                Effect::Publish(table) => self.services.publish(table),
                 Effect::Emit(event) => {
                     changed = true;
                     self.unpushed = true;
@@ -335,6 +348,7 @@ impl Core {
     /// Drains, then feeds what came in, at most `budget` inputs, draining after each. Returns how many.
     pub(super) fn pump(&mut self, now: Now, budget: usize) -> Result<usize> {
         let mut handled = 0;
+        self.services.beat(now.mono);
         let changed = self.drain(now)?;
         self.refresh_copies(now, changed)?;
         while handled < budget {

@@ -16,6 +16,7 @@ use crate::probe::{
 use crate::wire::SharedColumns;
 use std::any::Any;
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -59,6 +60,8 @@ pub(super) struct Link {
     counted_logins: u64,
     /// Server and encryption of the last login that was told.
     told: Option<(Flavour, Option<ServerVersion>, bool)>,
+    /// Where the name led when a connection was last made.
+    located: Option<IpAddr>,
     /// That the name does not resolve was told.
     pub(super) unresolved: bool,
     /// The probe at hand.
@@ -89,6 +92,7 @@ impl Link {
             tally: LinkTally::default(),
             counted_logins: 0,
             told: None,
+            located: None,
             unresolved: false,
             running: None,
             logging_in: false,

@@ -2,6 +2,7 @@
 //!
 //! The driver carries out what the engine asks for; a thread of its own or the host's loop turns it.
 
+pub(crate) mod board;
 pub(crate) mod checkpoint;
 pub(crate) mod clock;
 #[cfg(feature = "cli")]
@@ -24,7 +25,9 @@ pub(crate) mod place;
 pub(crate) mod poller;
 pub(crate) mod proxy_client;
 pub(crate) mod push;
+pub(crate) mod service_board;
 mod socket;
+mod sync;
 pub(crate) mod thread;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;

@@ -1,5 +1,7 @@
 //! Sockets and poller at the system's border.
 
+mod board;
+
 use super::clock;
 use super::descriptor::Registry;
 use super::poller::{Epoll, Poller};

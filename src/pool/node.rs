@@ -5,6 +5,7 @@ use crate::engine::time::{Duration, Time};
 use crate::gtid::Missing;
 use crate::metrics::NodeTally;
 use crate::probe::{Class, Facts, Observation};
+use std::net::IpAddr;
 
 /// Two silent observations tell for this many times `silence` that packets get lost.
 const LOSING_FOR: u32 = 10;
@@ -22,6 +23,8 @@ pub struct Node {
     pub facts: Facts,
     /// The last observation brought facts.
     told: bool,
+    /// Where its name led when it was last resolved or reached.
+    pub located: Option<IpAddr>,
     /// The last lag that the server could compute.
     pub last_lag: Option<Duration>,
     /// When the present silence began.
@@ -129,6 +132,7 @@ impl Node {
             last: None,
             facts: Facts::default(),
             told: false,
+            located: None,
             last_lag: None,
             silent_since: None,
             silences: [None; 2],

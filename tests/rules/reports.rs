@@ -8,7 +8,7 @@ use primacy::pool::{State, Status};
 use primacy::probe::Cause;
 
 fn report(w: &mut World, of: usize, outcome: ReportOutcome) {
-    w.give(Input::Report { node: node(of), outcome });
+    w.give(Input::Report { node: node(of), service: None, outcome });
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn a_failed_node_is_not_looked_at_for_reports() {
 fn reports_of_nobody_are_ignored() {
     let mut w = World::new(&[RING], &[]);
     let lost = primacy::engine::NodeRef { pool: 7, node: 9 };
-    w.give(Input::Report { node: lost, outcome: ReportOutcome::ConnectFailed });
+    w.give(Input::Report { node: lost, service: None, outcome: ReportOutcome::ConnectFailed });
     report(&mut w, 9, ReportOutcome::ConnectFailed);
     w.run(ms(1_000));
     assert_eq!(w.state(0), State::Active);

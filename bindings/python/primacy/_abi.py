@@ -27,6 +27,11 @@ PRIMACY_FACT_MAX_CONNECTIONS = 512
 PRIMACY_FACT_ROUND_TRIP = 1024
 PRIMACY_CHANNEL_LAG = 1
 PRIMACY_CHANNEL_APPLIED_ALL = 2
+PRIMACY_SELECT_STALE_OK = 1
+PRIMACY_BACKEND_STALE = 1
+PRIMACY_BACKEND_FALLBACK = 2
+PRIMACY_BACKEND_OTHER_SITE = 4
+PRIMACY_BACKEND_TRIAL = 8
 
 # primacy_error
 PRIMACY_OK = 0
@@ -50,6 +55,10 @@ PRIMACY_E_SECRET = -17
 PRIMACY_E_RESOLVE = -18
 PRIMACY_E_END = -19
 PRIMACY_E_CONFIG_DIFFERS = -20
+PRIMACY_E_NO_BACKEND = -21
+PRIMACY_E_PAUSED = -22
+PRIMACY_E_STALE = -23
+PRIMACY_E_GTID_UNKNOWN = -24
 
 # primacy_state
 PRIMACY_STATE_UNKNOWN = 0
@@ -157,6 +166,20 @@ PRIMACY_REPORT_CONNECT_FAILED = 1
 PRIMACY_REPORT_CONNECT_TIMED_OUT = 2
 PRIMACY_REPORT_SESSION_FAILED = 3
 
+# primacy_reason
+PRIMACY_REASON_ROLE = 1
+PRIMACY_REASON_SPARE = 2
+PRIMACY_REASON_FALLBACK = 3
+PRIMACY_REASON_HELD = 4
+PRIMACY_REASON_TRIAL = 5
+PRIMACY_REASON_GTID = 6
+PRIMACY_REASON_GTID_ACTIVE = 7
+
+# primacy_session
+PRIMACY_SESSION_ENDS = 0
+PRIMACY_SESSION_STAYS = 1
+PRIMACY_SESSION_DRAINS = 2
+
 # The values of each enumeration.
 ENUMS: Dict[str, Dict[str, int]] = {
     "primacy_error": {
@@ -181,6 +204,10 @@ ENUMS: Dict[str, Dict[str, int]] = {
         "PRIMACY_E_RESOLVE": -18,
         "PRIMACY_E_END": -19,
         "PRIMACY_E_CONFIG_DIFFERS": -20,
+        "PRIMACY_E_NO_BACKEND": -21,
+        "PRIMACY_E_PAUSED": -22,
+        "PRIMACY_E_STALE": -23,
+        "PRIMACY_E_GTID_UNKNOWN": -24,
     },
     "primacy_state": {
         "PRIMACY_STATE_UNKNOWN": 0,
@@ -288,6 +315,20 @@ ENUMS: Dict[str, Dict[str, int]] = {
         "PRIMACY_REPORT_CONNECT_TIMED_OUT": 2,
         "PRIMACY_REPORT_SESSION_FAILED": 3,
     },
+    "primacy_reason": {
+        "PRIMACY_REASON_ROLE": 1,
+        "PRIMACY_REASON_SPARE": 2,
+        "PRIMACY_REASON_FALLBACK": 3,
+        "PRIMACY_REASON_HELD": 4,
+        "PRIMACY_REASON_TRIAL": 5,
+        "PRIMACY_REASON_GTID": 6,
+        "PRIMACY_REASON_GTID_ACTIVE": 7,
+    },
+    "primacy_session": {
+        "PRIMACY_SESSION_ENDS": 0,
+        "PRIMACY_SESSION_STAYS": 1,
+        "PRIMACY_SESSION_DRAINS": 2,
+    },
 }
 
 
@@ -300,6 +341,10 @@ class primacy_events(Structure):
 
 
 class primacy_instance(Structure):
+    pass
+
+
+class primacy_selector(Structure):
     pass
 
 
@@ -471,6 +516,41 @@ class primacy_event(Structure):
     ]
 
 
+class primacy_selector_options(Structure):
+    _fields_ = [
+        ("size", c_uint32),
+        ("reserved", c_uint32),
+        ("seed", c_uint64),
+        ("site", c_char_p),
+    ]
+
+
+class primacy_select_options(Structure):
+    _fields_ = [
+        ("size", c_uint32),
+        ("flags", c_uint32),
+        ("min_gtid", c_char_p),
+        ("avoid", POINTER(c_uint32)),
+        ("avoid_count", c_uint32),
+        ("reserved", c_uint32),
+    ]
+
+
+class primacy_backend(Structure):
+    _fields_ = [
+        ("size", c_uint32),
+        ("slot", c_uint32),
+        ("generation", c_uint64),
+        ("epoch", c_uint64),
+        ("token", c_uint64),
+        ("flags", c_uint32),
+        ("reason", c_int32),
+        ("addrlen", c_uint32),
+        ("reserved", c_uint32),
+        ("address", c_uint64 * 14),
+    ]
+
+
 STRUCTS: List[Any] = [
     primacy_channel,
     primacy_observation,
@@ -481,12 +561,16 @@ STRUCTS: List[Any] = [
     primacy_node,
     primacy_event_filter,
     primacy_event,
+    primacy_selector_options,
+    primacy_select_options,
+    primacy_backend,
 ]
 
 HANDLES: List[Any] = [
     primacy_config,
     primacy_events,
     primacy_instance,
+    primacy_selector,
     primacy_snapshot,
 ]
 
@@ -541,6 +625,14 @@ FUNCTIONS: Dict[str, Tuple[bool, str, str, str, Any, List[Any]]] = {
     "primacy_events_fd": (True, "one call at a time", "never blocks", "0.1", c_int32, [POINTER(primacy_events)]),
     "primacy_events_next": (False, "one call at a time", "short lock", "0.1", c_int32, [POINTER(primacy_events), POINTER(primacy_event)]),
     "primacy_events_free": (False, "one call at a time", "short lock", "0.1", c_int32, [POINTER(primacy_events)]),
+    "primacy_selector_new": (False, "any thread", "short lock", "0.1", c_int32, [POINTER(primacy_instance), c_char_p, POINTER(primacy_selector_options), POINTER(POINTER(primacy_selector))]),
+    "primacy_selector_free": (False, "one call at a time", "short lock", "0.1", c_int32, [POINTER(primacy_selector)]),
+    "primacy_select": (True, "one call at a time", "never blocks", "0.1", c_int32, [POINTER(primacy_selector), POINTER(primacy_select_options), POINTER(primacy_backend)]),
+    "primacy_release": (True, "one call at a time", "never blocks", "0.1", c_int32, [POINTER(primacy_selector), POINTER(primacy_backend)]),
+    "primacy_report": (False, "one call at a time", "short lock", "0.1", c_int32, [POINTER(primacy_selector), POINTER(primacy_backend), c_int32]),
+    "primacy_backend_current": (True, "any thread", "never blocks", "0.1", c_int32, [POINTER(primacy_selector), POINTER(primacy_backend)]),
+    "primacy_node_name": (True, "one call at a time", "never blocks", "0.1", c_int32, [POINTER(primacy_selector), c_uint32, POINTER(c_char), c_size_t]),
+    "primacy_select_reason": (True, "one call at a time", "never blocks", "0.1", c_int32, [POINTER(primacy_selector), POINTER(c_char), c_size_t]),
     "primacy_error_name": (True, "any thread", "never blocks", "0.1", c_char_p, [c_int32]),
     "primacy_state_name": (True, "any thread", "never blocks", "0.1", c_char_p, [c_int32]),
     "primacy_status_name": (True, "any thread", "never blocks", "0.1", c_char_p, [c_int32]),
@@ -558,5 +650,6 @@ FUNCTIONS: Dict[str, Tuple[bool, str, str, str, Any, List[Any]]] = {
     "primacy_severity_name": (True, "any thread", "never blocks", "0.1", c_char_p, [c_int32]),
     "primacy_maintenance_role_name": (True, "any thread", "never blocks", "0.1", c_char_p, [c_int32]),
     "primacy_report_outcome_name": (True, "any thread", "never blocks", "0.1", c_char_p, [c_int32]),
+    "primacy_reason_name": (True, "any thread", "never blocks", "0.1", c_char_p, [c_int32]),
     "primacy_rule_text": (True, "any thread", "never blocks", "0.1", c_int32, [c_uint32, POINTER(c_char), c_size_t]),
 }

@@ -24,7 +24,7 @@ fn shape_of_the_text() {
         ("[pool.a]", "p.toml:1:7: key pool.a: pool a has no nodes"),
         (
             "x = 1\n[pool.a]\n#",
-            "p.toml:1:1: key x: unknown key; known here are cache_file, on_locked, control_socket, control_users, probe, pool",
+            "p.toml:1:1: key x: unknown key; known here are cache_file, on_locked, control_socket, control_users, push, site, probe, pool",
         ),
         ("[pool.a]\n  polcy = \"mpp\"\n#", "p.toml:2:3: key pool.a.polcy: unknown key; did you mean policy?"),
         ("[prob]\nuser = \"x\"", "p.toml:1:2: key prob: unknown key; did you mean probe?"),
@@ -64,7 +64,7 @@ fn texts_that_are_no_texts() {
     check(&[
         (
             "\u{feff}x = 1",
-            "p.toml:1:1: key x: unknown key; known here are cache_file, on_locked, control_socket, control_users, probe, pool",
+            "p.toml:1:1: key x: unknown key; known here are cache_file, on_locked, control_socket, control_users, push, site, probe, pool",
         ),
         (
             "[probe]\r\nuser = 1\r\n",
@@ -83,7 +83,7 @@ fn texts_that_are_no_texts() {
     assert!(error.message().starts_with("p.toml:1:"), "{error}");
     check(&[(
         "\"a\\nb\" = 1",
-        "p.toml:1:1: key a\\nb: unknown key; known here are cache_file, on_locked, control_socket, control_users, probe, pool",
+        "p.toml:1:1: key a\\nb: unknown key; known here are cache_file, on_locked, control_socket, control_users, push, site, probe, pool",
     )]);
     let error = read(&format!("{} = 1", "a".repeat(200_000))).expect_err("a long name");
     assert!(error.message().len() < 400, "{error}");
@@ -295,17 +295,15 @@ fn what_has_not_landed_says_so() {
     let later = |key: &str| {
         format!("key {key}: this key has not landed in version {}: leave it out", env!("CARGO_PKG_VERSION"))
     };
-    for (text, key) in
-        [("helper = \"inline\"", "helper"), ("[pool.a.service.rw]\nrole = \"active\"", "pool.a.service")]
-    {
+    for (text, key) in [("helper = \"inline\"", "helper"), ("dispatch_budget = \"1ms\"", "dispatch_budget")] {
         let error = read(text).expect_err(text);
         let (place, rest) = error.message().split_once(": ").expect("a place");
         assert!(place.starts_with("p.toml:"), "{error}");
         assert_eq!(rest, later(key));
     }
     let mut builder = ConfigBuilder::new();
-    let error = builder.set("pool.a.service.rw.role", "active").expect_err("not landed");
-    assert_eq!(error.message(), later("pool.a.service.rw.role"));
+    let error = builder.set("helper.path", "inline").expect_err("not landed");
+    assert_eq!(error.message(), later("helper.path"));
     for (text, message) in [
         (
             "on_locked = \"follow\"",
@@ -364,7 +362,7 @@ fn keys_by_set() {
         (
             "",
             "1",
-            "key : unknown key; known here are cache_file, on_locked, control_socket, control_users, probe, pool",
+            "key : unknown key; known here are cache_file, on_locked, control_socket, control_users, push, site, probe, pool",
         ),
         ("probe", "x", "key probe: this is a table: name a key in it, as in probe.interval"),
         ("pool", "x", "key pool: this is a table: name a key in it, as in pool.NAME.policy"),
@@ -372,7 +370,7 @@ fn keys_by_set() {
         (
             "pool.a.",
             "x",
-            "key pool.a.: unknown key; known here are kind, promotion, policy, nodes, max_lag, fall, rise, max_takeover_lag, fail_on, failback, handback_deadline, auto_recover, hold_down, last_resort, on_doubt, doubt_deadline, levels, hostile_takeover, checkpoints, probe",
+            "key pool.a.: unknown key; known here are kind, promotion, policy, nodes, max_lag, fall, rise, max_takeover_lag, fail_on, failback, handback_deadline, auto_recover, hold_down, last_resort, on_doubt, doubt_deadline, levels, hostile_takeover, checkpoints, probe, service",
         ),
         ("pool..fall", "3", "key pool..fall: the pool's name is empty"),
         ("pool.a.polcy", "mpp", "key pool.a.polcy: unknown key; did you mean policy?"),

@@ -5,6 +5,7 @@ mod errors;
 mod push;
 mod page;
 mod random;
+mod services;
 mod values;
 
 use super::*;

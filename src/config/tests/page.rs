@@ -1,5 +1,6 @@
 //! The reference page and the table of keys say the same.
 
+use crate::config::foreign::{self, DEMOTIONS, Foreign, ROLES, STRATEGIES};
 use crate::config::keys::{KEYS, Key, Kind, Scope, Value};
 use crate::config::print_duration;
 
@@ -12,9 +13,10 @@ fn row(key: &Key) -> String {
         Kind::Text { min, max, .. } => ("text", format!("{min} to {max} characters")),
         Kind::Path => ("path", "up to 4095 bytes".into()),
         Kind::Word { landed, .. } => ("word", words(landed)),
+        Kind::Term { words: known, .. } => ("word", words(known)),
         Kind::Flag => ("flag", "`true`, `false`".into()),
         Kind::Count { min, max, .. } => ("number", format!("{min} to {max}")),
-        Kind::Span { min, max, .. } => {
+        Kind::Span { min, max, .. } | Kind::Within { min, max } => {
             ("duration", format!("{} to {}", print_duration(*min), print_duration(*max)))
         }
         Kind::Causes => ("list", "causes".into()),
@@ -42,6 +44,13 @@ fn row(key: &Key) -> String {
     let default = match key.kind.default_value() {
         None if matches!(key.kind, Kind::Address | Kind::Nodes) => "required".into(),
         None if matches!(key.kind, Kind::Checkpoints | Kind::Proxies) => "empty".into(),
+        None if key.scope == Scope::Service => match key.name {
+            "role" => "required".into(),
+            "port" => "the node's".into(),
+            "strategy" => "by role".into(),
+            "max_lag" => "the pool's".into(),
+            name => panic!("{name} has no default"),
+        },
         None => "none".into(),
         Some(Value::Text(text)) if text.is_empty() => "empty".into(),
         Some(Value::Text(text)) => format!("`{text}`"),
@@ -67,6 +76,7 @@ fn section(scope: Scope) -> &'static str {
         Scope::Pool => "## Pool",
         Scope::Node => "## Node",
         Scope::Push => "## Push",
+        Scope::Service => "## Service",
     };
     let (_, rest) = PAGE.split_once(&format!("\n{title}\n")).unwrap_or_else(|| panic!("no heading {title}"));
     rest.split("\n## ").next().unwrap_or_default()
@@ -91,7 +101,9 @@ fn every_key_of_the_code_is_on_the_page_as_the_code_has_it() {
 #[test]
 fn every_key_of_the_page_is_in_the_code() {
     let mut rows = 0;
-    for scope in [Scope::Instance, Scope::Probe, Scope::Pool, Scope::Node, Scope::Push] {
+    for scope in
+        [Scope::Instance, Scope::Probe, Scope::Pool, Scope::Node, Scope::Push, Scope::Service]
+    {
         for line in section(scope).lines().filter(|line| line.starts_with("| `")) {
             let name = line.split('`').nth(1).unwrap_or_default();
             assert!(
@@ -116,6 +128,32 @@ fn every_key_of_the_page_is_in_the_code() {
         });
         assert!(known, "the page lists {name} as not landed, the code does not");
     }
+}
+
+#[test]
+fn the_words_of_other_routers_are_on_the_page_as_the_code_has_them() {
+    let table = PAGE.split_once("\n### Coming from another router\n").expect("the heading").1;
+    let table = table.split("\n## ").next().unwrap_or_default();
+    let mut wanted = Vec::new();
+    for (words, key) in
+        [(ROLES, "role"), (STRATEGIES, "strategy"), (DEMOTIONS, "on_demotion"), (foreign::KEYS, "")]
+    {
+        for Foreign { theirs, whose, ours } in words {
+            // Our word is the first one; what follows it explains.
+            let (word, more) = ours.split_at(ours.find([' ', ',']).unwrap_or(ours.len()));
+            let ours = match (key, *theirs) {
+                ("", "weight") => "`weight` of a node".into(),
+                ("", "writer_is_also_reader") => "`role = \"any\"`".into(),
+                ("", _) => format!("`{word}`{more}"),
+                _ => format!("`{key} = \"{word}\"`{more}"),
+            };
+            wanted.push(format!("| {whose} | `{theirs}` | {ours} |"));
+        }
+    }
+    for row in &wanted {
+        assert!(table.contains(row), "the page lacks, or says otherwise:\n{row}");
+    }
+    assert_eq!(table.lines().filter(|line| line.contains("| `")).count(), wanted.len());
 }
 
 #[test]

@@ -5,6 +5,7 @@ use crate::engine::time::Duration;
 use crate::pool::{Address, NodeType, PolicyName, PoolKind};
 use crate::probe::{Cause, Class};
 use proptest::prelude::*;
+use proptest::strategy::Strategy;
 use std::collections::BTreeSet;
 
 /// Lines that are near to being a configuration, so that random texts get past the TOML parser.
@@ -35,6 +36,8 @@ fn line() -> impl Strategy<Value = String> {
         Just("\"mpp\"".to_owned()),
     ];
     let header = prop::sample::select(vec![
+        "[pool.a.service.rw]\nrole = \"active\"",
+        "[pool.a.service.ro]",
         "[probe]",
         "[pool.a]",
         "[pool.\"a.b\"]",
@@ -164,6 +167,85 @@ fn any_resort() -> impl Strategy<Value = LastResort> {
     prop_oneof![Just(LastResort::Alarm), after, Just(LastResort::Never)]
 }
 
+/// Services that are good by themselves; the pool has its say in `with_fitting_services`.
+fn any_services() -> impl Strategy<Value = Vec<ServiceConfig>> {
+    use crate::config::Strategy as Choice;
+    let roles = prop::sample::select(Role::ALL.to_vec());
+    let spans = (
+        any_span(10_000, 3_600_000_000),
+        any_span(0, 365 * 86_400_000_000),
+        any_span(0, 3_600_000_000),
+        (any_span(0, 3_600_000_000), any_span(0, 86_400_000_000)),
+        any_span(1_000_000, 3_600_000_000),
+    );
+    let words = (
+        prop::sample::select(Choice::ALL.to_vec()),
+        prop::sample::select(OnDemotion::ALL.to_vec()),
+        prop::sample::select(OnStale::ALL.to_vec()),
+    );
+    let service = (
+        roles.clone(),
+        prop::option::of(roles),
+        prop::option::of(1..=u16::MAX),
+        words,
+        spans,
+        (any::<bool>(), 1..=1000u32),
+    );
+    let service =
+        service.prop_map(|(role, fallback, port, words, spans, (same_site_first, quarantine_after))| {
+            let strategy = match words.0 {
+                Choice::RoundRobinWithFallback if role != Role::Standby => Choice::RoundRobin,
+                other => other,
+            };
+            let one = matches!(strategy, Choice::FirstAvailable | Choice::NextAvailable);
+            ServiceConfig {
+                name: String::new(),
+                role,
+                port,
+                fallback: match strategy {
+                    Choice::RoundRobinWithFallback => Some(Role::Active),
+                    _ => fallback.filter(|fallback| *fallback != role && role != Role::Any),
+                },
+                strategy,
+                on_demotion: match words.1 {
+                    OnDemotion::Keep if role != Role::Standby => OnDemotion::Kill,
+                    other => other,
+                },
+                drain_deadline: spans.0,
+                max_lag: spans.1,
+                same_site_first,
+                slow_start: if one { Duration::ZERO } else { spans.2 },
+                quarantine: spans.3.0.min(spans.3.1),
+                quarantine_max: spans.3.1,
+                quarantine_after,
+                stale: words.2,
+                stale_after: spans.4,
+            }
+        });
+    let names = prop::collection::btree_set("[a-zA-Z0-9_-]{1,8}", 1..4);
+    (names, prop::collection::vec(service, 3)).prop_map(|(names, services)| {
+        names
+            .into_iter()
+            .rev()
+            .zip(services)
+            .map(|(name, service)| ServiceConfig { name, ..service })
+            .collect()
+    })
+}
+
+/// No lag above the pool's, and no port on a unix socket.
+fn with_fitting_services(mut pool: PoolConfig) -> PoolConfig {
+    let unix = pool.nodes.iter().any(|node| matches!(node.address.host, crate::pool::Host::Unix(_)));
+    for service in &mut pool.services {
+        service.max_lag = match pool.kind {
+            PoolKind::Group => pool.max_lag,
+            _ => service.max_lag.min(pool.max_lag),
+        };
+        service.port = service.port.filter(|_| !unix);
+    }
+    pool
+}
+
 fn any_pool() -> impl Strategy<Value = PoolConfig> {
     let causes: Vec<Cause> =
         Cause::ALL.iter().copied().filter(|c| matches!(c.class(), Class::Refusing)).collect();
@@ -184,8 +266,8 @@ fn any_pool() -> impl Strategy<Value = PoolConfig> {
     );
     let failback = prop::sample::select(vec![Failback::AfterRecover, Failback::Manual, Failback::Auto]);
     let kind = prop::sample::select(vec![PoolKind::Ring, PoolKind::Replicated, PoolKind::Group]);
-    (any::<[bool; 3]>(), own, failback, lag(), any_nodes(), kind).prop_map(
-        |(flags, own, failback, max_lag, nodes, kind)| {
+    (any::<[bool; 3]>(), own, failback, lag(), any_nodes(), kind, any_services()).prop_map(
+        |(flags, own, failback, max_lag, nodes, kind, services)| {
             let [mpp, external, hostile] = flags;
             let pick = |ours: bool, a, b| if ours { a } else { b };
             // Keys that the policy does not read have their defaults.
@@ -209,8 +291,9 @@ fn any_pool() -> impl Strategy<Value = PoolConfig> {
                 on_doubt: if !mpp && own.3.2 { OnDoubt::Fail } else { OnDoubt::Hold },
                 doubt_deadline: if mpp { Duration::from_secs(3) } else { own.3.1 },
                 nodes,
+                services,
             };
-            as_kind(kind, pool)
+            with_fitting_services(as_kind(kind, pool))
         },
     )
 }
@@ -268,6 +351,7 @@ proptest! {
         wait in any::<bool>(),
         control in prop::option::of(any_text("[^\\x00]{1,20}")),
         control_users in prop::collection::vec(any_text("[a-z_][a-z0-9_-]{0,8}|[1-9][0-9]{0,6}"), 0..1),
+        site in any_text("\\PC{0,20}"),
     ) {
         let names: BTreeSet<String> = names;
         let pools = pools.into_iter().zip(names).map(|(pool, name)| PoolConfig { name, ..pool }).collect::<Vec<_>>();
@@ -278,7 +362,7 @@ proptest! {
             Some(name) => ControlSocket::At(format!("/{name}").into()),
         };
         let push = any_push(&pools);
-        let config = Config { cache_file: cache.map(Into::into), on_locked, control_socket, control_users, pools, push };
+        let config = Config { cache_file: cache.map(Into::into), on_locked, control_socket, control_users, site, pools, push };
         let text = config.dump();
         let again = read(&text);
         prop_assert_eq!(again.as_ref(), Ok(&config), "{}", text);

@@ -59,13 +59,16 @@ fn defaults_are_those_of_the_design() {
         on_doubt: OnDoubt::Hold,
         doubt_deadline: ms(3000),
         nodes: vec![node("10.0.1.11", NodeType::Primary), node("10.0.1.12", NodeType::Secondary)],
+        services: ServiceConfig::defaults(ms(10_000)),
     };
     let wanted = Config {
         cache_file: None,
         on_locked: OnLocked::Error,
         control_socket: ControlSocket::BesideCache,
         control_users: vec![],
+        site: String::new(),
         pools: vec![pool],
+        push: vec![],
     };
     assert_eq!(config, wanted);
     assert_eq!(config.control_path(), None);
@@ -109,6 +112,15 @@ nodes = [
   { address = "10.0.1.11:3306", type = "primary" },
   { address = "[2001:db8::12]:3306", type = "secondary", weight = 2, site = "ams" },
 ]
+
+[pool.orders.service.rw]           # what clients ask for; without any, a pool has rw and ro
+role = "active"                    # active | standby | any
+on_demotion = "kill"               # auto | kill | drain | keep
+
+[pool.orders.service.ro]
+role = "standby"
+fallback = "active"
+strategy = "round-robin"
 "#;
 
 #[test]
@@ -339,13 +351,16 @@ fn the_fingerprint_follows_the_meaning() {
         ]
         [pool.orders.probe]
         password_file = "/etc/primacy/probe.password"
+        [pool.orders.service]
+        rw = { role = "Active", strategy = "first-available", on_demotion = "kill" }
+        ro = { role = "standby", fallback = "active", max_lag = "10s" }
         "#,
     )
     .expect("good");
     assert_eq!(same, base);
     assert_eq!(same.fingerprint(), base.fingerprint());
     // Fixed: a changed canonical text must be noticed, for it makes every cache look like another configuration's.
-    assert_eq!(format!("{:016x}", base.fingerprint()), "afdb1426363ec88d");
+    assert_eq!(format!("{:016x}", base.fingerprint()), "3b4717160918e4b8");
     for (from, to) in [
         ("fall = 4", "fall = 5"),
         ("silence = \"3s\"", "silence = \"4s\""),
@@ -354,6 +369,9 @@ fn the_fingerprint_follows_the_meaning() {
         ("cache_file = \"/var", "cache_file = \"/usr"),
         ("probe.password", "probe.passwd"),
         ("10.0.1.11:3306", "10.0.1.11:3307"),
+        ("on_demotion = \"kill\" ", "on_demotion = \"drain\""),
+        ("service.rw", "service.rx"),
+        ("on_locked", "site = \"ams\"\non_locked"),
     ] {
         let other = read(&EXAMPLE.replace(from, to)).expect(to);
         assert_ne!(other.fingerprint(), base.fingerprint(), "{to}");

@@ -243,6 +243,31 @@ fn a_hand_over_goes_on_or_ends_with_its_heir() {
     }
 }
 
+/// Services are no part of what the engine decides: all of them may change, and the event says which ones did.
+#[test]
+fn services_and_the_site_change_and_nobody_notices() {
+    let mut world = settled(2, &[]);
+    let before = (world.pool().epoch, states(&world));
+    let told = world.events.len();
+    let done = world
+        .reload(of(&[1, 2], &[("service.rw.role", "active"), ("service.x.role", "any"), ("/site", "ams")]));
+    let wanted = "pool p: service x comes; pool p: service ro leaves; site changes from \"\" to \"ams\"";
+    let message = done.expect("a reload").message;
+    assert!(message.ends_with(&format!(": {wanted}")), "{message}");
+    assert_eq!(world.told(told, EventKind::Reload)[0].message, message);
+    let again = &[
+        ("service.rw.role", "active"),
+        ("service.x.role", "any"),
+        ("service.x.on_demotion", "drain"),
+        ("/site", "ams"),
+    ];
+    let message = world.reload(of(&[1, 2], again)).expect("a reload").message;
+    assert!(message.ends_with(": pool p: service x changes"), "{message}");
+    let message = world.reload(of(&[1, 2], again)).expect("a reload").message;
+    assert!(message.ends_with("nothing differs from the one before"), "{message}");
+    assert_eq!((world.pool().epoch, states(&world)), before);
+}
+
 /// Two pools that their host observes, at the engine's border.
 #[test]
 fn pools_come_and_go_and_epochs_never_come_back() {

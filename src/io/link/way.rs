@@ -1,7 +1,7 @@
 //! The way to a connection: the addresses in order inside one deadline, a backlog that is full, the attempt's end.
 
 use super::{Context, Link};
-use crate::engine::Time;
+use crate::engine::{Input, Time};
 use crate::io::entropy;
 use crate::io::socket::{Progress, Socket, Target};
 use std::time::Duration;
@@ -133,6 +133,11 @@ impl Link {
     }
 
     pub(super) fn established(&mut self, context: &mut Context<'_>) {
+        let ip = self.setup.book.current().filter(|_| self.setup.name.is_some()).map(|address| address.ip());
+        if let Some(ip) = ip.filter(|ip| Some(*ip) != self.located) {
+            self.located = Some(ip);
+            context.inputs.push_back(Input::Located { node: self.setup.node, ip });
+        }
         self.encrypted = false;
         match entropy::bytes::<20>() {
             Ok(seed) => self.session.handle_connected(context.now, seed),

@@ -1,0 +1,116 @@
+//! The services of an instance, where clients are sent: published by the one who turns the engine, read by selectors.
+
+use super::shared::{Handle, Life, Shared};
+use super::{Selector, SelectorOptions, names};
+use crate::engine::{Input, ReportOutcome, Time};
+use crate::error::{Error, ErrorCode, Result};
+use crate::io::service_board::{Pulse, ServiceBoard};
+use crate::io::{clock, entropy};
+use crate::select::{Closed, ServiceTable};
+use parking_lot::RwLock;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Every service that was ever published, by its name in full.
+#[derive(Debug, Default)]
+pub(super) struct Services {
+    boards: RwLock<BTreeMap<String, Published>>,
+    pulse: Arc<Pulse>,
+}
+
+#[derive(Debug)]
+struct Published {
+    board: Arc<ServiceBoard>,
+    last: Arc<ServiceTable>,
+}
+
+impl Services {
+    /// Shows a table.
+    pub(super) fn publish(&self, table: Arc<ServiceTable>) {
+        let name = table.full_name();
+        let mut boards = self.boards.write();
+        match boards.get_mut(&name) {
+            Some(published) => {
+                published.board.publish(Arc::clone(&table));
+                published.last = table;
+            }
+            None => {
+                let board = Arc::new(ServiceBoard::new(Arc::clone(&table), Arc::clone(&self.pulse)));
+                boards.insert(name, Published { board, last: table });
+            }
+        }
+    }
+
+    /// The engine has turned.
+    pub(super) fn beat(&self, now: Time) {
+        self.pulse.beat(now.0);
+    }
+
+    /// The engine turns no more, for a defect of its own.
+    pub(super) fn break_off(&self) {
+        self.pulse.break_off();
+    }
+
+    /// Nobody selects any more.
+    pub(super) fn stop(&self) {
+        for published in self.boards.write().values_mut() {
+            published.last = Arc::new(published.last.closed(Closed::Stopped));
+            published.board.publish(Arc::clone(&published.last));
+        }
+    }
+
+    /// The board of a service.
+    fn find(&self, name: &str) -> Result<Arc<ServiceBoard>> {
+        let boards = self.boards.read();
+        let open = || boards.iter().filter(|(_, published)| published.last.closed != Some(Closed::Gone));
+        if let Some((_, published)) = open().find(|(full, _)| *full == name) {
+            return Ok(Arc::clone(&published.board));
+        }
+        let alike: Vec<_> = open().filter(|(_, published)| published.last.service == name).collect();
+        if let [(_, published)] = alike.as_slice() {
+            return Ok(Arc::clone(&published.board));
+        }
+        let shown: Vec<&str> = match alike.is_empty() {
+            true => open().map(|(full, _)| full.as_str()).take(SHOWN).collect(),
+            false => alike.iter().map(|(full, _)| full.as_str()).take(SHOWN).collect(),
+        };
+        let problem = match alike.is_empty() {
+            true => format!("no service is named '{name}'; there are: {}", shown.join(", ")),
+            false => format!("several pools have a service '{name}': write {}", shown.join(" or ")),
+        };
+        Err(Error::new(ErrorCode::NotFound, problem))
+    }
+
+}
+
+/// How many names an error lists.
+const SHOWN: usize = 20;
+
+impl Handle {
+    pub(super) fn selector(&self, service: &str, options: SelectorOptions) -> Result<Selector> {
+        let site = {
+            let core = self.open()?;
+            options.site.unwrap_or_else(|| core.config.site.clone())
+        };
+        let seed = match options.seed {
+            Some(seed) => seed,
+            None => entropy::bytes::<8>()
+                .map(u64::from_ne_bytes)
+                .map_err(|e| Error::new(ErrorCode::Io, format!("the system gives no random bytes: {e}")))?,
+        };
+        let board = self.shared.services.find(service)?;
+        Ok(Selector::new(Arc::clone(&self.shared), board, site, seed))
+    }
+}
+
+impl Shared {
+    /// A host said how its connect ended that a selector sent it to.
+    pub(super) fn reported(&self, table: &ServiceTable, node: &str, outcome: ReportOutcome) -> Result<()> {
+        let mut core = self.core.lock();
+        if let Life::Stopped = core.life {
+            return Err(Error::new(ErrorCode::Stopped, "the instance was stopped; make a new one"));
+        }
+        let node = names::node(&core.config, &table.pool, node)?;
+        core.give(clock::now(), Input::Report { node, service: Some(table.service.clone()), outcome })
+    }
+}
