@@ -111,7 +111,7 @@ impl Trace {
                     let observation = Observation::new(self.checkpoint, "", now.mono);
                     self.engine.handle(now, Input::Checked { place, check, observation });
                 }
-                Effect::Persist { .. } | Effect::Emit(_) => {}
+                Effect::Persist { .. } | Effect::Publish(_) | Effect::Emit(_) => {}
             }
         }
         assert!(self.engine.is_settled(0));

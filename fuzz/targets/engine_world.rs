@@ -373,6 +373,7 @@ impl World {
                     self.asked = Some(cache.clone());
                     self.writing.push_back((sequence, cache));
                 }
+                Effect::Publish(_) => {}
                 Effect::Emit(event) => {
                     let expected = self.events.map_or(event.sequence, |n| n + 1);
                     assert_eq!(event.sequence, expected, "{event:?}");

@@ -350,7 +350,8 @@ fn moved(judge: Judge, config: &PoolConfig, types: &[NodeType], from: &[Option<u
             let members: Vec<safe::Member> = from.iter().zip(types).map(member).collect();
             let hand_over = model.hand_over.and_then(|h| from.iter().position(|was| *was == Some(h.to)));
             let hand_over = hand_over
-                .filter(|&to| members[to].node_type == NodeType::Primary)
+                // Who takes over from a node that leaves for maintenance may be anybody.
+                .filter(|&to| members[to].node_type == NodeType::Primary || model.is_leaving())
                 .map(|to| safe::HandOver { to });
             let counts =
                 from.iter().map(|was| was.and_then(|was| counts.get(was).copied().flatten())).collect();

@@ -34,6 +34,8 @@ fn in_pools(
 }
 
 /// Settings that stay as long as an instance lives, first match named first.
+///
+/// Services and the site are none of them: rules never ask for them, only selections do.
 pub static FIXED: [Row; 7] = [
     Row {
         number: 901,

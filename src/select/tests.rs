@@ -72,7 +72,7 @@ impl World {
     /// The first node is ACTIVE, the others are stand-ins, all in order.
     pub fn new(count: usize, services: &[ServiceConfig]) -> World {
         let node = |i: usize| {
-            let name = format!("10.0.0.{}:3306", i + 1);
+            let name = format!("10.0.{}.{}:3306", i / 250, i % 250 + 1);
             let state = if i == 0 { State::Active } else { State::Standby };
             Fake {
                 address: Address::parse(&name).expect("an address"),

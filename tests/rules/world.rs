@@ -225,6 +225,7 @@ impl World {
                     };
                     self.looking.insert((self.clock + takes, self.turn), (place, check, self.clock));
                 }
+                Effect::Publish(_) => {}
                 Effect::Emit(event) => self.events.push(event),
                 Effect::Persist { .. } => {}
             }

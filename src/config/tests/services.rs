@@ -215,7 +215,7 @@ fn what_a_service_may_not_be() {
         ),
         (
             "[pool.a.service.rw]\nrole = \"any\"\n[pool.a.service.rw]\nport = 1",
-            "5:1: not valid TOML: duplicate key",
+            "5:17: not valid TOML: duplicate key",
         ),
     ] {
         let text = format!("[pool.a]\n{PAIR}\n{text}");

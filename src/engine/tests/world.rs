@@ -280,6 +280,8 @@ impl World {
                     let ends = self.clock + self.disk;
                     self.writing.insert((ends, self.turn), cache);
                 }
+                // What is published is looked at in select/tests.
+                Effect::Publish(_) => {}
                 Effect::Emit(event) => {
                     if event.kind == EventKind::Switch {
                         let (old, new) = (self.highest_epoch, event.epoch);
