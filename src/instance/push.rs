@@ -2,6 +2,7 @@
 
 use super::shared::Core;
 use crate::engine::{Now, PoolSnapshot};
+use crate::io::clock;
 use crate::mpp::Evaluation;
 use crate::pool::Address;
 use std::collections::BTreeMap;
@@ -28,6 +29,15 @@ fn is_settled(pool: &PoolSnapshot) -> bool {
 }
 
 impl Core {
+    /// Lets the driver connect to the proxies. Not for a single cycle, which would end in the middle of a push.
+    pub(super) fn begin_pushing(&mut self) {
+        let proxies = self.proxies.clone();
+        if let Some(driver) = &mut self.driver {
+            driver.set_proxies(clock::mono(), proxies);
+        }
+        self.unpushed = true;
+    }
+
     /// Hands the state to all proxies, if it may have changed.
     pub(super) fn feed_proxies(&mut self, now: Now) {
         if !self.unpushed || self.poisoned.is_some() || self.engine.is_none() {

@@ -83,8 +83,6 @@ impl Handle {
         let mut driver = Driver::new(mode, &self.shared.registry, core.nodes.clone())
             .map_err(|e| os("the system gives no descriptors for the driver", &e))?;
         driver.add_checkpoints(core.checks.clone());
-        driver.set_proxies(clock::mono(), core.proxies.clone());
-        core.unpushed = true;
         core.driver = Some(driver);
         core.stop = false;
         core.ended = false;
@@ -117,6 +115,7 @@ impl Handle {
             Life::Stopped => return Err(state("a stopped instance does not start again; make a new one")),
         }
         self.begin(&mut core, Mode::Thread)?;
+        core.begin_pushing();
         self.listen(&mut core)?;
         let Some(waiter) = core.driver.as_ref().map(Driver::waiter) else { return Err(state("no driver")) };
         let shared = Arc::clone(&self.shared);
@@ -136,6 +135,7 @@ impl Handle {
         match core.life {
             Life::New => {
                 self.begin(&mut core, Mode::Host)?;
+                core.begin_pushing();
                 self.listen(&mut core)?;
                 core.life = Life::Host;
                 core.give(clock::now(), Input::Start)?;

@@ -1,5 +1,6 @@
 """`primacy run` pushes to two MySQL Proxies that run the real script, while a real ring fails over."""
 
+import ctypes
 import os
 import re
 import signal
@@ -8,8 +9,11 @@ import sys
 import time
 from pathlib import Path
 
+import primacy
 import pymysql
 import pytest
+from primacy import _abi
+from primacy._library import library
 
 from servers import PROBE, wait_until
 
@@ -164,10 +168,22 @@ def test_two_proxies_follow_a_switch(site, ring, flavour, figure):
     # All that are configured, without naming one.
     text = site.run("proxyadmin", "--show-nodes")
     assert one.admin in text and two.admin in text and text.count("| nodename") == 2, text
+    by_library = proxy_command(one, "mpp show all")
+    assert f"{ring.b.address}\tmpp\tstate\tACTIVE\n" in by_library
+    with pytest.raises(primacy.PrimacyError, match="is not configured"):
+        proxy_command(one, "MPP INITIALIZE 10.99.99.99 TYPE PRIMARY")
     metrics = site.run("metrics", "--require-agent")
     for proxy in site.proxies:
         assert f'primacy_proxy_up{{proxy="{proxy.admin}"}} 1' in metrics
     assert SECRET not in site.story() + metrics + text
+
+
+def proxy_command(proxy, command):
+    """One command by the C contract."""
+    options = _abi.primacy_proxy_options(
+        size=ctypes.sizeof(_abi.primacy_proxy_options), proxy=proxy.admin.encode(), user=USER.encode(),
+        password_file=str(proxy.password).encode())
+    return library().text("primacy_proxy_command", ctypes.byref(options), command.encode())
 
 
 def served_by(proxy):
