@@ -112,6 +112,9 @@ install:
 	install -m 644 $(DIST)/share/completions/bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/primacy
 	install -m 644 $(DIST)/share/completions/zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_primacy
 	install -m 644 $(DIST)/share/completions/fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/primacy.fish
+	install -d $(DESTDIR)$(PREFIX)/share/primacy/mysql-proxy/primacy_proxy
+	install -m 644 bindings/lua/mysql-proxy/*.lua $(DESTDIR)$(PREFIX)/share/primacy/mysql-proxy/
+	install -m 644 bindings/lua/mysql-proxy/primacy_proxy/*.lua $(DESTDIR)$(PREFIX)/share/primacy/mysql-proxy/primacy_proxy/
 	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(PREFIX)/lib/sysusers.d
 	sed -e 's|@PREFIX@|$(PREFIX)|' packaging/systemd/primacy.service > $(DESTDIR)$(UNITDIR)/primacy.service
 	chmod 644 $(DESTDIR)$(UNITDIR)/primacy.service
