@@ -2,67 +2,22 @@
 
 import ctypes
 import os
-import re
-import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import primacy
-import pymysql
 import pytest
 from primacy import _abi
 from primacy._library import library
 
 from servers import PROBE, wait_until
 
-from .conftest import write_secret
+from .mysql_proxy import ADMIN, Proxy
 from .watch import configuration
 
-ROOT = Path(__file__).resolve().parents[2]
-COMMAND = Path(os.environ.get("PRIMACY_COMMAND") or ROOT / "target" / "dist" / "primacy")
-FRONT = ROOT / "tests" / "lua" / "mysql_proxy" / "front.py"
-SECRET = "proxy-admin-secret"
-USER = "pusher"
-
-
-class Proxy:
-    """MySQL Proxy's admin plugin and data port, as a process of its own that keeps its ports over a restart."""
-
-    def __init__(self, folder, name, nodes):
-        self.log = folder / f"{name}.log"
-        self.settings = folder / f"{name}.lua"
-        self.settings.write_text('return { source = "push", role = "active" }\n')
-        self.password = write_secret(folder / f"{name}.password", SECRET)
-        self.nodes = [node.address for node in nodes]
-        self.admin, self.data = "127.0.0.1:0", "127.0.0.1:0"
-        self.process = None
-
-    def start(self):
-        backends = [word for node in self.nodes for word in ("--proxy-backend-addresses", node)]
-        with self.log.open("a") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, FRONT, "--admin-address", self.admin, "--admin-username", USER,
-                 "--admin-password-file", self.password, "--proxy-address", self.data, *backends,
-                 "--settings", self.settings],
-                stdout=subprocess.PIPE, stderr=log, text=True)
-        ready = self.process.stdout.readline()
-        found = re.match(r"ready admin=(\S+) proxy=(\S+)", ready)
-        assert found, f"{ready!r}: {self.log.read_text()}"
-        self.admin, self.data = found.groups()
-        return self
-
-    def stop(self):
-        if self.process:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(20)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-            self.process.stdout.close()
-            self.process = None
+COMMAND = Path(os.environ.get("PRIMACY_COMMAND") or Path(__file__).resolve().parents[2] / "target" / "dist" / "primacy")
+USER, SECRET = ADMIN
 
 
 class Site:
@@ -70,9 +25,11 @@ class Site:
 
     def __init__(self, folder, ring, secret):
         self.ring = ring
-        self.proxies = [Proxy(folder, name, ring.nodes).start() for name in ("one", "two")]
+        self.folder = folder
+        settings = 'source = "push", role = "active"'
+        self.proxies = [Proxy(folder, ring.nodes, settings, name).start() for name in ("one", "two")]
         push = "".join(
-            f'[[push]]\naddress = "{proxy.admin}"\nuser = "{USER}"\npassword_file = "{proxy.password}"\ninterval = "200ms"\n'
+            f'[[push]]\naddress = "{admin(proxy)}"\nuser = "{USER}"\npassword_file = "{password(proxy)}"\ninterval = "200ms"\n'
             for proxy in self.proxies)
         probe = {"interval": "200ms", "confirm_interval": "20ms", "timeout": "500ms", "probe_timeout": "2s"}
         text = configuration(ring.nodes, probe=probe, top={"cache_file": folder / "cache"}, password_file=secret)
@@ -93,7 +50,7 @@ class Site:
 
     def shown(self, proxy):
         """The rows of MPP SHOW ALL as {(node, group, element): value}."""
-        lines = self.run("proxyadmin", "--proxy", proxy.admin, "--show-nodes").splitlines()
+        lines = self.run("proxyadmin", "--proxy", admin(proxy), "--show-nodes").splitlines()
         rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
         assert rows[0] == ["nodename", "group", "element", "value"], lines
         return {tuple(row[:3]): row[3] for row in rows[1:]}
@@ -108,7 +65,7 @@ class Site:
     def wait_states(self, *expected):
         for proxy in self.proxies:
             wait_until(lambda p=proxy: self.states(p) == list(expected), 30,
-                       lambda p=proxy: f"{p.admin}: {self.states(p)} and not {expected}\n{self.story()}")
+                       lambda p=proxy: f"{admin(p)}: {self.states(p)} and not {expected}\n{self.story()}")
 
     def story(self):
         return self.log.read_text() + "".join(proxy.log.read_text() for proxy in self.proxies)
@@ -153,13 +110,13 @@ def test_two_proxies_follow_a_switch(site, ring, flavour, figure):
 
     # One is restarted, and knows nothing any more: it is told all again.
     two.stop()
-    site.logged(f"proxy {two.admin}: it does not take what is pushed")
+    site.logged(f"proxy {admin(two)}: it does not take what is pushed")
     two.start()
-    site.logged(f"proxy {two.admin}: it takes what is pushed; 2 nodes were initialized", times=2)
+    site.logged(f"proxy {admin(two)}: it takes what is pushed; 2 nodes were initialized", times=2)
     site.wait_states("FAILED_OFFLINE", "ACTIVE")
 
     # What somebody sets by hand is set back; an order to the agent is pushed.
-    site.run("proxyadmin", "--proxy", one.admin, "--set", ring.b.address, "--weight", "9")
+    site.run("proxyadmin", "--proxy", admin(one), "--set", ring.b.address, "--weight", "9")
     wait_until(lambda: site.shown(one)[ring.b.address, "mpp", "weight"] == "1", 30, site.story)
     site.run("set", ring.b.address, "--weight", "7", "--reason", "a test")
     for proxy in site.proxies:
@@ -167,29 +124,35 @@ def test_two_proxies_follow_a_switch(site, ring, flavour, figure):
 
     # All that are configured, without naming one.
     text = site.run("proxyadmin", "--show-nodes")
-    assert one.admin in text and two.admin in text and text.count("| nodename") == 2, text
+    assert admin(one) in text and admin(two) in text and text.count("| nodename") == 2, text
     by_library = proxy_command(one, "mpp show all")
     assert f"{ring.b.address}\tmpp\tstate\tACTIVE\n" in by_library
     with pytest.raises(primacy.PrimacyError, match="is not configured"):
         proxy_command(one, "MPP INITIALIZE 10.99.99.99 TYPE PRIMARY")
     metrics = site.run("metrics", "--require-agent")
     for proxy in site.proxies:
-        assert f'primacy_proxy_up{{proxy="{proxy.admin}"}} 1' in metrics
+        assert f'primacy_proxy_up{{proxy="{admin(proxy)}"}} 1' in metrics
     assert SECRET not in site.story() + metrics + text
+
+
+def admin(proxy):
+    return f"127.0.0.1:{proxy.admin_port}"
+
+
+def password(proxy):
+    return proxy.folder / f"{proxy.name}.password"
 
 
 def proxy_command(proxy, command):
     """One command by the C contract."""
     options = _abi.primacy_proxy_options(
-        size=ctypes.sizeof(_abi.primacy_proxy_options), proxy=proxy.admin.encode(), user=USER.encode(),
-        password_file=str(proxy.password).encode())
+        size=ctypes.sizeof(_abi.primacy_proxy_options), proxy=admin(proxy).encode(), user=USER.encode(),
+        password_file=str(password(proxy)).encode())
     return library().text("primacy_proxy_command", ctypes.byref(options), command.encode())
 
 
 def served_by(proxy):
     """The port of the server that a client of the proxy is connected to."""
-    host, port = proxy.data.rsplit(":", 1)
-    with pymysql.connect(host=host, port=int(port), user=PROBE.user, password=PROBE.password, connect_timeout=20,
-                         read_timeout=20) as client, client.cursor() as cursor:
+    with proxy.connect(PROBE.user, PROBE.password) as client, client.cursor() as cursor:
         cursor.execute("SELECT @@port")
         return cursor.fetchone()[0]

@@ -75,16 +75,16 @@ pub struct ProxyAdminArgs {
     /// Set one node: what the next four options say, else as --set-all does
     #[arg(long, value_name = "NODE", group = "said", conflicts_with_all = ["initialize_all", "set_all"])]
     pub set: Option<String>,
-    /// With --set: UNKNOWN, STANDBY, ACTIVE, FAILED_ONLINE or FAILED_OFFLINE
+    /// With --set, UNKNOWN, STANDBY, ACTIVE, FAILED_ONLINE or FAILED_OFFLINE
     #[arg(long, value_name = "STATE", value_parser = element_state, requires = "set")]
     pub state: Option<Element>,
-    /// With --set: OK, OK_INFO, OK_WARN, OK_CRITICAL or FAIL
+    /// With --set, OK, OK_INFO, OK_WARN, OK_CRITICAL or FAIL
     #[arg(long, value_name = "STATUS", value_parser = element_status, requires = "set")]
     pub status: Option<Element>,
-    /// With --set: PRIMARY or SECONDARY
+    /// With --set, PRIMARY or SECONDARY
     #[arg(long = "type", value_name = "TYPE", value_parser = element_type, requires = "set")]
     pub node_type: Option<Element>,
-    /// With --set: share of the clients, 0 to 1000
+    /// With --set, share of the clients, 0 to 1000
     #[arg(long, value_name = "WEIGHT", value_parser = element_weight, requires = "set")]
     pub weight: Option<Element>,
     /// Print what the proxies hold
