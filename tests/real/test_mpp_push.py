@@ -98,8 +98,8 @@ def test_two_proxies_follow_a_switch(site, ring, flavour, figure):
     assert shown[ring.a.address, "mpp", "type"] == "PRIMARY" and shown[ring.b.address, "mpp", "weight"] == "1", shown
     assert any(group == "proxy" for _, group, _ in shown), shown
 
-    ring.a.kill9()
     killed = time.monotonic()
+    ring.a.kill9()
     site.wait_states("FAILED_OFFLINE", "ACTIVE")
     figure(f"MPP, {flavour}: kill -9 to both proxies showing the move, looked at from outside: "
            f"{(time.monotonic() - killed) * 1000:.0f} ms")
