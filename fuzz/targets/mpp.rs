@@ -24,7 +24,9 @@ fn command(bytes: &[u8]) {
             // A path with a blank cannot be written, and cannot have been read.
             assert_eq!(Command::parse(&written).as_ref(), Ok(&command), "{written}");
         }
-        Err(problem) => assert!(!problem.is_empty() && problem.len() < 4000 && !problem.contains('\n'), "{problem}"),
+        Err(problem) => {
+            assert!(!problem.is_empty() && problem.len() < 4000 && !problem.contains('\n'), "{problem}")
+        }
     }
 }
 

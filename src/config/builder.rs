@@ -3,8 +3,8 @@
 use super::draft::{Place, PoolDraft, Section, check_name, pool_key};
 use super::keys::{self, Key, Scope};
 use super::model::Config;
-use super::value::{Raw, read};
 use super::push::PushDraft;
+use super::value::{Raw, read};
 use super::{check, document, mpp};
 use crate::error::{Error, ErrorCode, Result};
 

@@ -2,13 +2,13 @@
 
 use super::builder::ConfigBuilder;
 use super::checkpoints;
-use super::push;
 use super::draft::{NodeDraft, Place, PoolDraft, Section, Setting};
 use super::keys::{self, Scope, Value};
 use super::model::{
     ClientCertificate, Config, ControlSocket, Failback, LastResort, NodeConfig, OnDoubt, OnLocked,
     PoolConfig, ProbeConfig, ProbeMode, RsaPublicKey, TlsMode,
 };
+use super::push;
 use super::service_check;
 use super::value::print_duration;
 use crate::engine::time::Duration;

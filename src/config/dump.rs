@@ -1,11 +1,11 @@
 //! The canonical text of a configuration, and its fingerprint.
 
 use super::checkpoints;
-use super::push;
 use super::model::{
     Config, ControlSocket, Failback, LastResort, NodeConfig, OnDoubt, OnLocked, PoolConfig, ProbeConfig,
     ProbeMode, RsaPublicKey,
 };
+use super::push;
 use super::service::ServiceConfig;
 use super::value::print_duration;
 use crate::pool::PoolKind;

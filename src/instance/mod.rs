@@ -27,9 +27,9 @@ pub mod proxy;
 mod push;
 mod reload;
 mod run;
+pub mod secrets;
 mod selection;
 mod selector;
-pub mod secrets;
 mod shared;
 
 use self::shared::Handle;

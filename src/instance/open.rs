@@ -1,7 +1,9 @@
 //! What an instance reads: secrets, keys and names at creation, the cache on first use.
 
 use super::shared::Core;
-use crate::config::{Config, NodeConfig, PoolConfig, ProbeConfig, ProbeMode, PushConfig, RsaPublicKey, TlsMode};
+use crate::config::{
+    Config, NodeConfig, PoolConfig, ProbeConfig, ProbeMode, PushConfig, RsaPublicKey, TlsMode,
+};
 use crate::engine::{CheckRef, Engine, Input, NodeRef, Now, Severity};
 use crate::error::{Error, ErrorCode, Result};
 use crate::io::checkpoint::CheckSetup;
@@ -61,7 +63,11 @@ pub(super) fn located(config: &Config, nodes: &[NodeSetup]) -> Vec<(NodeRef, IpA
         }
     };
     let places = config.pools.iter().enumerate().flat_map(|(pool, pool_config)| {
-        pool_config.nodes.iter().enumerate().map(move |(node, config)| (NodeRef { pool, node }, &config.address))
+        pool_config
+            .nodes
+            .iter()
+            .enumerate()
+            .map(move |(node, config)| (NodeRef { pool, node }, &config.address))
     });
     let named = places.filter_map(|(node, address)| match &address.host {
         Host::Name(name) => Some((node, known(node, name, address.port)?)),

@@ -45,7 +45,8 @@ impl ProxyAdmin {
     /// [`ErrorCode::Io`] with the reason: nobody listens, nothing comes in time, the login is refused.
     pub fn connect(login: ProxyLogin) -> Result<ProxyAdmin> {
         let ProxyLogin { address, user, password, timeout } = login;
-        let transport = if matches!(address.host, Host::Unix(_)) { Transport::Unix } else { Transport::Plain };
+        let transport =
+            if matches!(address.host, Host::Unix(_)) { Transport::Unix } else { Transport::Plain };
         let client = ProxyClient::connect(&address, Account { user, password, transport, timeout })?;
         Ok(ProxyAdmin { client, proxy: address.to_string() })
     }
@@ -106,7 +107,8 @@ impl ProxyAdmin {
             }
             Outcome::Done => Ok(()),
             Outcome::Uninitialized(words) => {
-                Err(self.refused(&format!("{words} (`primacy proxyadmin --initialize-all` makes nodes known)")))
+                Err(self
+                    .refused(&format!("{words} (`primacy proxyadmin --initialize-all` makes nodes known)")))
             }
             Outcome::Refused(words) => Err(self.refused(&words)),
         }

@@ -141,8 +141,7 @@ impl Handle {
         let mut handed = open::Handed::new();
         let (nodes, checks) = open::setups(&config, open::Names::new(), &mut handed)?;
         let proxies = open::proxies(&config, &[])?;
-        let registry =
-            Registry::new(2 * (nodes.len() + checks.len() + proxies.len()) + SPARE_DESCRIPTORS);
+        let registry = Registry::new(2 * (nodes.len() + checks.len() + proxies.len()) + SPARE_DESCRIPTORS);
         let hub = Arc::new(Hub::default());
         let services = Arc::new(Services::default());
         let core = Core {

@@ -227,7 +227,8 @@ impl Driver {
     pub(crate) fn set_proxies(&mut self, now: Time, setups: Vec<ProxySetup>) {
         let mut before = core::mem::take(&mut self.proxies);
         for setup in setups {
-            let kept = before.iter_mut().position(|link| link.keep_as(&setup)).map(|at| before.swap_remove(at));
+            let kept =
+                before.iter_mut().position(|link| link.keep_as(&setup)).map(|at| before.swap_remove(at));
             self.proxies.push(kept.unwrap_or_else(|| {
                 // Never another one's: events may still be on their way.
                 self.proxy_slots = self.proxy_slots.wrapping_add(1);

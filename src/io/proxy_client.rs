@@ -1,10 +1,10 @@
 //! A conversation with a proxy that blocks: for a command, which has nothing else to do.
 
+use super::clock;
 use super::descriptor::{Registry, checked};
 use super::entropy;
 use super::helper;
 use super::socket::{Progress, Received, Socket, Target};
-use super::clock;
 use crate::error::{Error, ErrorCode, Result};
 use crate::mpp::conversation::Heard;
 use crate::mpp::{Account, Action, Conversation, Reply};

@@ -200,7 +200,8 @@ impl ProxyLink {
             self.broken = true;
             self.close(context);
             let words = panic_text(panic.as_ref());
-            let text = format!("a defect ended the pushing to it until the next reload; please report it: {words}");
+            let text =
+                format!("a defect ended the pushing to it until the next reload; please report it: {words}");
             self.tell(context, Severity::Alarm, &text);
         }
     }
@@ -383,13 +384,16 @@ impl ProxyLink {
 
 fn words(told: Told) -> (Severity, String) {
     match told {
-        Told::Found { initialized: 0 } => (Severity::Info, "it takes what is pushed and knew all nodes".into()),
+        Told::Found { initialized: 0 } => {
+            (Severity::Info, "it takes what is pushed and knew all nodes".into())
+        }
         Told::Found { initialized } => {
             (Severity::Info, format!("it takes what is pushed; {initialized} nodes were initialized"))
         }
-        Told::Lost(why) => {
-            (Severity::Warning, format!("it does not take what is pushed, and is tried again and again: {why}"))
-        }
+        Told::Lost(why) => (
+            Severity::Warning,
+            format!("it does not take what is pushed, and is tried again and again: {why}"),
+        ),
         Told::Forgotten(why) => {
             (Severity::Warning, format!("it had forgotten its nodes, which are initialized again: {why}"))
         }

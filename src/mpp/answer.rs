@@ -157,8 +157,7 @@ pub fn held(rows: &[Row]) -> BTreeMap<String, Held> {
 
 /// Somebody else's words on one line of bounded length.
 pub(super) fn printable(text: &str) -> String {
-    let mut out: String =
-        text.chars().take(SHOWN).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut out: String = text.chars().take(SHOWN).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if text.chars().nth(SHOWN).is_some() {
         out.push('…');
     }

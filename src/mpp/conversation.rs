@@ -171,7 +171,8 @@ impl Conversation {
             }
         }
         match (end, last_word) {
-            (Err(error), _) => self.lose(error.message),
+            // The machine below is shared with the probes, and speaks of their account.
+            (Err(error), _) => self.lose(error.message.replace("the probe's account", "the account")),
             (Ok(()), Some(words)) => self.lose(words),
             (Ok(()), None) if self.client.phase() == Phase::Idle => self.deadline = None,
             // A step further: its time begins anew. Within a step it does not, however slowly bytes trickle in.
@@ -219,7 +220,9 @@ impl Conversation {
             match self.steps.pop_front()? {
                 Step::Connect => return Some(Action::Connect),
                 Step::Close => return Some(Action::Close),
-                Step::Send if self.client.has_output() => return self.client.poll_transmit().map(Action::Send),
+                Step::Send if self.client.has_output() => {
+                    return self.client.poll_transmit().map(Action::Send);
+                }
                 Step::Send => {}
             }
         }

@@ -28,13 +28,26 @@ fn nodes_are_initialized_set_and_shown() {
         let (site, nodes) = site(&[&one, &two]);
         // Nobody keeps the cache up to date, which is said; the proxies of the configuration are meant.
         let said = site.run(&["proxyadmin", "--initialize-all"]).exits(0);
-        assert_eq!(said.out, format!("{}: 2 nodes initialized\n{}: 2 nodes initialized\n", one.address, two.address));
+        assert_eq!(
+            said.out,
+            format!("{}: 2 nodes initialized\n{}: 2 nodes initialized\n", one.address, two.address)
+        );
         let weight = if dialect == Dialect::Modern { "1" } else { "1" };
         assert_eq!(two.proxy().of(&nodes[0]), format!("PRIMARY UNKNOWN UNKNOWN {weight}"));
         site.run(&["proxyadmin", "--set-all"]).exits(0);
         assert_eq!(two.proxy().of(&nodes[1]), "SECONDARY UNKNOWN OK 1");
         let proxy = one.address.to_string();
-        let set = ["proxyadmin", "--proxy", &proxy, "--set", &nodes[1], "--state", "failed_online", "--status", "WARN"];
+        let set = [
+            "proxyadmin",
+            "--proxy",
+            &proxy,
+            "--set",
+            &nodes[1],
+            "--state",
+            "failed_online",
+            "--status",
+            "WARN",
+        ];
         let said = site.run(&set).exits(0);
         assert_eq!(said.out, format!("{proxy}: {} set\n", nodes[1]));
         let word = if dialect == Dialect::Modern { "FAILED_ONLINE" } else { "FAIL_ONLINE" };
@@ -44,7 +57,11 @@ fn nodes_are_initialized_set_and_shown() {
         assert!(said.out.starts_with("| nodename    | group | element | value "), "{}", said.out);
         assert!(said.out.contains(&format!("| {} | mpp   | status  | OK_WARN ", nodes[1])), "{}", said.out);
         let said = site.run(&["proxyadmin", "--show-nodes"]).exits(0);
-        assert!(said.out.contains(&format!("{}\n| nodename", two.address)), "several are told apart: {}", said.out);
+        assert!(
+            said.out.contains(&format!("{}\n| nodename", two.address)),
+            "several are told apart: {}",
+            said.out
+        );
         // Without elements one node is set as the state has it.
         site.run(&["proxyadmin", "--proxy", &proxy, "--set", &nodes[1]]).exits(0);
         assert_eq!(one.proxy().of(&nodes[1]), "SECONDARY UNKNOWN OK 1");
@@ -109,5 +126,6 @@ fn mistakes_are_told_before_anybody_is_connected_to() {
     assert_eq!(one.proxy().logins, 0);
     let (pool, _) = gone_pool("orders");
     let bare = Site::new(&pool);
-    bare.run(&["proxyadmin", "--show-nodes"]).fails(2, &["the configuration has no push: name a proxy by --proxy"]);
+    bare.run(&["proxyadmin", "--show-nodes"])
+        .fails(2, &["the configuration has no push: name a proxy by --proxy"]);
 }

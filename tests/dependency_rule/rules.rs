@@ -1,8 +1,10 @@
 //! The allow-list.
 
 /// Rooms that know no clock, socket, file, thread, environment and no randomness of their own.
-pub const ROOMS: &[&str] =
-    &["engine", "pool", "policy", "probe", "wire", "gtid", "select", "config", "store", "control", "metrics", "mpp"];
+pub const ROOMS: &[&str] = &[
+    "engine", "pool", "policy", "probe", "wire", "gtid", "select", "config", "store", "control", "metrics",
+    "mpp",
+];
 
 /// Rooms whose outcome must be the same on every machine: no floating point.
 const DECIDING: &[&str] = &["engine", "pool", "policy"];

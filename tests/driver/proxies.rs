@@ -99,7 +99,9 @@ fn two_proxies_are_told_and_follow_a_switch() {
     let (instance, events) = begin(config(&[name(&one), name(&two)], "interval = \"100ms\""));
     for proxy in [&one, &two] {
         wait_active(proxy, NODES[0]);
-        wait_for("a whole cycle", SOON, || (figure(&instance, "primacy_proxy_cycles_total", proxy, "") >= 2.0).then_some(()));
+        wait_for("a whole cycle", SOON, || {
+            (figure(&instance, "primacy_proxy_cycles_total", proxy, "") >= 2.0).then_some(())
+        });
         assert_eq!(proxy.proxy().of(NODES[0]), "PRIMARY ACTIVE OK 1");
         assert_eq!(proxy.proxy().of(NODES[1]), "SECONDARY STANDBY OK 3");
         assert_eq!(figure(&instance, "primacy_proxy_up", proxy, ""), 1.0);
@@ -122,7 +124,9 @@ fn two_proxies_are_told_and_follow_a_switch() {
     wait_for("the weight", SOON, || two.proxy().of(NODES[1]).ends_with(" 9").then_some(()));
     // A node that is taken out takes no clients.
     instance.remove_node("p", NODES[0], Durability::NoWait).expect("removed");
-    wait_for("the removed one", SOON, || (one.proxy().of(NODES[0]).ends_with("UNKNOWN FAIL 0")).then_some(()));
+    wait_for("the removed one", SOON, || {
+        (one.proxy().of(NODES[0]).ends_with("UNKNOWN FAIL 0")).then_some(())
+    });
     instance.stop().expect("stop");
     let before = one.proxy().log.len();
     std::thread::sleep(Duration::from_millis(300));
@@ -192,7 +196,9 @@ fn hostile_answers_cost_a_connection_and_nothing_else() {
     wait_active(&good, NODES[0]);
     let lost = event(&events, &format!("proxy {}: it does not take", http.address));
     assert!(lost.message.contains("expected a MySQL greeting, got 'HTTP/1.1"), "{}", lost.message);
-    wait_for("attempts", SOON, || (figure(&instance, "primacy_proxy_failures_total", &bad, "") >= 2.0).then_some(()));
+    wait_for("attempts", SOON, || {
+        (figure(&instance, "primacy_proxy_failures_total", &bad, "") >= 2.0).then_some(())
+    });
     fail_over(&instance);
     wait_active(&good, NODES[1]);
     bad.proxy().instead = None;
@@ -234,7 +240,8 @@ fn a_reload_changes_proxies_and_leaves_those_that_stay() {
     let (instance, _events) = begin(config(&[name(&one), name(&two)], "interval = \"50ms\""));
     wait_active(&one, NODES[0]);
     wait_active(&two, NODES[0]);
-    let changed = instance.reload(config(&[name(&three), name(&two)], "interval = \"50ms\"")).expect("a reload");
+    let changed =
+        instance.reload(config(&[name(&three), name(&two)], "interval = \"50ms\"")).expect("a reload");
     assert_eq!(changed.rule, 910);
     wait_active(&three, NODES[0]);
     fail_over(&instance);
@@ -266,9 +273,15 @@ fn nothing_is_pushed_of_a_pool_that_nobody_has_looked_at() {
     let instance = Instance::new(config(&[name(&one)], "interval = \"20ms\"")).expect("an instance");
     instance.start().expect("start");
     std::thread::sleep(Duration::from_millis(300));
-    assert_eq!(one.proxy().active(), [NODES[0]], "what an earlier life said holds until this one knows better");
+    assert_eq!(
+        one.proxy().active(),
+        [NODES[0]],
+        "what an earlier life said holds until this one knows better"
+    );
     for _ in 0..3 {
         observe(&instance, [Cause::Ok; 2]);
     }
-    wait_for("the first push", SOON, || one.proxy().of(NODES[1]).starts_with("SECONDARY STANDBY").then_some(()));
+    wait_for("the first push", SOON, || {
+        one.proxy().of(NODES[1]).starts_with("SECONDARY STANDBY").then_some(())
+    });
 }

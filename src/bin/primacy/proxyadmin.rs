@@ -63,9 +63,7 @@ fn targets<'c>(
 ) -> Result<Vec<(Address, Option<&'c PushConfig>)>, Failure> {
     if asked.proxy.is_empty() {
         if pushes.is_empty() {
-            return Err(Failure::usage(
-                "the configuration has no push: name a proxy by --proxy HOST:PORT",
-            ));
+            return Err(Failure::usage("the configuration has no push: name a proxy by --proxy HOST:PORT"));
         }
         return Ok(pushes.iter().map(|push| (push.address.clone(), Some(push))).collect());
     }
@@ -77,7 +75,11 @@ fn targets<'c>(
     asked.proxy.iter().map(of).collect()
 }
 
-fn login(asked: &ProxyAdminArgs, address: &Address, push: Option<&PushConfig>) -> Result<ProxyLogin, Failure> {
+fn login(
+    asked: &ProxyAdminArgs,
+    address: &Address,
+    push: Option<&PushConfig>,
+) -> Result<ProxyLogin, Failure> {
     let user = asked.user.clone().or(push.map(|push| push.user.clone()));
     let file = asked.password_file.clone().or(push.and_then(|push| push.password_file.clone()));
     Ok(ProxyLogin {

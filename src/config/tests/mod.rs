@@ -2,8 +2,8 @@
 
 mod checkpoints;
 mod errors;
-mod push;
 mod page;
+mod push;
 mod random;
 mod services;
 mod values;

@@ -29,7 +29,11 @@ fn defaults_and_every_key() {
     builder.load_text(&config.dump(), "dump").expect("the dump");
     assert_eq!(builder.build().expect("the dump"), config);
     builder.set("push", "[ { address = \"other:1\" } ]").expect("a list");
-    assert_eq!(builder.build().expect("set").push.len(), 1, "a later list takes the place of the earlier one");
+    assert_eq!(
+        builder.build().expect("set").push.len(),
+        1,
+        "a later list takes the place of the earlier one"
+    );
     assert_ne!(builder.build().expect("set").fingerprint(), config.fingerprint());
 }
 
@@ -44,17 +48,39 @@ fn what_is_wrong_is_named() {
         ("push = [ { address = 3 } ]", "n:1:22: key push[0].address: expected an address in quotes"),
         ("push = [ { address = \"p:0\" } ]", "n:1:22: key push[0].address: address \"p:0\""),
         ("push = [ { adress = \"p\" } ]", "n:1:12: key push[0].adress: unknown key; did you mean address?"),
-        ("push = [ { address = \"p\", password = \"s3cret\" } ]", "n:1:27: key push[0].password: a password does not"),
-        ("push = [ { address = \"p\", interval = \"1ms\" } ]", "n:1:38: key push[0].interval: \"1ms\" is out of range"),
-        ("push = [ { address = \"p\" }, { address = \"P:4041\" } ]", "n:1:41: key push[1].address: proxy p:4041 stands here twice"),
-        ("push = [ { address = \"p\", pools = [\"c\"] } ]", "n:1:35: key push[0].pools: there is no pool c; pools are a, b"),
-        ("push = [ { address = \"p\", pools = [\"a\", \"a\"] } ]", "n:1:35: key push[0].pools: \"a\" stands in the list twice"),
-        (&format!("push = [ {{ address = \"p\" }} ]\n{twice}"), "n:1:22: key push[0].address: node h1:3306 is in the pools c and a"),
-        (&format!("push = [ {{ address = \"p\" }} ]\n{blank}"), "n:1:22: key push[0].address: node unix:/a b of pool c has a blank"),
+        (
+            "push = [ { address = \"p\", password = \"s3cret\" } ]",
+            "n:1:27: key push[0].password: a password does not",
+        ),
+        (
+            "push = [ { address = \"p\", interval = \"1ms\" } ]",
+            "n:1:38: key push[0].interval: \"1ms\" is out of range",
+        ),
+        (
+            "push = [ { address = \"p\" }, { address = \"P:4041\" } ]",
+            "n:1:41: key push[1].address: proxy p:4041 stands here twice",
+        ),
+        (
+            "push = [ { address = \"p\", pools = [\"c\"] } ]",
+            "n:1:35: key push[0].pools: there is no pool c; pools are a, b",
+        ),
+        (
+            "push = [ { address = \"p\", pools = [\"a\", \"a\"] } ]",
+            "n:1:35: key push[0].pools: \"a\" stands in the list twice",
+        ),
+        (
+            &format!("push = [ {{ address = \"p\" }} ]\n{twice}"),
+            "n:1:22: key push[0].address: node h1:3306 is in the pools c and a",
+        ),
+        (
+            &format!("push = [ {{ address = \"p\" }} ]\n{blank}"),
+            "n:1:22: key push[0].address: node unix:/a b of pool c has a blank",
+        ),
     ] {
         let error = build(text).expect_err(text);
         assert!(error.message().starts_with(message), "{text}:\n{error}");
         assert!(!error.message().contains("s3cret"), "{error}");
     }
-    build(&format!("push = [ {{ address = \"p\", pools = [\"a\", \"b\"] }} ]\n{twice}")).expect("one of the pools");
+    build(&format!("push = [ {{ address = \"p\", pools = [\"a\", \"b\"] }} ]\n{twice}"))
+        .expect("one of the pools");
 }

@@ -91,7 +91,9 @@ impl World {
                     self.connects.push(self.now);
                     self.session = Session::default();
                     match self.way {
-                        Way::Refused => self.pusher.handle_failed(self.now, "Connection refused (os error 111)"),
+                        Way::Refused => {
+                            self.pusher.handle_failed(self.now, "Connection refused (os error 111)")
+                        }
                         Way::Silent => {}
                         Way::Open | Way::Cut => {
                             self.pusher.handle_connected(self.now, [7; 20]);
@@ -305,7 +307,9 @@ fn a_node_that_is_no_backend_of_the_proxy_is_told_once_and_hinders_nobody() {
     let mut world = World::new(Proxy::new(Dialect::Modern, &NODES[1..2]));
     world.set(&table(true));
     let told = world.told();
-    assert!(matches!(&told[0], Told::Refused(words) if words.starts_with("it does not take node 10.0.0.1:3306:")));
+    assert!(
+        matches!(&told[0], Told::Refused(words) if words.starts_with("it does not take node 10.0.0.1:3306:"))
+    );
     assert_eq!(told[1..], [Told::Found { initialized: 1 }]);
     assert_eq!(world.proxy.active(), [NODES[1]]);
     world.run(INTERVAL * 10);
@@ -338,8 +342,7 @@ fn a_dead_proxy_is_tried_ever_more_seldom_and_told_once() {
     world.set(&table(false));
     assert_eq!(world.told(), [Told::Lost("connect: Connection refused (os error 111)".into())]);
     world.run(Duration::from_secs(60));
-    let pauses: Vec<Duration> =
-        world.connects.windows(2).map(|pair| pair[1].since(pair[0])).collect();
+    let pauses: Vec<Duration> = world.connects.windows(2).map(|pair| pair[1].since(pair[0])).collect();
     assert_eq!(pauses[0], FIRST_PAUSE);
     assert!(pauses.windows(2).all(|p| p[0] <= p[1]), "{pauses:?}");
     assert_eq!(pauses.last(), Some(&LONGEST_PAUSE));
