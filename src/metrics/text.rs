@@ -326,12 +326,9 @@ fn nodes(page: &mut Page, figures: &Figures) {
     proxies(page, life);
 }
 
-/// Proxies that are pushed to; without one there is no line.
+/// Proxies that are pushed to.
 fn proxies(page: &mut Page, life: &Life) {
     let proxies = &life.driver.proxies;
-    if proxies.is_empty() {
-        return;
-    }
     page.head(&t::PROXY);
     for (proxy, tally) in proxies {
         page.line(&t::PROXY, &[proxy], u8::from(tally.up));
