@@ -338,17 +338,15 @@ fn proxies(page: &mut Page, life: &Life) {
         page.line(&t::PROXY_COMMANDS, &[proxy, "done"], tally.done);
         page.line(&t::PROXY_COMMANDS, &[proxy, "refused"], tally.refused);
     }
-    let counts: [(&Metric, fn(&crate::mpp::Tally) -> u64); 3] = [
-        (&t::PROXY_INITIALIZED, |tally| tally.initialized),
-        (&t::PROXY_CYCLES, |tally| tally.cycles),
-        (&t::PROXY_FAILURES, |tally| tally.failures),
-    ];
-    for (metric, count) in counts {
+    let each = |page: &mut Page, metric: &Metric, count: fn(&crate::mpp::Tally) -> u64| {
         page.head(metric);
         for (proxy, tally) in proxies {
             page.line(metric, &[proxy], count(tally));
         }
-    }
+    };
+    each(page, &t::PROXY_INITIALIZED, |tally| tally.initialized);
+    each(page, &t::PROXY_CYCLES, |tally| tally.cycles);
+    each(page, &t::PROXY_FAILURES, |tally| tally.failures);
 }
 
 /// Nodes that the library probes itself.

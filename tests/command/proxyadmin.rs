@@ -32,8 +32,7 @@ fn nodes_are_initialized_set_and_shown() {
             said.out,
             format!("{}: 2 nodes initialized\n{}: 2 nodes initialized\n", one.address, two.address)
         );
-        let weight = if dialect == Dialect::Modern { "1" } else { "1" };
-        assert_eq!(two.proxy().of(&nodes[0]), format!("PRIMARY UNKNOWN UNKNOWN {weight}"));
+        assert_eq!(two.proxy().of(&nodes[0]), "PRIMARY UNKNOWN UNKNOWN 1");
         site.run(&["proxyadmin", "--set-all"]).exits(0);
         assert_eq!(two.proxy().of(&nodes[1]), "SECONDARY UNKNOWN OK 1");
         let proxy = one.address.to_string();
