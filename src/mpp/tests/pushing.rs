@@ -325,7 +325,7 @@ fn a_node_that_is_no_backend_of_the_proxy_is_told_once_and_hinders_nobody() {
 fn a_node_that_left_takes_no_clients() {
     let mut world = World::new(Proxy::new(Dialect::Modern, &NODES));
     let third = evaluation(NODES[2], State::Standby, Status::Ok);
-    world.set(&[&table(false)[..], &std::slice::from_ref(&third)].concat());
+    world.set(&[&table(false)[..], std::slice::from_ref(&third)].concat());
     assert_eq!(world.proxy.of(NODES[2]), "SECONDARY STANDBY OK 2");
     world.set(&table(false));
     assert_eq!(world.proxy.of(NODES[2]), "SECONDARY UNKNOWN FAIL 0");
