@@ -4,18 +4,19 @@ use super::shared::Core;
 use crate::engine::{Now, PoolSnapshot};
 use crate::io::clock;
 use crate::mpp::Evaluation;
-use crate::pool::Address;
+use crate::pool::{Address, State};
 use std::collections::BTreeMap;
 
-/// Each node of a pool. Those that an operator took out take no clients.
+/// Each node of a pool. Those that an operator took out take no clients, nor does a stand-in in maintenance.
 pub fn evaluations(pool: &PoolSnapshot) -> Vec<Evaluation> {
     let nodes = pool.nodes.iter().filter_map(|node| {
+        let maintenance = node.override_.as_ref().is_some_and(|order| order.maintenance.is_some());
         Some(Evaluation {
             node: Address::parse(&node.name).ok()?,
             node_type: node.node_type,
             state: node.state,
             status: node.status,
-            weight: node.weight,
+            weight: if maintenance && node.state != State::Active { 0 } else { node.weight },
         })
     });
     let removed = pool.removed.iter().filter_map(|name| Address::parse(name).ok());

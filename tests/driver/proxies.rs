@@ -111,6 +111,12 @@ fn two_proxies_are_told_and_follow_a_switch() {
     }
     let found = event(&events, "it takes what is pushed; 2 nodes were initialized");
     assert_eq!((found.kind, found.pool.as_str()), (EventKind::Proxy, ""));
+    // A stand-in in maintenance takes no clients.
+    let stay = primacy::pool::MaintenanceRole::Stay;
+    instance.maintenance("p", NODES[1], stay, "a new disk", None, Durability::NoWait).expect("an order");
+    wait_for("maintenance", SOON, || (one.proxy().of(NODES[1]) == "SECONDARY STANDBY OK 0").then_some(()));
+    instance.clear_override("p", NODES[1], Durability::NoWait).expect("its end");
+    wait_for("its end", SOON, || (one.proxy().of(NODES[1]) == "SECONDARY STANDBY OK 3").then_some(()));
     fail_over(&instance);
     for proxy in [&one, &two] {
         wait_active(proxy, NODES[1]);
