@@ -418,8 +418,14 @@ impl Pusher {
                         }
                     }
                 }
-                // A node that is new has heard nothing yet; and the table may have changed since it was asked.
-                if part == Part::Initialize || self.command(item).as_ref() != Some(said) {
+                // The table may have changed since it was asked. What a new node is to hear stands in the queue already.
+                let stale = match said {
+                    Command::Initialize { node_type, .. } => {
+                        self.table.get(index).is_some_and(|is| is.node_type != *node_type)
+                    }
+                    _ => self.command(item).as_ref() != Some(said),
+                };
+                if stale {
                     self.urge();
                 }
             }
