@@ -13,6 +13,7 @@ pub mod mpp;
 pub mod policy;
 pub mod pool;
 pub mod probe;
+pub mod respond;
 pub mod select;
 pub mod store;
 pub mod wire;

@@ -23,6 +23,8 @@ mod orders;
 mod page;
 #[path = "command/proxyadmin.rs"]
 mod proxyadmin;
+#[path = "command/respond.rs"]
+mod respond;
 #[path = "command/serve.rs"]
 mod serve;
 #[path = "command/site.rs"]

@@ -34,6 +34,10 @@ pub(super) fn load(builder: &mut ConfigBuilder, text: &str, name: &str) -> Resul
                 let table = table_of(origin, "probe", value)?;
                 section(origin, Scope::Probe, "probe", table, &mut builder.probe)?;
             }
+            "listen" => {
+                let table = table_of(origin, "listen", value)?;
+                section(origin, Scope::Listen, "listen", table, &mut builder.listen)?;
+            }
             "pool" => {
                 for (name, value) in in_order(table_of(origin, "pool", value)?) {
                     let path = pool_key(name.get_ref());

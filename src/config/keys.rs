@@ -1,9 +1,9 @@
 //! The table of keys: where each one may stand, its type, range and default.
 
 use super::foreign::{self, Foreign};
-use crate::config::{AutoRecover, ControlSocket, LastResort, RsaPublicKey};
+use crate::config::{AutoRecover, ControlSocket, LastResort, ListenAddress, RsaPublicKey};
 use crate::engine::time::Duration;
-use crate::pool::PolicyName;
+use crate::pool::{Address, PolicyName};
 
 /// Where a key may stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub(super) enum Scope {
     Push,
     /// `[pool.NAME.service.SERVICE]`.
     Service,
+    /// `[listen]`.
+    Listen,
 }
 
 /// A key's type, with its range and default.
@@ -60,6 +62,12 @@ pub(super) enum Kind {
     Port,
     /// A node's address.
     Address,
+    /// The address of a node of one of the pools.
+    NodeName,
+    /// Addresses to listen at; empty by default.
+    Listen,
+    /// The mode of a file, in octal digits.
+    Mode { default: u32 },
     /// The nodes of a pool.
     Nodes,
     /// The sets of checkpoints of a pool; empty by default.
@@ -117,6 +125,9 @@ pub(super) enum Value {
     Pools(Vec<String>),
     Descriptor(i32),
     Port(u16),
+    Address(Address),
+    Listen(Vec<ListenAddress>),
+    Mode(u32),
 }
 
 impl Kind {
@@ -136,11 +147,14 @@ impl Kind {
             Kind::Pools => Some(Value::Pools(Vec::new())),
             Kind::Rate => Some(Value::Rate(None)),
             Kind::LastResort => Some(Value::LastResort(LastResort::Alarm)),
+            Kind::Listen => Some(Value::Listen(Vec::new())),
+            Kind::Mode { default } => Some(Value::Mode(*default)),
             Kind::Path
             | Kind::Within { .. }
             | Kind::Descriptor
             | Kind::Port
             | Kind::Address
+            | Kind::NodeName
             | Kind::Nodes
             | Kind::Checkpoints
             | Kind::Proxies
@@ -303,6 +317,11 @@ pub(super) static KEYS: &[Key] = &[
     Key::new(Scope::Service, "quarantine_after", Kind::Count { min: 1, max: 1000, default: 3 }),
     Key::new(Scope::Service, "stale", Kind::Word { landed: &["serve", "refuse"], later: &[] }),
     Key::new(Scope::Service, "stale_after", Kind::Span { min: s(1), max: s(HOUR), default: s(5) }),
+    // Where `primacy run` answers load balancers.
+    Key::new(Scope::Listen, "http", Kind::Listen),
+    Key::new(Scope::Listen, "agent_check", Kind::Listen),
+    Key::new(Scope::Listen, "node", Kind::NodeName),
+    Key::new(Scope::Listen, "unix_mode", Kind::Mode { default: 0o600 }),
 ];
 
 /// The key of that name in that scope.
@@ -318,10 +337,10 @@ pub(super) fn default_value(scope: Scope, name: &str) -> Option<Value> {
 /// What to say about a key that is not in the table: the nearest one, or all that may stand there.
 pub(super) fn unknown(scope: Scope, name: &str) -> String {
     let table = match scope {
-        Scope::Instance => &["probe", "pool"][..],
+        Scope::Instance => &["listen", "probe", "pool"][..],
         Scope::Pool => &["probe", "service"],
         Scope::Node => &["probe"],
-        Scope::Probe | Scope::Push | Scope::Service => &[],
+        Scope::Probe | Scope::Push | Scope::Service | Scope::Listen => &[],
     };
     if let (Scope::Service, Some(hint)) = (scope, foreign::hint(foreign::KEYS, name)) {
         return format!("unknown key; {hint}");

@@ -12,6 +12,7 @@ mod draft;
 mod dump;
 mod foreign;
 mod keys;
+mod listen;
 pub mod model;
 mod mpp;
 mod push;
@@ -23,6 +24,7 @@ mod value;
 mod tests;
 
 pub use builder::ConfigBuilder;
+pub use listen::{Listen, ListenAddress};
 pub use model::{
     AutoRecover, ClientCertificate, Config, ControlSocket, Failback, LastResort, NodeConfig, OnDoubt,
     OnLocked, PoolConfig, ProbeConfig, ProbeMode, PushConfig, RsaPublicKey, TlsMode,

@@ -1,5 +1,6 @@
 //! The configuration as the engine and the driver read it: every default filled in, every value checked.
 
+use super::listen::Listen;
 use super::service::ServiceConfig;
 use crate::engine::time::Duration;
 use crate::pool::{Address, NodeType, PolicyName, PoolKind};
@@ -276,6 +277,8 @@ pub struct Config {
     pub control_users: Vec<String>,
     /// Where this machine stands, for services that send clients to their own site first; may be empty.
     pub site: String,
+    /// Where `primacy run` answers load balancers; no other host of the library reads it.
+    pub listen: Listen,
     /// In configuration order; at least one.
     pub pools: Vec<PoolConfig>,
     /// Proxies that are told of every node.

@@ -26,6 +26,8 @@ mod opened;
 pub mod proxy;
 mod push;
 mod reload;
+#[cfg(feature = "cli")]
+pub mod respond;
 mod run;
 pub mod secrets;
 mod selection;

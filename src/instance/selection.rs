@@ -80,7 +80,6 @@ impl Services {
         };
         Err(Error::new(ErrorCode::NotFound, problem))
     }
-
 }
 
 /// How many names an error lists.

@@ -1,12 +1,12 @@
 //! A selector: where a client of one service goes, answered from what was published, without waiting for anybody.
 
 use super::shared::Shared;
+use crate::config::OnStale;
 use crate::engine::ReportOutcome;
 use crate::error::{Error, ErrorCode, Result};
 use crate::io::board::Reader;
 use crate::io::clock;
 use crate::io::service_board::{ServiceBoard, Session};
-use crate::config::OnStale;
 use crate::select::backend::flags;
 use crate::select::pick::{counts_clients, pick, pick_with};
 use crate::select::{Backend, Closed, PickList, Picked, Position, ServiceTable, Wish};
@@ -274,9 +274,7 @@ impl Selector {
         };
         let news = outcome.is_connect_failure() || (outcome == ReportOutcome::Connected && slot.troubled);
         match (table.closed, news) {
-            (Some(Closed::Stopped), _) => {
-                Err(Error::new(ErrorCode::Stopped, self.words(ErrorCode::Stopped)))
-            }
+            (Some(Closed::Stopped), _) => Err(Error::new(ErrorCode::Stopped, self.words(ErrorCode::Stopped))),
             (_, false) => Ok(()),
             (_, true) => self.shared.reported(table, &slot.node, outcome),
         }

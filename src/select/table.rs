@@ -231,7 +231,8 @@ impl ServiceTable {
                 slot.rule,
                 sentence(slot.rule).unwrap_or_default()
             ));
-            if let Some(address) = slot.address.as_ref().map(ToString::to_string).filter(|a| *a != slot.node) {
+            if let Some(address) = slot.address.as_ref().map(ToString::to_string).filter(|a| *a != slot.node)
+            {
                 text.push_str(&format!(", at {address}"));
             }
             if slot.trial.is_some() {
@@ -250,7 +251,8 @@ impl ServiceTable {
                 text.push_str(&format!("clients go to {name} ({reason})\n"));
             }
             (None, first) => {
-                let reason = first.and_then(|e| Reason::from_number(e.backend.reason)).map_or("", Reason::name);
+                let reason =
+                    first.and_then(|e| Reason::from_number(e.backend.reason)).map_or("", Reason::name);
                 text.push_str(&format!("clients go to {} nodes ({reason})\n", self.all.entries.len()));
             }
         }

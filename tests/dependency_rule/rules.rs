@@ -4,6 +4,7 @@
 pub const ROOMS: &[&str] = &[
     "engine", "pool", "policy", "probe", "wire", "gtid", "select", "config", "store", "control", "metrics",
     "mpp",
+    "respond",
 ];
 
 /// Rooms whose outcome must be the same on every machine: no floating point.

@@ -21,4 +21,6 @@ mod process_state;
 mod proxies;
 mod real_server;
 mod reload;
+#[cfg(feature = "cli")]
+mod respond;
 mod support;

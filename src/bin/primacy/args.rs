@@ -3,11 +3,15 @@
 use clap::{Parser, Subcommand};
 use primacy::engine::{LONGEST_LIMIT, SHORTEST_LIMIT};
 use primacy::mpp::Element;
+use primacy::policy::serving::Role;
 use primacy::pool::overrides::reason_fault;
 use primacy::pool::{NodeType, State, Status};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// The option under which every exit code but 0 and 1 is a weight.
+pub const MISC_DYNAMIC: &str = "--misc-dynamic";
 
 const DEFAULT_CONFIG: &str = "/etc/primacy/primacy.toml";
 
@@ -162,6 +166,13 @@ pub enum Command {
     Up {
         #[command(flatten)]
         node: NodeArgs,
+        /// Exit as keepalived's MISC_CHECK with misc_dynamic wants it: 2 and the weight (at most 253) if the node may have
+        /// clients, 2 if it is drained, 1 if it is down and after every error
+        #[arg(long = &MISC_DYNAMIC[2..])]
+        misc_dynamic: bool,
+        /// Ask about clients of one role: primary, replica or any [default: any]
+        #[arg(long, value_parser = role, value_name = "ROLE")]
+        role: Option<Role>,
     },
     /// Take a failed node back into its pool, or a pool whose status is FAIL
     Recover {
@@ -270,6 +281,11 @@ pub enum Generated {
 }
 
 impl Args {
+    /// Whether the exit code is a weight.
+    pub fn wants_weight(&self) -> bool {
+        matches!(self.command, Command::Up { misc_dynamic: true, .. })
+    }
+
     /// The configuration file to read.
     pub fn config(&self) -> PathBuf {
         let from_environment = || std::env::var_os("PRIMACY_CONFIG").filter(|v| !v.is_empty());
@@ -323,6 +339,10 @@ fn state(text: &str) -> Result<State, String> {
 
 fn status(text: &str) -> Result<Status, String> {
     word(Status::from_name(text), Status::ALL)
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    Role::from_name(text).ok_or_else(|| "it must be one of primary, replica, any".to_string())
 }
 
 fn node_type(text: &str) -> Result<NodeType, String> {

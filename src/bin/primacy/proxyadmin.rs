@@ -49,7 +49,7 @@ pub fn proxyadmin(args: &Args, asked: &ProxyAdminArgs) -> Outcome {
     match failures.len() {
         0 => Ok(Exit::Done),
         _ => {
-            let exit = failures.iter().map(|failure| failure.exit).max_by_key(|exit| *exit as u8);
+            let exit = failures.iter().map(|failure| failure.exit).max_by_key(|exit| exit.code());
             let texts: Vec<&str> = failures.iter().map(|failure| failure.text.as_str()).collect();
             Err(Failure::new(exit.unwrap_or(Exit::Unreachable), texts.join("; ")))
         }

@@ -1,6 +1,7 @@
 //! Random texts and configurations.
 
 use super::*;
+use crate::config::{Listen, ListenAddress};
 use crate::engine::time::Duration;
 use crate::pool::{Address, NodeType, PolicyName, PoolKind};
 use crate::probe::{Cause, Class};
@@ -352,9 +353,24 @@ proptest! {
         control in prop::option::of(any_text("[^\\x00]{1,20}")),
         control_users in prop::collection::vec(any_text("[a-z_][a-z0-9_-]{0,8}|[1-9][0-9]{0,6}"), 0..1),
         site in any_text("\\PC{0,20}"),
+        listens in 0..8usize,
     ) {
         let names: BTreeSet<String> = names;
-        let pools = pools.into_iter().zip(names).map(|(pool, name)| PoolConfig { name, ..pool }).collect::<Vec<_>>();
+        let pools: Vec<PoolConfig> =
+            pools.into_iter().zip(names).map(|(pool, name)| PoolConfig { name, ..pool }).collect();
+        let node = pools.iter().flat_map(|p: &PoolConfig| &p.nodes).map(|n| n.address.clone()).nth(listens);
+        let pick = |kind: usize| match (listens + kind) % 3 {
+            0 => vec![],
+            1 => vec![ListenAddress::parse(&format!("127.0.0.1:{}", 8000 + kind)).expect("an address")],
+            _ => vec![
+                ListenAddress::parse("[::]:99").expect("an address"),
+                ListenAddress::parse(&format!("unix:/a\"b{kind}")).expect("an address"),
+            ],
+        };
+        let listen = match listens {
+            0 => Listen::default(),
+            _ => Listen { http: pick(0), agent_check: pick(1), node, unix_mode: 0o600 | listens as u32 },
+        };
         let on_locked = if wait { OnLocked::Wait } else { OnLocked::Error };
         let control_socket = match control {
             None => ControlSocket::BesideCache,
@@ -362,7 +378,7 @@ proptest! {
             Some(name) => ControlSocket::At(format!("/{name}").into()),
         };
         let push = any_push(&pools);
-        let config = Config { cache_file: cache.map(Into::into), on_locked, control_socket, control_users, site, pools, push };
+        let config = Config { cache_file: cache.map(Into::into), on_locked, control_socket, control_users, site, listen, pools, push };
         let text = config.dump();
         let again = read(&text);
         prop_assert_eq!(again.as_ref(), Ok(&config), "{}", text);

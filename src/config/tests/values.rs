@@ -67,6 +67,7 @@ fn defaults_are_those_of_the_design() {
         control_socket: ControlSocket::BesideCache,
         control_users: vec![],
         site: String::new(),
+        listen: Listen::default(),
         pools: vec![pool],
         push: vec![],
     };
