@@ -116,6 +116,7 @@ fn two_proxies_are_told_and_follow_a_switch() {
     instance.maintenance("p", NODES[1], stay, "a new disk", None, Durability::NoWait).expect("an order");
     wait_for("maintenance", SOON, || (one.proxy().of(NODES[1]) == "SECONDARY STANDBY OK 0").then_some(()));
     instance.clear_override("p", NODES[1], Durability::NoWait).expect("its end");
+    observe(&instance, [Cause::Ok; 2]);
     wait_for("its end", SOON, || (one.proxy().of(NODES[1]) == "SECONDARY STANDBY OK 3").then_some(()));
     fail_over(&instance);
     for proxy in [&one, &two] {
