@@ -1,5 +1,5 @@
-"""examples/c/proxy.c before two real servers: 200 connections a second of reads and writes, while the ACTIVE node is killed, hangs and
-comes back, or hands its role over; and a benchmark client."""
+"""examples/c/proxy.c before two real servers: 200 connections a second of reads and writes, while the ACTIVE node is killed, hangs
+and comes back, or hands its role over; and a benchmark client."""
 
 import os
 import re
@@ -59,7 +59,8 @@ def load(driver, tmp_path, proxy):
 class Proxy:
     def __init__(self, ring, secret, folder, services="", options=()):
         self.file = folder / "primacy.toml"
-        self.file.write_text(configuration(ring.nodes, top={"cache_file": folder / "cache"}, password_file=secret) + services)
+        top = {"cache_file": folder / "cache"}
+        self.file.write_text(configuration(ring.nodes, top=top, password_file=secret) + services)
         self.rw, self.ro = free_port(), free_port()
         self.trace, self.log = folder / "trace", folder / "proxy.log"
         words = [PROXY, "-t", self.trace, *options, self.file, f"rw={self.rw}", f"ro={self.ro}"]
@@ -72,8 +73,9 @@ class Proxy:
         return self.process.poll() is None
 
     def connect(self, port):
+        times = {"connect_timeout": 10, "read_timeout": 10}
         return pymysql.connect(
-            host="127.0.0.1", port=port, user=APP.user, password=APP.password, autocommit=True, connect_timeout=10, read_timeout=10
+            host="127.0.0.1", port=port, user=APP.user, password=APP.password, autocommit=True, **times
         )
 
     def server(self, port):
@@ -83,7 +85,8 @@ class Proxy:
             return cursor.fetchone()[0]
 
     def settled(self, active):
-        wait_until(lambda: self.server(self.rw) == active.server_id != self.server(self.ro), 15, lambda: self.log.read_text(), every=0.1)
+        good = lambda: self.server(self.rw) == active.server_id != self.server(self.ro)
+        wait_until(good, 15, lambda: self.log.read_text(), every=0.1)
         return self
 
     def traced(self):
@@ -154,8 +157,8 @@ def test_kill_of_the_active(ring, proxy, load, figure):
     outage = (back - killed) / 1e9
     worst = max(request.done - request.begun for request in requests if request.number == 0) / 1e6
     figure(
-        f"C proxy, kill -9, {ring.flavour}, {RATE} connections/s: outage {outage * 1000:.0f} ms, {len(bad)} of {len(requests)} requests"
-        f" failed, {len(flying)} were in flight, the slowest good one took {worst:.0f} ms"
+        f"C proxy, kill -9, {ring.flavour}, {RATE} connections/s: outage {outage * 1000:.0f} ms, {len(bad)} of {len(requests)}"
+        f" requests failed, {len(flying)} were in flight, the slowest good one took {worst:.0f} ms"
     )
     assert len(bad) <= len(flying) + RATE * outage, complaints(requests)
     assert outage < 3, complaints(requests)
@@ -210,8 +213,9 @@ def test_hang_of_the_active(ring, proxy, load, figure):
     acknowledged = [request for request in requests if request.kind != "r" and request.number == 0]
     assert all(request.sequence in there for request in acknowledged), "an acknowledged row is missing"
     figure(
-        f"C proxy, SIGSTOP, {ring.flavour}, {RATE} connections/s: outage {(back - stopped) / 1e6:.0f} ms, {len(bad)} of {len(requests)}"
-        f" requests failed, {len(late)} of them were sent before the switch and committed on the old node after SIGCONT; 0 sent after it"
+        f"C proxy, SIGSTOP, {ring.flavour}, {RATE} connections/s: outage {(back - stopped) / 1e6:.0f} ms,"
+        f" {len(bad)} of {len(requests)} requests failed, {len(late)} of them were sent before the switch and committed on the old node"
+        f" after SIGCONT; 0 sent after it"
     )
     assert len(bad) <= len(flying) + (RATE + 8 * 200) * (back - stopped) / 1e9, complaints(requests)
     assert not [request for request in bad if request.kind == "r"], complaints(requests)
