@@ -128,7 +128,7 @@ struct work {
 static pthread_barrier_t together;
 
 static void block(enum contender what, primacy_selector *selector, struct floor_table **held, uint32_t *next, uint64_t *seed,
-    primacy_backend *out, primacy_backend *given)
+    primacy_backend *out, primacy_backend *given, primacy_backend *other)
 {
     uint32_t avoid[1] = {out->slot};
     primacy_select_options with = {.size = sizeof with, .avoid = avoid, .avoid_count = 1};
@@ -136,8 +136,8 @@ static void block(enum contender what, primacy_selector *selector, struct floor_
     for (int i = 0; i < BLOCK; i++)
         switch (what) {
         case LIBRARY: check(primacy_select(selector, NULL, out), "select"); break;
-        case FLOOR: floor_select(held, next, out); break;
-        case SCAN: scan_select(seed, out); break;
+        case FLOOR: floor_select(held, next, other); break;
+        case SCAN: scan_select(seed, other); break;
         case RELEASE: check(primacy_release(selector, given), "release"); break;
         case CURRENT: check(primacy_backend_current(selector, given), "current"); break;
         case REPORT: check(primacy_report(selector, given, PRIMACY_REPORT_CONNECTED), "report"); break;
@@ -157,7 +157,7 @@ static void *worker(void *arg)
     uint64_t seed = (uint64_t)now_ns() | 1;
     primacy_backend out = {.size = sizeof out}, given = {.size = sizeof given};
     check(primacy_select(selector, NULL, &given), "select");
-    out = given;
+    primacy_backend other = out = given;
     while (now_ns() < work->until && work->blocks < BLOCKS_MAX) {
         for (int what = 0; what < CONTENDERS; what++) {
             if (!(work->contenders & 1u << what))
@@ -165,7 +165,7 @@ static void *worker(void *arg)
             /* All threads do the same at the same time. */
             pthread_barrier_wait(&together);
             int64_t begin = now_ns();
-            block((enum contender)what, selector, &held, &next, &seed, &out, &given);
+            block((enum contender)what, selector, &held, &next, &seed, &out, &given, &other);
             work->cost[what][work->blocks] = (double)(now_ns() - begin) / BLOCK;
         }
         work->blocks++;

@@ -8,6 +8,8 @@
 //! `tests/loom.rs` runs this file under loom: that is why the atomics come from `sync`.
 
 use super::sync::{Arc, AtomicPtr, Mutex, Ordering};
+/// What is shown may have other owners; their counting is not this file's.
+use std::sync::Arc as Rc;
 
 /// A word in a cache line of its own, and in one of the pair that processors fetch together.
 #[derive(Debug)]
@@ -17,7 +19,7 @@ pub struct Padded<T>(pub T);
 /// What is shown to readers.
 #[derive(Debug)]
 pub struct Board<T> {
-    /// From `Box::into_raw`; never NULL.
+    /// From `Rc::into_raw`; never NULL.
     current: Padded<AtomicPtr<T>>,
     shared: Mutex<Backstage<T>>,
 }
@@ -58,25 +60,25 @@ unsafe impl<T: Send + Sync> Sync for Reader<T> {}
 
 impl<T> Board<T> {
     /// A board that shows `first`.
-    pub fn new(first: T) -> Board<T> {
+    pub fn new(first: Rc<T>) -> Board<T> {
         Board {
-            current: Padded(AtomicPtr::new(Box::into_raw(Box::new(first)))),
+            current: Padded(AtomicPtr::new(Rc::into_raw(first).cast_mut())),
             shared: Mutex::new(Backstage { marks: Vec::new(), retired: Vec::new() }),
         }
     }
 
     /// Shows `next` from now on, and frees what nobody holds any more.
-    pub fn publish(&self, next: T) {
+    pub fn publish(&self, next: Rc<T>) {
         let mut shared = self.shared.lock();
-        let old = self.current.0.swap(Box::into_raw(Box::new(next)), Ordering::SeqCst);
+        let old = self.current.0.swap(Rc::into_raw(next).cast_mut(), Ordering::SeqCst);
         shared.retired.push(old);
         let Backstage { marks, retired } = &mut *shared;
         retired.retain(|value| {
             let held = marks.iter().any(|mark| mark.held.0.load(Ordering::SeqCst) == *value);
             if !held {
                 // SAFETY: it is no longer current, and whoever marks a value looks afterwards whether it still is; as no mark
-                // shows it, nobody holds it or ever will. It came from `Box::into_raw` and leaves the list here.
-                drop(unsafe { Box::from_raw(*value) });
+                // shows it, nobody holds it or ever will. It came from `Rc::into_raw` and leaves the list here.
+                drop(unsafe { Rc::from_raw(*value) });
             }
             held
         });
@@ -117,7 +119,7 @@ impl<T> Drop for Board<T> {
         let retired = core::mem::take(&mut self.shared.lock().retired);
         for value in retired.into_iter().chain([current]) {
             // SAFETY: every reader has a reference to the board, so there is none; each value is in one place once.
-            drop(unsafe { Box::from_raw(value) });
+            drop(unsafe { Rc::from_raw(value) });
         }
     }
 }
