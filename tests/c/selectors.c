@@ -1,6 +1,6 @@
 /*
- * Eight threads that select, check and release while the pool changes under them. The number of rounds is an argument. It is run
- * plainly, under memcheck and, where the library was built for it, under ThreadSanitizer.
+ * Eight threads that select, check and release while the pool changes under them. The number of rounds is an argument; "race" does
+ * what no host may. It is run plainly, under memcheck, and under ThreadSanitizer (tests/c/tsan).
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -102,7 +102,7 @@ static void give_the_role(const char *node)
     CHECK(primacy_clear_override(p, "orders", node, 0, NULL, 0) > 0);
 }
 
-static int rounds = 200;
+static int rounds = 2000;
 
 static void threads_select_while_the_pool_changes(void)
 {
@@ -178,8 +178,40 @@ static void threads_outlive_the_instance(void)
     CHECK_CALL(0, primacy_selector_free(watched));
 }
 
+static void *overlap(void *selector)
+{
+    struct primacy_backend backend;
+    int i;
+
+    backend.size = sizeof backend;
+    for (i = 0; i < 20000; i++)
+        primacy_select(selector, NULL, &backend);
+    return NULL;
+}
+
+/* What hosts must not do: two threads select on one selector. Whoever looks for races must see this one. */
+static void a_planted_race(void)
+{
+    pthread_t threads[2];
+    primacy_selector *shared;
+    int i;
+
+    p = settled(THREE(""));
+    shared = selector_of(p, "ro");
+    for (i = 0; i < 2; i++)
+        CHECK(pthread_create(&threads[i], NULL, overlap, shared) == 0);
+    for (i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    CHECK_CALL(0, primacy_selector_free(shared));
+    CHECK_CALL(0, primacy_instance_free(p));
+}
+
 int main(int argc, char **argv)
 {
+    if (argc == 2 && strcmp(argv[1], "race") == 0) {
+        RUN(a_planted_race);
+        return check_failures;
+    }
     if (argc == 2)
         rounds = atoi(argv[1]);
     RUN(threads_select_while_the_pool_changes);

@@ -174,9 +174,7 @@ impl History {
             for _ in 0..count {
                 let picked = pick(table.strategy, &table.all, &mut self.world.position, book);
                 let Some(backend) = picked.backend() else {
-                    // Trials alone may all be taken; else somebody is given if anybody takes clients.
-                    let all = &table.all.entries;
-                    prop_assert!(all.iter().all(|entry| entry.trial > 0), "{}: nobody", name);
+                    prop_assert!(table.all.entries.is_empty(), "{}: nobody, but {:?}", name, table.all);
                     continue;
                 };
                 let slot = &table.slots[backend.slot as usize];
@@ -253,7 +251,8 @@ impl History {
                 let own = |entry: &&super::super::table::Entry| {
                     self.world.nodes[entry.backend.slot as usize].site == site
                 };
-                let here = entries.iter().filter(own).count();
+                let here = entries.iter().filter(own).filter(|entry| entry.trial == 0).count();
+                prop_assert!(list.entries.is_empty() || list.entries.iter().any(|entry| entry.trial == 0));
                 match here > 0 && matches!(name.as_str(), "ro" | "any") {
                     true => prop_assert_eq!(list.entries.iter().filter(own).count(), list.entries.len()),
                     false => prop_assert_eq!(list.entries.len(), entries.len()),
