@@ -59,7 +59,8 @@ const _: () = {
 
 /// Makes a selector of a service: `POOL.SERVICE`, or `SERVICE` where one pool alone has one of that name.
 ///
-/// A selector answers one call at a time; a program makes one for each thread, event loop or interpreter, and for each service.
+/// A selector answers one call at a time; a program makes one for each thread, event loop or interpreter, and for each service. It
+/// belongs to the service as it was: if that leaves the configuration and comes back, it wants new selectors.
 ///
 /// @param p        the instance
 /// @param service  the service's name
@@ -84,6 +85,7 @@ pub unsafe extern "C" fn primacy_selector_new(
             let (selector, bond) = enter(p, Use::Decides, |instance, bond| {
                 let service = text(service, "service")?;
                 let given = optional_struct_in(options, "options")?;
+                zero(given.as_ref().map_or(0, |given| given.reserved))?;
                 let site = given.map_or(Ok(None), |given| optional_text(given.site, "options.site"))?;
                 let options = SelectorOptions {
                     seed: given.map(|given| given.seed).filter(|seed| *seed != 0),
@@ -202,6 +204,7 @@ unsafe fn wish<'a>(options: *const primacy_select_options) -> Result<Wish<'a>> {
     // SAFETY: the caller's word.
     let given = unsafe { struct_in(options, "options") }?;
     flags(given.flags, PRIMACY_SELECT_STALE_OK, "options.flags")?;
+    zero(given.reserved)?;
     let avoid = match given.avoid_count {
         0 => &[][..],
         n if n > MOST || given.avoid.is_null() || !given.avoid.is_aligned() => {
@@ -232,6 +235,14 @@ unsafe fn known_backend(from: *const primacy_backend) -> Option<Backend> {
     // SAFETY: not NULL, aligned; the fields before the address are there in every size that a selection filled.
     let (slot, generation, token) = unsafe { ((*from).slot, (*from).generation, (*from).token) };
     Some(Backend { slot, generation, token, ..Backend::EMPTY }).filter(Backend::is_genuine)
+}
+
+/// What a later version may give a meaning.
+fn zero(reserved: u32) -> Result<()> {
+    match reserved {
+        0 => Ok(()),
+        _ => Err(Error::new(ErrorCode::Unsupported, "`options`: `reserved` must be zero")),
+    }
 }
 
 /// A backend from the caller.
