@@ -12,7 +12,7 @@ local primacy = require "primacy"
 local PATIENCE_MS = 5000
 -- How often a waiting client asks again, and how often sessions are looked after.
 local PAUSE_MS, LOOK_MS = 20, 10
--- ER_CON_COUNT_ERROR and its like are the server's own; this is ER_UNKNOWN_ERROR.
+-- ER_UNKNOWN_ERROR: the others say something of the server.
 local ERROR_NUMBER = 1105
 
 -- HAProxy 2.6 gives a script no arguments.
@@ -144,18 +144,17 @@ end
 
 -- tcp-request content lua.primacy SERVICE: sets txn.primacy to the name of the section's server, or answers an error and ends.
 core.register_action("primacy", { "tcp-req" }, function(txn, service)
-    local section = txn.f:be_name()
+    local section, why = txn.f:be_name(), nil
     for _ = 0, PATIENCE_MS // PAUSE_MS do
-        local name, why, passes = choose(service, section, txn)
+        local name, passes
+        name, why, passes = choose(service, section, txn)
         if name then
             txn:set_var("txn.primacy", name)
             return
         end
-        txn:set_var("txn.primacy_why", why)
         if not passes then break end
         core.msleep(PAUSE_MS)
     end
-    local why = txn:get_var("txn.primacy_why")
     tell(service, why)
     -- MySQL's error packet, first thing on the connection, has no SQLSTATE.
     local body = "\xff" .. string.pack("<I2", ERROR_NUMBER) .. why
