@@ -8,8 +8,6 @@
 //! `tests/loom.rs` runs this file under loom: that is why the atomics come from `sync`.
 
 use super::sync::{Arc, AtomicBool, AtomicPtr, Mutex, Ordering, fence};
-/// What is shown may have other owners; their counting is not this file's.
-use std::sync::Arc as Rc;
 
 /// A word in a cache line of its own, and in one of the pair that processors fetch together.
 #[derive(Debug)]
@@ -19,7 +17,7 @@ pub struct Padded<T>(pub T);
 /// What is shown to readers.
 #[derive(Debug)]
 pub struct Board<T> {
-    /// From `Rc::into_raw`; never NULL.
+    /// From `Arc::into_raw`; never NULL.
     current: Padded<AtomicPtr<T>>,
     shared: Mutex<Backstage<T>>,
 }
@@ -62,17 +60,17 @@ unsafe impl<T: Send + Sync> Sync for Reader<T> {}
 
 impl<T> Board<T> {
     /// A board that shows `first`.
-    pub fn new(first: Rc<T>) -> Board<T> {
+    pub fn new(first: Arc<T>) -> Board<T> {
         Board {
-            current: Padded(AtomicPtr::new(Rc::into_raw(first).cast_mut())),
+            current: Padded(AtomicPtr::new(Arc::into_raw(first).cast_mut())),
             shared: Mutex::new(Backstage { marks: Vec::new(), retired: Vec::new() }),
         }
     }
 
     /// Shows `next` from now on, and frees what nobody holds any more.
-    pub fn publish(&self, next: Rc<T>) {
+    pub fn publish(&self, next: Arc<T>) {
         let mut shared = self.shared.lock();
-        let old = self.current.0.swap(Rc::into_raw(next).cast_mut(), Ordering::AcqRel);
+        let old = self.current.0.swap(Arc::into_raw(next).cast_mut(), Ordering::AcqRel);
         shared.retired.push(old);
         // Pairs with the fence of `Reader::renew`.
         fence(Ordering::SeqCst);
@@ -81,8 +79,8 @@ impl<T> Board<T> {
             let held = marks.iter().any(|mark| mark.held.0.load(Ordering::Acquire) == *value);
             if !held {
                 // SAFETY: it is no longer current, and whoever marks a value looks afterwards whether it still is; as no mark
-                // shows it, nobody holds it or ever will. It came from `Rc::into_raw` and leaves the list here.
-                drop(unsafe { Rc::from_raw(*value) });
+                // shows it, nobody holds it or ever will. It came from `Arc::into_raw` and leaves the list here.
+                drop(unsafe { Arc::from_raw(*value) });
             }
             held
         });
@@ -125,7 +123,7 @@ impl<T> Drop for Board<T> {
         let retired = core::mem::take(&mut self.shared.lock().retired);
         for value in retired.into_iter().chain([current]) {
             // SAFETY: every reader has a reference to the board, so there is none; each value is in one place once.
-            drop(unsafe { Rc::from_raw(value) });
+            drop(unsafe { Arc::from_raw(value) });
         }
     }
 }
