@@ -24,7 +24,7 @@ pub struct SelectorOptions {
 /// Where clients of one service go. One for each thread.
 #[derive(Debug)]
 pub struct Selector {
-    reader: Reader<Arc<ServiceTable>>,
+    reader: Reader<ServiceTable>,
     board: Arc<ServiceBoard>,
     position: Position,
     freshness: Freshness,

@@ -234,10 +234,13 @@ pub fn pick_with<'t>(
     let Some(wanted) = wish.min_gtid else {
         return Ok(match search(table.strategy, list, position, counts, &mut |entry| !avoided(entry)) {
             // Nodes of other sites are behind those of the own one.
-            Picked::Nobody => match search(table.strategy, &table.all, position, counts, &mut |e| !avoided(e)) {
-                Picked::Nobody => next_best(table, counts, &avoided),
-                picked => picked,
-            },
+            Picked::Nobody if table.sites.is_empty() => next_best(table, counts, &avoided),
+            Picked::Nobody => {
+                match search(table.strategy, &table.all, position, counts, &mut |e| !avoided(e)) {
+                    Picked::Nobody => next_best(table, counts, &avoided),
+                    picked => picked,
+                }
+            }
             picked => picked,
         });
     };
@@ -246,7 +249,8 @@ pub fn pick_with<'t>(
         let known = table.slot(entry.backend.slot).and_then(|slot| slot.gtids.as_deref());
         known.is_some_and(|gtids| gtids.holds(wanted))
     };
-    for list in [list, &table.all] {
+    let others = (!table.sites.is_empty()).then_some(&table.all);
+    for list in core::iter::once(list).chain(others) {
         if let Picked::Node(entry) =
             search(table.strategy, list, position, counts, &mut |entry| !avoided(entry) && holds(entry))
         {

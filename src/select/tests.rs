@@ -12,6 +12,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+mod histories;
+mod rows;
 mod services;
 mod strategies;
 
