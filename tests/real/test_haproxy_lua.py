@@ -451,13 +451,20 @@ def test_reload_while_the_old_worker_lives_on(site, figure):
     assert deciders == [old, new]
 
 
-def test_reload_without_followers(site):
-    """With on_locked = "error" the new worker's clients wait until the old one has ended, and none is lost."""
-    s = site(on_locked="error")
+@pytest.mark.parametrize("on_locked", ["error", "follow"])
+def test_reload_without_followers(site, on_locked):
+    """With on_locked = "error", and where the library's configuration has changed, the new worker's clients wait until the old one has
+    ended, and none is lost."""
+    s = site(on_locked=on_locked)
     a, b = s.ring.nodes
+    if on_locked == "follow":
+        s.toml.write_text(s.toml.read_text().replace("[probe]", '[probe]\ninterval = "300ms"'))
+    held = connect(s.ro)
     with Load(s) as load:
         load.until("write", a.port)
         old, new = s.reload()
+        wait_until(lambda: "primacy: start: " in new.said(), 20, s.said)
+        held.close()
         wait_until(old.ended, 20, s.said)
         load.until("write", a.port)
     assert not load.failed(), load.failed()[:3]
