@@ -13,13 +13,14 @@ mod engine_world;
 mod gtid;
 mod input;
 mod session;
+mod tables;
 mod wire;
 
 /// A target's name, which is its corpus' folder too, and its function.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     ("wire", wire::run),
     ("session", session::run),
     ("gtid", gtid::run),
@@ -29,5 +30,6 @@ pub const TARGETS: [Target; 10] = [
     ("cache", cache::run),
     ("control", control::run),
     ("checkpoint", checkpoint::run),
+    ("tables", tables::run),
     ("engine", engine::run),
 ];

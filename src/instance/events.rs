@@ -105,6 +105,11 @@ impl Hub {
         state.tally.lost += lost;
     }
 
+    /// How many events there have been.
+    pub(super) fn count(&self) -> u64 {
+        self.state.lock().count
+    }
+
     /// What was counted so far.
     pub(super) fn tally(&self) -> EventTally {
         let state = self.state.lock();
@@ -138,7 +143,19 @@ impl Hub {
         place: (&str, &str),
         message: String,
     ) {
-        let mut event = plain(EventKind::Log, severity, (0, mono, wall_ms), message);
+        self.tell(EventKind::Log, severity, (mono, wall_ms), place, message);
+    }
+
+    /// The same, of another kind.
+    pub(super) fn tell(
+        &self,
+        kind: EventKind,
+        severity: Severity,
+        (mono, wall_ms): (Time, u64),
+        place: (&str, &str),
+        message: String,
+    ) {
+        let mut event = plain(kind, severity, (0, mono, wall_ms), message);
         (event.pool, event.node) = (place.0.into(), place.1.into());
         self.publish(event);
     }

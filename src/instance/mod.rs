@@ -19,6 +19,7 @@ pub mod cache_file;
 mod commands;
 pub mod control;
 mod events;
+mod follower;
 mod metrics;
 mod names;
 mod open;
