@@ -28,7 +28,7 @@ const LOOK: Duration = Duration::from_secs(1);
 const SMALLEST: u64 = 16 * 1024;
 
 /// A reader that comes in the midst of a write looks again; a write takes microseconds.
-const TRIES: u32 = 100;
+const TRIES: u32 = 20;
 
 /// The decider's side. Its owner holds the cache's lock.
 #[derive(Debug)]
@@ -237,8 +237,14 @@ impl TablesReader {
                     (self.header, self.read, look.tables) = (next, true, Some(tables));
                     return Ok(look);
                 }
-                // It may have been overwritten meanwhile, which the next header shows.
-                Err(error) => damage = Some(error),
+                // A half is only written to once another header is in force. One that has the same header still is damaged.
+                Err(error) => {
+                    let after = header(&self.folder, &self.file)?;
+                    if (after.sequence, after.moved) == (next.sequence, next.moved) && after.same_life(&next) {
+                        return Err(error);
+                    }
+                    damage = Some(error);
+                }
             }
             std::thread::yield_now();
         }
