@@ -348,7 +348,14 @@ impl Core {
         follower.try_at = now.mono + if follower.eager > 0 { EAGER } else { LOOK };
         let lock = match CacheLock::acquire(&folder) {
             Ok(lock) => lock,
-            Err(error) if error.code() == ErrorCode::Locked => return Ok(false),
+            Err(error) if error.code() == ErrorCode::Locked => {
+                // Somebody decides, and not in the file that is watched here.
+                if silent && follower.reader.find_again().unwrap_or(false) {
+                    follower.look_at = now.mono;
+                    self.watch_tables();
+                }
+                return Ok(false);
+            }
             Err(error) => {
                 self.cannot_lead(now, &error);
                 return Ok(false);

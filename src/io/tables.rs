@@ -95,9 +95,9 @@ impl TablesWriter {
             self.looked = Some(now);
             if self.folder.folder().id_of(self.folder.tables_names().0).ok().flatten() != Some(*id) {
                 // Somebody removed or replaced it: who comes now would find no tables, or old ones.
-                self.file = None;
-                let last = core::mem::take(&mut self.last);
-                return self.publish(now, last, events);
+                self.header.events = events;
+                self.beaten = Some(now);
+                return self.make(now).map_err(|e| self.failed(&e));
             }
         }
         self.header.events = events;
@@ -131,8 +131,10 @@ impl TablesWriter {
         fill(&file, &mut next, &self.last, now)?;
         let old = folder.open_file(name, libc::O_RDWR, 0).ok();
         folder.rename(temporary, name)?;
-        if let Some(old) = old {
-            tell_moved(&old);
+        // Its own one may no longer be the one that has the name.
+        let own = self.file.take().map(|(file, _)| file);
+        for old in old.iter().chain(&own) {
+            tell_moved(old);
         }
         self.header = next;
         self.file = Some((file, FileId::default()));
@@ -207,6 +209,21 @@ impl TablesReader {
     /// The file, to be watched.
     pub(crate) fn file(&self) -> &File {
         &self.file
+    }
+
+    /// Looks whether another file has the name by now, for the case that nobody could mark this one.
+    ///
+    /// # Errors
+    /// As [`TablesReader::open`].
+    pub(crate) fn find_again(&mut self) -> Result<bool> {
+        let Some(file) = open(&self.folder)? else { return Ok(false) };
+        let other = file_id(&file).ok() != file_id(&self.file).ok();
+        if other {
+            // Only one that can be read takes the place of this one.
+            header(&self.folder, &file)?;
+            (self.file, self.read) = (file, false);
+        }
+        Ok(other)
     }
 
     /// Looks for news.

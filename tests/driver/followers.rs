@@ -3,19 +3,16 @@
 //! Two instances of one process stand for two processes here, for the lock keeps them apart all the same; `tests/c/prefork.c` has
 //! processes that are killed.
 
+use crate::real_server::{MariaDb, good};
 use crate::support::*;
 use primacy::ErrorCode;
 use primacy::config::Config;
 use primacy::engine::{EventKind, ReportOutcome};
 use primacy::instance::{Durability, EventFilter, HostObservation, Instance, Selector, SelectorOptions};
-use primacy::pool::State;
 use primacy::probe::{Cause, Facts};
 use primacy::select::{Backend, Wish};
 use std::io::Write;
-use std::net::TcpListener;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 const NODES: [&str; 2] = ["10.9.8.7:3306", "10.9.8.8:3306"];
@@ -203,7 +200,6 @@ fn a_follower_takes_over_where_the_decider_ended() {
     eprintln!("another decider after {:?}", gone.elapsed());
     let other = if std::ptr::eq(next, &follower) { &third } else { &follower };
     assert!(!decides(other), "one decider");
-    use primacy::instance::Selector;
     let word = |rw: &Selector, backend: &Backend| format!("{:?}", rw.session(backend));
     assert_eq!((word(&rw, &stays), word(&rw, &ended)), ("Some(Stays)".into(), "Some(Ends)".into()));
     assert_eq!(until_slot(&mut rw, 1).generation, stays.generation);
@@ -289,28 +285,46 @@ fn a_hostile_file_of_tables_changes_nothing() {
 #[test]
 fn a_report_to_a_follower_makes_the_decider_look_early() {
     let _alone = alone();
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = listener.local_addr().expect("an address").to_string();
-    let count = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&count);
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            drop(stream);
-            counted.fetch_add(1, Ordering::AcqRel);
-        }
-    });
+    let server = MariaDb::start();
     let place = Place::new();
-    let nodes = [address.clone(), refusing().to_string()];
-    let make = || instance(&nodes, &place.top(), "interval = \"10m\"\nconfirm_interval = \"20ms\"");
+    let address = format!("127.0.0.1:{}", server.port);
+    let top = format!("{}\n{}", place.top(), server.top());
+    let timing = "interval = \"10m\"\nlogin_interval = \"10m\"\nconfirm_interval = \"20ms\"";
+    let make = || instance(std::slice::from_ref(&address), &top, timing);
     let (decider, follower) = (make(), make());
     decider.start().expect("start");
     follower.start().expect("start");
-    // It looks once at each node, and next time in minutes.
-    let settled = wait_for("rest", LONG, || {
-        let before = count.load(Ordering::Acquire);
-        std::thread::sleep(Duration::from_millis(300));
-        (before > 0 && count.load(Ordering::Acquire) == before).then_some(before)
-    });
+    good(&decider);
+    let mut rw = selector(&follower, "rw");
+    let backend = until_slot(&mut rw, 0);
+    // What says nothing about reaching the node brings no look.
+    let looked = node(&decider, 0).observed_ms;
+    std::thread::sleep(Duration::from_millis(100));
+    rw.report(&backend, ReportOutcome::SessionFailed).expect("taken");
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(node(&decider, 0).observed_ms, looked);
+    rw.report(&backend, ReportOutcome::ConnectFailed).expect("taken");
+    wait_for("an early look", LONG, || (node(&decider, 0).observed_ms > looked).then_some(()));
+    // The same by name, without a selector.
+    let looked = node(&decider, 0).observed_ms;
     follower.report("p", &address, ReportOutcome::ConnectFailed).expect("taken");
-    wait_for("an early look", LONG, || (count.load(Ordering::Acquire) > settled).then_some(()));
+    wait_for("another early look", LONG, || (node(&decider, 0).observed_ms > looked).then_some(()));
+    assert_eq!(follower.report("p", "10.1.1.1", ReportOutcome::ConnectFailed).expect_err("none").code(), ErrorCode::NotFound);
+}
+
+#[test]
+fn reports_to_followers_hold_clients_away_from_a_node() {
+    let _alone = alone();
+    let place = Place::new();
+    let (decider, follower) = (place.started(), place.started());
+    settle(&decider);
+    let mut ro = selector(&follower, "ro");
+    let backend = until_slot(&mut ro, 1);
+    for _ in 0..20 {
+        ro.report(&backend, ReportOutcome::ConnectFailed).expect("taken");
+    }
+    // The fallback is the last way but one: the node that is held comes after it.
+    until_slot(&mut ro, 0);
+    assert_eq!(slot(&mut selector(&decider, "ro")), Some(0));
+    assert!(selector(&decider, "ro").reason().contains("rule 615"), "{}", ro.reason());
 }
