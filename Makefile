@@ -1,7 +1,8 @@
 # make                 libraries, command and C examples
 # make install         copies what is built: PREFIX= DESTDIR= LIBDIR= MANDIR= UNITDIR=
 # make python          .venv with the Python package
-# make test            everything; make test-rust, test-c, test-python, test-real for parts
+# make lua             the Lua module, for each Lua whose headers are there
+# make test            everything; make test-rust, test-c, test-python, test-lua, test-real for parts
 # make header          include/primacy.h from src/ffi, and what hangs on it
 # make abi-baseline    abi/libprimacy.abi anew, after a deliberate change of the contract
 # make demo            a real failover before your eyes
@@ -112,6 +113,11 @@ install:
 	install -m 644 $(DIST)/share/completions/bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/primacy
 	install -m 644 $(DIST)/share/completions/zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_primacy
 	install -m 644 $(DIST)/share/completions/fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/primacy.fish
+	install -d $(DESTDIR)$(PREFIX)/share/primacy/mysql-proxy/primacy_proxy
+	install -m 644 bindings/lua/mysql-proxy/*.lua $(DESTDIR)$(PREFIX)/share/primacy/mysql-proxy/
+	install -m 644 bindings/lua/mysql-proxy/primacy_proxy/*.lua $(DESTDIR)$(PREFIX)/share/primacy/mysql-proxy/primacy_proxy/
+	for module in $(wildcard $(patsubst %,target/lua/%/primacy.so,$(filter-out jit,$(LUA_VERSIONS)))); do \
+		install -D -m 755 $$module $(DESTDIR)$(LIBDIR)/lua/$$(basename $$(dirname $$module))/primacy.so || exit 1; done
 	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(PREFIX)/lib/sysusers.d
 	sed -e 's|@PREFIX@|$(PREFIX)|' packaging/systemd/primacy.service > $(DESTDIR)$(UNITDIR)/primacy.service
 	chmod 644 $(DESTDIR)$(UNITDIR)/primacy.service
@@ -126,6 +132,23 @@ python: .venv/primacy-installed
 	.venv/bin/python bindings/python/build_backend.py install --library $(SHARED)
 	@touch $@
 
+# One object for each Lua whose headers are there; it finds the library in its own tree, and where `make install` puts both.
+# LuaJIT loads the one for 5.1 too; its own is built to hold the source against its headers.
+LUA_VERSIONS := 5.1 5.3 5.4 jit
+lua_headers   = $(firstword $(wildcard $(if $(filter jit,$(1)),/usr/include/luajit-2.1 /usr/local/include/luajit-2.1,\
+	/usr/include/lua$(1) /usr/local/include/lua$(1))))
+LUA_MODULES  := $(foreach v,$(LUA_VERSIONS),$(if $(call lua_headers,$(v)),target/lua/$(v)/primacy.so))
+LUA_FLAGS    := -std=c99 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes \
+	-Werror -O2 -g -fPIC -fvisibility=hidden -Iinclude
+
+lua: $(LUA_MODULES)
+	@[ -n "$(LUA_MODULES)" ] || { echo "lua: no headers of Lua in /usr/include; make deps names the packages" >&2; exit 1; }
+
+target/lua/%/primacy.so: $(wildcard bindings/lua/*.c bindings/lua/*.h) include/primacy.h $(SHARED) $(LINKS)
+	@mkdir -p $(@D)
+	$(CC) $(LUA_FLAGS) -isystem $(call lua_headers,$*) -shared bindings/lua/*.c -o $@ -L$(DIST) -lprimacy \
+		-Wl,-rpath,'$$ORIGIN/../..:$$ORIGIN/../../dist' -Wl,-z,relro -Wl,-z,now
+
 deps:
 	sh tests/tools/deps.sh
 
@@ -133,6 +156,8 @@ header:
 	PRIMACY_WRITE_HEADER=1 $(CARGO) test $(CARGO_FLAGS) --test header
 	$(PYTHON) bindings/python/generate.py include/primacy.h > bindings/python/primacy/_abi.py.new
 	mv bindings/python/primacy/_abi.py.new bindings/python/primacy/_abi.py
+	$(PYTHON) bindings/lua/generate.py include/primacy.h > bindings/lua/words.h.new
+	mv bindings/lua/words.h.new bindings/lua/words.h
 
 # The build for tests: doors for planted panics, freed handles kept, whole debug information (abidiff misses changes
 # of structures below that).
@@ -152,7 +177,7 @@ abi-baseline: target/testing/libprimacy.so.0
 test:
 	@tests/tools/run all
 
-test-rust test-c test-python test-real:
+test-rust test-c test-python test-lua test-real:
 	@tests/tools/run $(@:test-%=%)
 
 # Two real servers, one killed, the other taking over: the table live, then what happened when, and the picture.
@@ -196,5 +221,5 @@ soak: deps python
 	PRIMACY_RUNS=$${PRIMACY_RUNS:-50} PRIMACY_LONG_RUNS=$${PRIMACY_LONG_RUNS:-5} PRIMACY_SOAK=target/soak.txt \
 		.venv/bin/python -m pytest -q $(SOAK_TESTS)
 
-.PHONY: all install python deps header abi-baseline test test-rust test-c test-python test-real demo bench soak fuzz
+.PHONY: all install python deps header abi-baseline lua test test-rust test-c test-python test-lua test-real demo bench soak fuzz
 .DELETE_ON_ERROR:

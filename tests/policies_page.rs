@@ -29,7 +29,8 @@ tables as plain facts.
 
 Rule 213 asks whether anybody answers at all: since the node fell silent, has any node of any pool that is not on this
 machine, or any checkpoint, brought a reply of any kind? It takes two such places to say so: two nodes, or one node and
-its checkpoints. Checkpoints are looked at while a node is silent and nothing has proven the path yet, and never count
+its checkpoints. A server that hangs replies by its kernel's acknowledgements: they count as of their own time, also for itself once
+a probe sends nothing because an earlier one's question is still unanswered. Checkpoints are looked at while a node is silent and nothing has proven the path yet, and never count
 against a node; one that could not be looked at says nothing.
 
 ";

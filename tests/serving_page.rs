@@ -1,6 +1,6 @@
 //! docs/serving.md is printed from the serve matrix. `PRIMACY_WRITE_SERVING=1 cargo test --test serving_page` writes it anew.
 
-use primacy::policy::serving::{RULES, View, rule_for};
+use primacy::policy::serving::{ABSENT, RULES, View, rule_for};
 use primacy::pool::{PolicyName, State, Status};
 use primacy::probe::Class;
 use std::fmt::Write;
@@ -19,10 +19,14 @@ printed from the table that the library runs on, and a test holds it to it.
 - **`up`**, **`is-active`**: the [command](command.md) and the programs of the old names, exit code 0 or 1.
 - **agent-check**: what a load balancer's agent-check is told: `ready up W%`, `up drain` or `down`; a node of weight 0 is
   drained.
-- **`/primary`**: the HTTP status for a check that looks for the ACTIVE node.
+- **`/primary`**, **`/replica`**, **`/health`**: the HTTP status for checks that look for the ACTIVE node, for a STANDBY to
+  read from, and for a node whose clients may stay. `/read-only` is 200 where one of the first two is.
+
+Agent-check and HTTP are answered by `primacy run` ([load-balancers.md](load-balancers.md)). An agent-check that names a role gets
+another word: for `primary`, up where `/primary` is 200, else down; for `replica`, up where `/replica` is 200, else drain where
+the table says up or drain, else down.
 
 A cache holds no cause: `up`, `is-active` and `/primary` follow from state and status alone.
-Selection, the agent-check and `/primary` are not landed yet; what they will say is decided here.
 
 ";
 
@@ -32,13 +36,13 @@ fn page() -> String {
         let _ = write!(
             out,
             "## Policy `{policy}`\n\n| rule | condition | role active | role standby | `up` | `is-active` | agent-check | \
-             `/primary` | why |\n|---|---|---|---|---|---|---|---|---|\n"
+             `/primary` | `/replica` | `/health` | why |\n|---|---|---|---|---|---|---|---|---|---|---|\n"
         );
         for rule in RULES.iter().filter(|rule| rule.policy == *policy) {
             let a = rule.then;
             let _ = writeln!(
                 out,
-                "| {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+                "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
                 rule.number,
                 rule.condition,
                 a.active.name(),
@@ -47,6 +51,8 @@ fn page() -> String {
                 if a.is_active { "OK" } else { "NO" },
                 a.agent,
                 a.primary(),
+                a.replica(),
+                a.health(),
                 rule.sentence
             );
         }
@@ -54,7 +60,11 @@ fn page() -> String {
         let _ = write!(
             out,
             "\nThe row for each state, status and class of the last observation{}:\n\n| state | status | {} |\n|---|---|{}\n",
-            if *policy == PolicyName::Safe { ", while routing does not pause" } else { "" },
+            if *policy == PolicyName::Safe {
+                ", while routing does not pause and the node is in no maintenance"
+            } else {
+                ""
+            },
             heads.join(" | "),
             "---|".repeat(heads.len())
         );
@@ -70,6 +80,7 @@ fn page() -> String {
                             class: Some(class),
                             selected: state == State::Active,
                             paused: false,
+                            maintenance: false,
                         };
                         rule_for(&view).number.to_string()
                     })
@@ -78,6 +89,17 @@ fn page() -> String {
             }
         }
         out.push('\n');
+    }
+    out.push_str(
+        "## What is no node of a pool\n\n| rule | condition | agent-check | HTTP | why |\n|---|---|---|---|---|\n",
+    );
+    for absent in ABSENT {
+        let word = absent.agent.map_or("no word", |word| word.name());
+        let _ = writeln!(
+            out,
+            "| {} | {} | {word} | {} | {} |",
+            absent.number, absent.condition, absent.http, absent.sentence
+        );
     }
     out.truncate(out.trim_end().len());
     out.push('\n');

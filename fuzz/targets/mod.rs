@@ -12,6 +12,7 @@ mod engine;
 mod engine_world;
 mod gtid;
 mod input;
+mod mpp;
 mod session;
 mod tables;
 mod wire;
@@ -20,7 +21,7 @@ mod wire;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     ("wire", wire::run),
     ("session", session::run),
     ("gtid", gtid::run),
@@ -31,5 +32,6 @@ pub const TARGETS: [Target; 11] = [
     ("control", control::run),
     ("checkpoint", checkpoint::run),
     ("tables", tables::run),
+    ("mpp", mpp::run),
     ("engine", engine::run),
 ];

@@ -3,6 +3,7 @@
 use super::draft::{Place, PoolDraft, Section, check_name, pool_key};
 use super::keys::{self, Key, Scope};
 use super::model::Config;
+use super::push::PushDraft;
 use super::value::{Raw, read};
 use super::{check, document, mpp};
 use crate::error::{Error, ErrorCode, Result};
@@ -14,8 +15,10 @@ use crate::error::{Error, ErrorCode, Result};
 #[derive(Clone, Debug, Default)]
 pub struct ConfigBuilder {
     pub(super) instance: Section,
+    pub(super) listen: Section,
     pub(super) probe: Section,
     pub(super) pools: Vec<PoolDraft>,
+    pub(super) push: Vec<PushDraft>,
 }
 
 impl ConfigBuilder {
@@ -41,11 +44,11 @@ impl ConfigBuilder {
 
     /// Sets one key from plain text: `probe.interval` to `100ms`, `pool.orders.policy` to `mpp`.
     ///
-    /// Keys are those of the text, joined by dots: `KEY`, `probe.KEY`, `pool.NAME.KEY`, `pool.NAME.probe.KEY`,
+    /// Keys are those of the text, joined by dots: `KEY`, `listen.KEY`, `probe.KEY`, `pool.NAME.KEY`, `pool.NAME.probe.KEY`,
     /// `pool.NAME.service.SERVICE.KEY`; `pool.NAME.probe` is short for `pool.NAME.probe.mode`. Where a pool's name contains dots, the longest name
     /// of a pool that exists is taken; the name may also stand in double quotes. A pool that does not exist yet
-    /// is begun; without nodes in the end it is an error of [`ConfigBuilder::build`]. `nodes` and `checkpoints` take a
-    /// TOML list, `fail_on` a list of causes with commas between them.
+    /// is begun; without nodes in the end it is an error of [`ConfigBuilder::build`]. `nodes`, `checkpoints` and `push`
+    /// take a TOML list, `fail_on` a list of causes with commas between them.
     ///
     /// # Errors
     /// [`ErrorCode::Config`], the text begins `key KEY: `.
@@ -55,6 +58,7 @@ impl ConfigBuilder {
         let fail = |problem: String| Err(place.error(problem));
         let (scope, pool, name) = match key.split_once('.') {
             Some(("probe", name)) => (Scope::Probe, None, name),
+            Some(("listen", name)) => (Scope::Listen, None, name),
             Some(("pool", rest)) => match self.split_pool_key(rest) {
                 Some((pool, name)) => {
                     let scope = if name.starts_with("probe.") { Scope::Probe } else { Scope::Pool };
@@ -62,10 +66,11 @@ impl ConfigBuilder {
                 }
                 None => return fail("this names a pool: a key must follow, as in pool.NAME.policy".into()),
             },
-            _ if matches!(key, "probe" | "pool") => {
+            _ if matches!(key, "listen" | "probe" | "pool") => {
                 return fail(format!(
                     "this is a table: name a key in it, as in {}",
                     match key {
+                        "listen" => "listen.http",
                         "probe" => "probe.interval",
                         _ => "pool.NAME.policy",
                     }
@@ -96,11 +101,16 @@ impl ConfigBuilder {
             self.pool_mut(pool, place)?.checkpoints = sets;
             return Ok(());
         }
+        if let ("push", Scope::Instance) = (name, scope) {
+            self.push = document::proxies_from_text(value)?;
+            return Ok(());
+        }
         let value = read(&known.kind, Raw::Plain(value)).map_err(|problem| place.error(problem))?;
         let section = match (scope, pool) {
             (Scope::Probe, Some(pool)) => &mut self.pool_mut(pool, place.clone())?.probe,
             (_, Some(pool)) => &mut self.pool_mut(pool, place.clone())?.settings,
             (Scope::Probe, None) => &mut self.probe,
+            (Scope::Listen, None) => &mut self.listen,
             (_, None) => &mut self.instance,
         };
         section.set(known.name, value, place);

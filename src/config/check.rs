@@ -4,10 +4,12 @@ use super::builder::ConfigBuilder;
 use super::checkpoints;
 use super::draft::{NodeDraft, Place, PoolDraft, Section, Setting};
 use super::keys::{self, Scope, Value};
+use super::listen::Listen;
 use super::model::{
     ClientCertificate, Config, ControlSocket, Failback, LastResort, NodeConfig, OnDoubt, OnLocked,
     PoolConfig, ProbeConfig, ProbeMode, RsaPublicKey, TlsMode,
 };
+use super::push;
 use super::service_check;
 use super::value::print_duration;
 use crate::engine::time::Duration;
@@ -35,14 +37,14 @@ impl<'a> Layers<'a> {
         }
     }
 
-    fn text(&self, name: &str) -> Option<String> {
+    pub(super) fn text(&self, name: &str) -> Option<String> {
         match self.value(name) {
             Some(Value::Text(text)) => Some(text),
             _ => None,
         }
     }
 
-    fn path(&self, name: &str) -> Option<PathBuf> {
+    pub(super) fn path(&self, name: &str) -> Option<PathBuf> {
         self.text(name).map(PathBuf::from)
     }
 
@@ -121,7 +123,9 @@ pub(super) fn build(draft: &ConfigBuilder) -> Result<Config> {
     let mut pools: Vec<PoolConfig> =
         draft.pools.iter().map(|pool| build_pool(draft, pool)).collect::<Result<_>>()?;
     share_probes(&mut pools);
+    let listen = listen(&draft.listen, &pools)?;
     Ok(Config {
+        push: push::build(&draft.push, &pools)?,
         cache_file: top.text("cache_file").map(PathBuf::from),
         on_locked: match top.word("on_locked") {
             "wait" => OnLocked::Wait,
@@ -137,8 +141,39 @@ pub(super) fn build(draft: &ConfigBuilder) -> Result<Config> {
             _ => Vec::new(),
         },
         site: top.text("site").unwrap_or_default(),
+        listen,
         pools,
     })
+}
+
+/// What `[listen]` says; the node that it names must be in a pool.
+fn listen(section: &Section, pools: &[PoolConfig]) -> Result<Listen> {
+    let keys = Layers { scope: Scope::Listen, sections: &[section] };
+    let addresses = |name| match keys.value(name) {
+        Some(Value::Listen(addresses)) => addresses,
+        _ => Vec::new(),
+    };
+    let (http, agent_check) = (addresses("http"), addresses("agent_check"));
+    let fallback = Place::default();
+    if let Some(both) = http.iter().find(|address| agent_check.contains(address)) {
+        let place = keys.blame(["agent_check", "http"], &fallback);
+        return Err(place.error(format!("{both} is an address of http too: each protocol has its own")));
+    }
+    let node = match keys.value("node") {
+        Some(Value::Address(address)) => Some(address),
+        _ => None,
+    };
+    if let Some(node) = &node
+        && !pools.iter().any(|pool| pool.node(node).is_some())
+    {
+        let place = keys.blame(["node", "node"], &fallback);
+        return Err(place.error(format!("{node} is not in any pool of this configuration")));
+    }
+    let unix_mode = match keys.value("unix_mode") {
+        Some(Value::Mode(mode)) => mode,
+        _ => 0o600,
+    };
+    Ok(Listen { http, agent_check, node, unix_mode })
 }
 
 fn build_pool(draft: &ConfigBuilder, pool: &PoolDraft) -> Result<PoolConfig> {

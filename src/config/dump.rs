@@ -1,10 +1,12 @@
 //! The canonical text of a configuration, and its fingerprint.
 
 use super::checkpoints;
+use super::listen::{Listen, ListenAddress};
 use super::model::{
     Config, ControlSocket, Failback, LastResort, NodeConfig, OnDoubt, OnLocked, PoolConfig, ProbeConfig,
     ProbeMode, RsaPublicKey,
 };
+use super::push;
 use super::service::ServiceConfig;
 use super::value::print_duration;
 use crate::pool::PoolKind;
@@ -40,9 +42,11 @@ impl Config {
         top.push(("control_users", format!("[{}]", users.join(", "))));
         top.push(("site", string(&self.site)));
         lines(&mut out, &top);
+        dump_listen(&mut out, &self.listen);
         for pool in &self.pools {
             dump_pool(&mut out, pool);
         }
+        out.push_str(&push::print(&self.push, string));
         out
     }
 
@@ -51,6 +55,23 @@ impl Config {
     pub fn fingerprint(&self) -> u64 {
         self.dump().bytes().fold(FNV_OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(FNV_PRIME))
     }
+}
+
+/// Left out where nothing listens, so that a fingerprint stays what it was before the table came.
+fn dump_listen(out: &mut String, listen: &Listen) {
+    if *listen == Listen::default() {
+        return;
+    }
+    let list = |addresses: &[ListenAddress]| {
+        let items: Vec<String> = addresses.iter().map(|a| string(&a.to_string())).collect();
+        format!("[{}]", items.join(", "))
+    };
+    out.push_str("\n[listen]\n");
+    lines(out, &[("http", list(&listen.http)), ("agent_check", list(&listen.agent_check))]);
+    if let Some(node) = &listen.node {
+        lines(out, &[("node", string(&node.to_string()))]);
+    }
+    lines(out, &[("unix_mode", string(&format!("{:04o}", listen.unix_mode)))]);
 }
 
 /// The pool's table: a name with a dot stands in quotes, in full (what errors quote is cut).

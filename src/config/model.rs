@@ -1,5 +1,6 @@
 //! The configuration as the engine and the driver read it: every default filled in, every value checked.
 
+use super::listen::Listen;
 use super::service::ServiceConfig;
 use crate::engine::time::Duration;
 use crate::pool::{Address, NodeType, PolicyName, PoolKind};
@@ -241,6 +242,30 @@ pub struct PoolConfig {
     pub services: Vec<ServiceConfig>,
 }
 
+/// One proxy that is told of every node by MPP commands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PushConfig {
+    /// Where its admin plugin listens, canonical; one for each address.
+    pub address: Address,
+    /// The account's name.
+    pub user: String,
+    /// The file that holds the account's password; read at instance creation.
+    pub password_file: Option<PathBuf>,
+    /// Whose nodes are pushed; empty for all pools.
+    pub pools: Vec<String>,
+    /// How often everything is pushed. What changes is pushed at once.
+    pub interval: Duration,
+    /// For the connection, the login, and each answer.
+    pub timeout: Duration,
+}
+
+impl PushConfig {
+    /// Whether the nodes of this pool are pushed to the proxy.
+    pub fn wants(&self, pool: &str) -> bool {
+        self.pools.is_empty() || self.pools.iter().any(|name| name == pool)
+    }
+}
+
 /// The whole configuration of an instance, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -254,8 +279,12 @@ pub struct Config {
     pub control_users: Vec<String>,
     /// Where this machine stands, for services that send clients to their own site first; may be empty.
     pub site: String,
+    /// Where `primacy run` answers load balancers; no other host of the library reads it.
+    pub listen: Listen,
     /// In configuration order; at least one.
     pub pools: Vec<PoolConfig>,
+    /// Proxies that are told of every node.
+    pub push: Vec<PushConfig>,
 }
 
 impl Config {

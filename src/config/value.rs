@@ -2,8 +2,10 @@
 
 use super::foreign::{self, Foreign};
 use super::keys::{Kind, Value, nearest};
+use super::listen::ListenAddress;
 use super::model::{AutoRecover, ControlSocket, LastResort, RsaPublicKey};
 use crate::engine::time::Duration;
+use crate::pool::Address;
 use crate::probe::{Cause, Class};
 use std::path::PathBuf;
 use toml::de::DeValue;
@@ -25,6 +27,8 @@ const SOCKET_PATH_MAX: usize = 107;
 /// Longer names than any system has.
 const USER_MAX: usize = 64;
 const USERS_MAX: usize = 64;
+/// Addresses that one key lists.
+const LISTEN_MAX: usize = 16;
 
 /// Reads a value; the error is a sentence without place.
 pub(super) fn read(kind: &Kind, raw: Raw<'_>) -> Result<Value, String> {
@@ -101,11 +105,18 @@ pub(super) fn read(kind: &Kind, raw: Raw<'_>) -> Result<Value, String> {
                 None => Err(format!("{shown} is out of range: 1 to 65535")),
             }
         }
+        Kind::NodeName => Address::parse(text_of(raw, "a node's address in quotes")?).map(Value::Address),
+        Kind::Listen => listen_addresses(raw),
+        Kind::Mode { .. } => {
+            mode(text_of(raw, "a mode in octal digits and quotes, such as \"0660\"")?).map(Value::Mode)
+        }
         Kind::Refused(instead) => Err((*instead).into()),
         Kind::Later => Err(not_landed("this key", "leave it out")),
         // Lists of nodes are read by the document, element by element.
         Kind::Address | Kind::Nodes => Err("expected a list of nodes".into()),
         Kind::Checkpoints => Err("expected a list of checkpoints".into()),
+        Kind::Proxies => Err("expected a list of proxies".into()),
+        Kind::Pools => pools(raw),
     }
 }
 
@@ -331,12 +342,7 @@ fn control_socket(text: &str) -> Result<Value, String> {
         "beside-cache" => ControlSocket::BesideCache,
         path if path.contains('/') => {
             check_path(path)?;
-            if path.len() > SOCKET_PATH_MAX {
-                return Err(format!(
-                    "the path has {} bytes, and the system takes {SOCKET_PATH_MAX} for a socket: choose a shorter one",
-                    path.len()
-                ));
-            }
+            socket_fits(path.len())?;
             ControlSocket::At(PathBuf::from(path))
         }
         other => {
@@ -347,6 +353,91 @@ fn control_socket(text: &str) -> Result<Value, String> {
         }
     };
     Ok(Value::ControlSocket(socket))
+}
+
+/// Names of pools; whether there are such pools is looked at when all is known.
+fn pools(raw: Raw<'_>) -> Result<Value, String> {
+    let mut out: Vec<String> = Vec::new();
+    match raw {
+        Raw::Plain(text) => {
+            let list = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
+            out.extend(list.split(',').map(|item| item.trim().trim_matches('"')).map(String::from));
+        }
+        Raw::Toml(DeValue::Array(list)) => {
+            for item in list {
+                out.push(text_of(Raw::Toml(item.get_ref()), "pools' names")?.into());
+            }
+        }
+        Raw::Toml(other) => return Err(format!("expected a list of pools, found {}", describe(other))),
+    }
+    out.retain(|name| !name.is_empty());
+    match out.iter().enumerate().find(|(i, name)| out.get(..*i).is_some_and(|before| before.contains(name))) {
+        Some((_, name)) => Err(format!("{} stands in the list twice", quote(name))),
+        None => Ok(Value::Pools(out)),
+    }
+}
+
+/// Addresses to listen at: a list, or one alone.
+fn listen_addresses(raw: Raw<'_>) -> Result<Value, String> {
+    let mut out: Vec<ListenAddress> = Vec::new();
+    let mut add = |text: &str| {
+        let address = ListenAddress::parse(text)?;
+        if let ListenAddress::Unix(path) = &address {
+            socket_fits(path.as_os_str().len())?;
+        }
+        if out.contains(&address) {
+            return Err(format!("{} stands here twice", quote(text)));
+        }
+        out.push(address);
+        match out.len() {
+            0..=LISTEN_MAX => Ok(()),
+            _ => Err(format!("more than {LISTEN_MAX} addresses")),
+        }
+    };
+    match raw {
+        Raw::Plain(text) => {
+            let list = text.strip_prefix('[').and_then(|t| t.strip_suffix(']').filter(|_| !is_v6(text)));
+            list.unwrap_or(text)
+                .split(',')
+                .map(|item| item.trim().trim_matches('"'))
+                .filter(|item| !item.is_empty())
+                .try_for_each(&mut add)?;
+        }
+        Raw::Toml(DeValue::String(text)) => add(text)?,
+        Raw::Toml(DeValue::Array(list)) => {
+            for item in list {
+                match item.get_ref() {
+                    DeValue::String(text) => add(text)?,
+                    other => return Err(format!("expected addresses in quotes, found {}", describe(other))),
+                }
+            }
+        }
+        Raw::Toml(other) => return Err(format!("expected a list of addresses, found {}", describe(other))),
+    }
+    Ok(Value::Listen(out))
+}
+
+/// Whether brackets are those of an IPv6 address, as in `[::1]`, which lacks its port.
+fn is_v6(text: &str) -> bool {
+    text.trim_matches(['[', ']']).parse::<core::net::Ipv6Addr>().is_ok()
+}
+
+/// A file's mode: permissions alone.
+fn mode(text: &str) -> Result<u32, String> {
+    let octal = (3..=4).contains(&text.len()) && text.bytes().all(|b| (b'0'..=b'7').contains(&b));
+    match u32::from_str_radix(text, 8) {
+        Ok(mode) if octal && mode <= 0o777 && mode & 0o600 == 0o600 => Ok(mode),
+        _ => Err(format!("{} is no mode: write octal digits from \"0600\" to \"0777\"", quote(text))),
+    }
+}
+
+fn socket_fits(length: usize) -> Result<(), String> {
+    match length {
+        0..=SOCKET_PATH_MAX => Ok(()),
+        _ => Err(format!(
+            "the path has {length} bytes, and the system takes {SOCKET_PATH_MAX} for a socket: choose a shorter one"
+        )),
+    }
 }
 
 fn users(raw: Raw<'_>) -> Result<Value, String> {

@@ -16,7 +16,7 @@ use super::vantage::Vantage;
 use crate::policy::mpp::{self, Finding};
 use crate::policy::rule_sentence;
 use crate::pool::{PoolStatus, Status};
-use crate::probe::checkpoint::{answers, proves_path};
+use crate::probe::checkpoint::answers;
 use crate::probe::{Checkpoint, Class, Observation};
 
 /// What is known of one checkpoint.
@@ -155,12 +155,12 @@ impl PoolMachine {
         }
         super::vantage::blind_if_late(&mut observation, &self.nodes[node].config.probe, now);
         let Some(checkpoint) = self.nodes[node].config.checkpoints.get(index).cloned() else { return true };
-        if proves_path(observation.class()) {
+        if let Some(proven) = observation.proves_path_at() {
             let who = format!("the {} checkpoint {checkpoint}", checkpoint.kind);
-            if vantage.hear(now, observation.started, &who, out) {
+            if vantage.hear(now, proven, &who, out) {
                 // A node that stays silent has the whole of `silence` from here on.
                 let silences = self.nodes.iter_mut().filter_map(|n| n.silent_since.as_mut());
-                silences.for_each(|since| *since = observation.started.max(*since));
+                silences.for_each(|since| *since = proven.max(*since));
             }
         }
         let was = check.last.as_ref().map(|o| (answers(checkpoint.method, o.class()), o.class()));

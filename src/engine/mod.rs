@@ -40,7 +40,7 @@ pub use input::{
 };
 pub use reconfigure::Reconfigured;
 pub use schedule::BACK_OFF;
-pub use snapshot::{CheckpointSnapshot, NodeSnapshot, PoolSnapshot, Snapshot};
+pub use snapshot::{CheckpointSnapshot, NodeSnapshot, PoolSnapshot, Snapshot, Standing};
 pub use time::{Now, Time};
 
 use crate::config::{Config, ProbeMode};
@@ -357,6 +357,11 @@ impl Engine {
     /// The state of one pool.
     pub fn pool_snapshot(&self, pool: usize) -> Option<PoolSnapshot> {
         self.pools.get(pool).map(PoolMachine::snapshot)
+    }
+
+    /// What a load balancer may ask of one node; `None` if it was removed.
+    pub fn standing(&self, node: NodeRef) -> Option<snapshot::Standing> {
+        self.pools.get(node.pool)?.standing(node.node)
     }
 
     /// The state as the cache stores it.

@@ -12,7 +12,7 @@ use super::outbox::Outbox;
 use super::recovery::Bucket;
 use super::telling::Before;
 use super::time::{Now, Time};
-use super::vantage::Vantage;
+use super::vantage::{Look, Vantage};
 use crate::config::{LastResort, PoolConfig, ProbeMode};
 use crate::metrics::PoolTally;
 use crate::policy::{mpp, reload, rule_sentence, safe};
@@ -176,9 +176,11 @@ impl PoolMachine {
             observation.message = note;
         }
         let class = self.forgive_left_over(node, class, &mut observation);
-        let (seen, started) = (observation.class(), observation.started);
+        let (look, started) = (Look::of(&observation), observation.started);
         self.nodes[node].remember(observation, class, now.wall_ms);
-        let isolated = self.is_isolated(now, node, seen, started, vantage, out);
+        let isolated = self.is_isolated(now, node, look, vantage, out);
+        // Only what a host acknowledged long ago told a server that hangs from one that is out of reach.
+        let class = if isolated && class == Class::Hung { Class::Silent } else { class };
         match &self.judge {
             Judge::Mpp { .. } => {
                 self.findings[node] = match class {

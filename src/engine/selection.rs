@@ -26,6 +26,7 @@ impl PoolMachine {
                     class: node.last.as_ref().map(|observation| observation.cause.class()),
                     selected: active == Some(i),
                     paused,
+                    maintenance: self.in_maintenance(i),
                 },
                 lag.or(node.last_lag),
                 self.weight_of(i),

@@ -1,5 +1,7 @@
 //! The state of all pools at one moment, detached from the engine.
 
+use crate::engine::time::Duration;
+use crate::policy::serving::View;
 use crate::pool::{Freeze, NodeOverride, NodeType, PolicyName, PoolKind, PoolStatus, State, Status};
 use crate::probe::{Cause, CheckpointKind, Facts};
 
@@ -61,6 +63,31 @@ pub struct CheckpointSnapshot {
     pub message: String,
     /// Wall-clock time of that, milliseconds since the Unix epoch; 0 before the first time.
     pub observed_ms: u64,
+}
+
+/// What is known of one node when a load balancer asks: the cheap part of a snapshot.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Standing {
+    /// Its pool.
+    pub pool: String,
+    /// Canonical address.
+    pub name: String,
+    /// PRIMARY or SECONDARY, as configured or set by an override.
+    pub node_type: NodeType,
+    /// What the serve matrix looks at.
+    pub view: View,
+    /// The rule that last judged the node, 0 for none.
+    pub rule: u16,
+    /// The last observation's text, or the last rule's sentence if that was empty.
+    pub message: String,
+    /// Share of clients, as configured or set by an override.
+    pub weight: u32,
+    /// Lag of the slowest channel, where it is known.
+    pub lag: Option<Duration>,
+    /// As in [`NodeSnapshot`].
+    pub observed_ms: u64,
+    /// As in [`NodeSnapshot`].
+    pub changed_ms: u64,
 }
 
 /// One pool in a snapshot.

@@ -53,9 +53,9 @@ pub(super) fn blind_if_late(
 pub struct Vantage {
     /// Different addresses that are reached over a network.
     remotes: usize,
-    /// The latest beginning of a probe of one of them that brought a reply of any kind.
+    /// The latest time at which one of them is known to have been within reach.
     replied: Option<Time>,
-    /// Nodes whose last observation was a reply.
+    /// Nodes whose last observation proves that they were within reach while it was made.
     replying: BTreeSet<NodeRef>,
     /// Nobody answers, and that has been told.
     cut_off: bool,
@@ -72,10 +72,10 @@ impl Vantage {
         self.cut_off
     }
 
-    /// Something over the network has replied to a look that began at `started`: that proves the path. `who` is its name.
+    /// Something over the network has replied: that proves the path as it was at `proven`. `who` is its name.
     /// Whether the prober counted as cut off until now.
-    pub(super) fn hear(&mut self, now: Now, started: Time, who: &str, out: &mut Outbox) -> bool {
-        self.replied = self.replied.max(Some(started));
+    pub(super) fn hear(&mut self, now: Now, proven: Time, who: &str, out: &mut Outbox) -> bool {
+        self.replied = self.replied.max(Some(proven));
         let cut_off = core::mem::take(&mut self.cut_off);
         if cut_off {
             let text = format!("{who} answers: the prober is no longer cut off");
@@ -115,34 +115,56 @@ fn remotes(pools: &[PoolMachine]) -> usize {
     addresses.len()
 }
 
+/// An observation as far as it speaks of the path.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Look {
+    class: Class,
+    started: Time,
+    proven: Option<Time>,
+}
+
+impl Look {
+    /// What the observation says.
+    pub(super) fn of(observation: &Observation) -> Look {
+        Look {
+            class: observation.class(),
+            started: observation.started,
+            proven: observation.proves_path_at(),
+        }
+    }
+}
+
 impl PoolMachine {
     /// Whether a silent node proves nothing, because nobody at all has answered since it fell silent.
     ///
     /// A first silent observation always counts: it makes the others be looked at closely. Any reply from any node
     /// over the network proves the path, a reset and a kernel's mere acknowledgement too; so does one from a checkpoint,
     /// which is one more witness where a pool has few nodes.
+    ///
+    /// A probe that waited for the answer to an earlier one's question sent nothing, so that nothing was acknowledged:
+    /// what the kernel acknowledged before proves the path as it was then, and since then the node may be out of reach.
     pub(super) fn is_isolated(
         &mut self,
         now: Now,
         node: usize,
-        class: Class,
-        started: Time,
+        look: Look,
         vantage: &mut Vantage,
         out: &mut Outbox,
     ) -> bool {
         let place = NodeRef { pool: self.index, node };
         let n = &mut self.nodes[node];
+        let Look { class, started, proven } = look;
         if class == Class::Blind || n.config.address.is_local() {
             return false;
         }
-        if class != Class::Silent {
+        if let Some(proven) = proven.filter(|&at| at >= started) {
             vantage.replying.insert(place);
             let name = n.name.clone();
-            vantage.hear(now, started, &name, out);
+            vantage.hear(now, proven, &name, out);
             return false;
         }
         vantage.replying.remove(&place);
-        let Some(since) = n.silent_since else { return false };
+        let Some(since) = n.silent_since.or(proven) else { return false };
         if vantage.replied.is_some_and(|at| at >= since) {
             return false;
         }

@@ -2,10 +2,11 @@
 
 use super::input::NodeRef;
 use super::pool_machine::{PoolMachine, config_nodes};
-use super::snapshot::{NodeSnapshot, PoolSnapshot};
+use super::snapshot::{NodeSnapshot, PoolSnapshot, Standing};
 use crate::gtid::Missing;
 use crate::metrics::{NodeFigures, PoolFigures};
 use crate::policy::mpp;
+use crate::policy::serving::View;
 use crate::pool::{Judge, Node, NodeOverride, Status};
 use crate::store::{StoredNode, StoredPool};
 
@@ -48,6 +49,32 @@ impl PoolMachine {
             frozen: self.orders.frozen.as_ref().map(|s| s.order.clone()),
             nodes: self.nodes.iter().enumerate().filter(|(i, _)| present(i)).map(node).collect(),
         }
+    }
+
+    /// What a load balancer may ask of one node; `None` if it was removed.
+    pub fn standing(&self, node: usize) -> Option<Standing> {
+        let n = self.nodes.get(node).filter(|_| !self.judge.is_removed(node))?;
+        let judged = n.last.is_some() && self.judge.count(node).is_some();
+        Some(Standing {
+            pool: self.config.name.clone(),
+            name: n.name.clone(),
+            node_type: self.type_of(node),
+            view: View {
+                policy: self.config.policy,
+                state: self.judge.state(node),
+                status: self.status_of(node),
+                class: n.last.as_ref().map(|o| o.cause.class()),
+                selected: self.judge.active() == Some(node),
+                paused: self.heir().is_some(),
+                maintenance: self.in_maintenance(node),
+            },
+            rule: n.rule,
+            message: if judged { self.words(node) } else { n.stored_message.clone() },
+            weight: self.weight_of(node),
+            lag: n.facts.channels.iter().flatten().filter_map(|channel| channel.lag).max().or(n.last_lag),
+            observed_ms: n.observed_ms,
+            changed_ms: n.changed_ms,
+        })
     }
 
     /// What `report` prints first.

@@ -4,9 +4,9 @@ use super::guard::{call, count};
 use super::slice::{TextOut, text};
 use crate::engine::{EventKind, ReportOutcome, Severity};
 use crate::error::{Error, ErrorCode};
-use crate::select::Reason;
 use crate::pool::{MaintenanceRole, NodeType, PolicyName, PoolKind, PoolStatus, State, Status};
 use crate::probe::{Cause, Class, Flavour, ThreadState};
+use crate::select::Reason;
 use core::ffi::{CStr, c_char};
 
 /// Longest name with its NUL.

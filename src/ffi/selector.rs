@@ -3,7 +3,9 @@
 use super::guard::{call, caught};
 use super::handle::{Handle, free_idle, give, shell};
 use super::instance::{Use, enter, primacy_instance};
-use super::slice::{StructOut, TextOut, flags, handle_out, optional_struct_in, optional_text, struct_in, text};
+use super::slice::{
+    StructOut, TextOut, flags, handle_out, optional_struct_in, optional_text, struct_in, text,
+};
 use super::status::{keep, keep_text};
 use super::structs::{
     PRIMACY_BACKEND_FALLBACK, PRIMACY_BACKEND_OTHER_SITE, PRIMACY_BACKEND_STALE, PRIMACY_BACKEND_TRIAL,
@@ -203,7 +205,8 @@ unsafe fn wish<'a>(options: *const primacy_select_options) -> Result<Wish<'a>> {
     let avoid = match given.avoid_count {
         0 => &[][..],
         n if n > MOST || given.avoid.is_null() || !given.avoid.is_aligned() => {
-            let text = format!("`options.avoid`: {n} slots are not possible here; give an array of at most {MOST}");
+            let text =
+                format!("`options.avoid`: {n} slots are not possible here; give an array of at most {MOST}");
             return Err(Error::new(ErrorCode::Invalid, text));
         }
         // SAFETY: not NULL, aligned, and the caller vouches for the length.

@@ -26,8 +26,7 @@ impl Handle {
         observed_by_host(pool, probe_mode)?;
         let now = clock::now();
         let HostObservation { cause, errno, message, facts } = observation;
-        let observation =
-            Observation { cause, errno, message, facts, heard: None, started: now.mono, ended: now.mono };
+        let observation = Observation { errno, facts, ..Observation::new(cause, message, now.mono) };
         core.give(now, Input::Observed { node, observation })
     }
 

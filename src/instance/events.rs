@@ -143,21 +143,22 @@ impl Hub {
         place: (&str, &str),
         message: String,
     ) {
-        self.tell(EventKind::Log, severity, (mono, wall_ms), place, message);
+        let mut event = plain(EventKind::Log, severity, (0, mono, wall_ms), message);
+        (event.pool, event.node) = (place.0.into(), place.1.into());
+        self.publish(event);
     }
+}
 
-    /// The same, of another kind.
+impl Hub {
+    /// Publishes words of a kind of their own that do not come from the engine.
     pub(super) fn tell(
         &self,
         kind: EventKind,
         severity: Severity,
         (mono, wall_ms): (Time, u64),
-        place: (&str, &str),
         message: String,
     ) {
-        let mut event = plain(kind, severity, (0, mono, wall_ms), message);
-        (event.pool, event.node) = (place.0.into(), place.1.into());
-        self.publish(event);
+        self.publish(plain(kind, severity, (0, mono, wall_ms), message));
     }
 }
 

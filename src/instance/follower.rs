@@ -232,7 +232,7 @@ impl Core {
     }
 
     fn tell_follows(&self, now: Now, severity: Severity, text: String) {
-        self.hub.tell(EventKind::Follows, severity, (now.mono, now.wall_ms), ("", ""), text);
+        self.hub.tell(EventKind::Follows, severity, (now.mono, now.wall_ms), text);
     }
 
     /// The driver of a follower begins.
@@ -393,6 +393,7 @@ impl Core {
         if let Some(driver) = &mut self.driver {
             driver.lead(now.mono, nodes, checks);
         }
+        self.begin_pushing();
         // Who follows already must not stop deciding for want of a socket.
         if let Err(error) = self.open_control(now) {
             let text = format!("no other process can give commands to this one: {}", error.message());

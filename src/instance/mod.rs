@@ -30,11 +30,15 @@ mod metrics;
 mod names;
 mod open;
 mod opened;
+pub mod proxy;
+mod push;
 mod reload;
+#[cfg(feature = "cli")]
+pub mod respond;
 mod run;
+pub mod secrets;
 mod selection;
 mod selector;
-pub mod secrets;
 mod shared;
 
 use self::shared::Handle;

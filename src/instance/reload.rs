@@ -9,10 +9,11 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::io::checkpoint::CheckSetup;
 use crate::io::clock;
 use crate::io::driver::NodeSetup;
+use crate::io::push::ProxySetup;
 use crate::policy::reload::RELOADED;
 
-/// What the driver must know of nodes and their checkpoints.
-type Setups = (Vec<NodeSetup>, Vec<CheckSetup>);
+/// What the driver must know of nodes, their checkpoints, and proxies.
+type Setups = (Vec<NodeSetup>, Vec<CheckSetup>, Vec<ProxySetup>);
 
 impl Handle {
     pub(super) fn reload(&self, config: Config) -> Result<Answer> {
@@ -23,18 +24,19 @@ impl Handle {
         };
         // Blocks on disk and resolver: the engine goes on meanwhile.
         let (nodes, checks) = open::setups(&config, known, &mut handed)?;
+        let proxies = open::proxies(&config, &self.shared.core.lock().proxies.clone())?;
         let fingerprint = config.fingerprint();
         let located = open::located(&config, &nodes);
         let mut core = self.open()?;
         core.may_reload()?;
         core.located = located;
         if core.follower.is_some() {
-            let answer = core.reload_follower(config, (nodes, checks))?;
+            let answer = core.reload_follower(config, (nodes, checks, proxies))?;
             core.handed = handed;
             opened::changed(self, fingerprint)?;
             return Ok(answer);
         }
-        let answer = core.reload(clock::now(), config, (nodes, checks))?;
+        let answer = core.reload(clock::now(), config, (nodes, checks, proxies))?;
         core.handed = handed;
         // With the lock in hand, so that two reloads leave the table as they leave the instance.
         opened::changed(self, fingerprint)?;
@@ -86,7 +88,8 @@ impl Core {
             let text = "a follower keeps its cache_file and on_locked: stop it, and make a new one";
             return Err(Error::new(ErrorCode::Refused, text));
         }
-        (self.fingerprint, self.config, (self.nodes, self.checks)) = (fingerprint, config, setups);
+        (self.fingerprint, self.config) = (fingerprint, config);
+        (self.nodes, self.checks, self.proxies) = setups;
         let message = "the decider's configuration is this one's too".to_owned();
         Ok(Answer { message, rule: RELOADED, sequence: 0 })
     }
@@ -100,14 +103,17 @@ impl Core {
             tables.set_fingerprint(self.fingerprint);
         }
         self.config = config;
-        (self.nodes, self.checks) = setups;
+        (self.nodes, self.checks, self.proxies) = setups;
         // They go by place.
         self.copies.clear();
         if let Some(driver) = &mut self.driver {
             driver.reconfigure(now.mono, self.nodes.clone(), self.checks.clone(), &done.moved);
+            driver.set_proxies(now.mono, self.proxies.clone());
         }
         self.locate(now)?;
         self.pump(now, usize::MAX)?;
+        self.unpushed = true;
+        self.feed_proxies(now);
         self.set_deadline();
         Ok(Answer { message: done.message, rule: RELOADED, sequence: done.sequence })
     }

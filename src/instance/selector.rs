@@ -1,12 +1,12 @@
 //! A selector: where a client of one service goes, answered from what was published, without waiting for anybody.
 
 use super::shared::Shared;
+use crate::config::OnStale;
 use crate::engine::ReportOutcome;
 use crate::error::{Error, ErrorCode, Result};
 use crate::io::board::Reader;
 use crate::io::clock;
 use crate::io::service_board::{ServiceBoard, Session};
-use crate::config::OnStale;
 use crate::select::backend::flags;
 use crate::select::pick::{counts_clients, pick, pick_with};
 use crate::select::{Backend, Closed, PickList, Picked, Position, ServiceTable, Wish};
@@ -153,13 +153,6 @@ impl Selector {
         let picked =
             pick_with(table, list, &mut self.position, &*self.board, wish).map_err(Refusal::Wrong)?;
         let unknown = matches!(picked, Picked::GtidUnknown);
-        // Where the site's own nodes are all avoided or do not hold it, the others come next.
-        if picked.entry().is_none() && self.list.is_some() {
-            let picked = pick_with(table, &table.all, &mut self.position, &*self.board, wish)
-                .map_err(Refusal::Wrong)?;
-            let unknown = matches!(picked, Picked::GtidUnknown);
-            return self.finish(picked.backend(), stale, unknown, out);
-        }
         self.finish(picked.backend(), stale, unknown, out)
     }
 
@@ -274,9 +267,7 @@ impl Selector {
         };
         let news = outcome.is_connect_failure() || (outcome == ReportOutcome::Connected && slot.troubled);
         match (table.closed, news) {
-            (Some(Closed::Stopped), _) => {
-                Err(Error::new(ErrorCode::Stopped, self.words(ErrorCode::Stopped)))
-            }
+            (Some(Closed::Stopped), _) => Err(Error::new(ErrorCode::Stopped, self.words(ErrorCode::Stopped))),
             (_, false) => Ok(()),
             (_, true) => self.shared.reported(table, &slot.node, outcome),
         }

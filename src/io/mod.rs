@@ -24,6 +24,10 @@ pub mod lock;
 pub(crate) mod no_tls;
 pub(crate) mod place;
 pub(crate) mod poller;
+pub(crate) mod proxy_client;
+pub(crate) mod push;
+#[cfg(feature = "cli")]
+pub(crate) mod respond;
 pub(crate) mod service_board;
 mod socket;
 mod sync;

@@ -133,6 +133,23 @@ impl Poller for Epoll {
     }
 }
 
+#[cfg(feature = "cli")]
+impl Epoll {
+    /// Watches a descriptor for exactly this; errors and the end of both sides are always told. `first`: it is not
+    /// watched yet.
+    pub(crate) fn watch(
+        &mut self,
+        fd: RawFd,
+        token: u64,
+        (input, output): (bool, bool),
+        first: bool,
+    ) -> io::Result<()> {
+        let operation = if first { libc::EPOLL_CTL_ADD } else { libc::EPOLL_CTL_MOD };
+        let bits = if input { libc::EPOLLIN | libc::EPOLLRDHUP } else { 0 };
+        control(&self.fd, operation, fd, token, bits | if output { libc::EPOLLOUT } else { 0 })
+    }
+}
+
 impl Epoll {
     /// The thread is about to sleep: how long it may. `None` is for ever.
     pub(crate) fn fall_asleep(&mut self) -> Option<Time> {

@@ -86,6 +86,20 @@ impl Socket {
         Socket { fd, tcp: false, retransmitted: Cell::new(0) }
     }
 
+    /// Sends small pieces at once.
+    #[cfg(feature = "cli")]
+    pub(super) fn no_delay(&self) {
+        // A unix socket has no such option and no delay.
+        let _ = self.set_option(libc::IPPROTO_TCP, libc::TCP_NODELAY, 1);
+    }
+
+    /// Tells the peer that nothing more will come.
+    #[cfg(feature = "cli")]
+    pub(super) fn finish_sending(&self) {
+        // SAFETY: no pointer is passed. Failure means that there is no connection to end.
+        unsafe { libc::shutdown(self.number(), libc::SHUT_WR) };
+    }
+
     /// A TCP connection that a test has made.
     #[cfg(test)]
     pub(crate) fn from_connected(fd: Fd) -> Socket {
@@ -199,7 +213,7 @@ impl Socket {
     /// Everything sent and acknowledged, and no answer: the host lives and the server hangs. A stopped server's
     /// kernel goes on acknowledging, and even completes handshakes while the backlog has room. It acknowledges what it
     /// gets within 40 ms: if something had to be sent again since the last look, packets get lost on the way, and the
-    /// answer may be among them.
+    /// answer may be among them. And what it could not send, for the way out of this machine is gone, nobody has acknowledged.
     pub(crate) fn sign(&self) -> PeerSign {
         if !self.tcp {
             return PeerSign::Acknowledged;
@@ -226,8 +240,20 @@ impl Socket {
             Ok(()) if self.retransmitted.replace(info.tcpi_total_retrans) < info.tcpi_total_retrans => {
                 PeerSign::NotAcknowledged
             }
-            Ok(()) if info.tcpi_unacked > 0 => PeerSign::NotAcknowledged,
+            Ok(()) if info.tcpi_unacked > 0 || self.unsent() > 0 => PeerSign::NotAcknowledged,
             Ok(()) => PeerSign::Acknowledged,
+        }
+    }
+
+    /// How many bytes wait to be sent for the first time; 0 where the kernel does not tell.
+    fn unsent(&self) -> libc::c_int {
+        /// SIOCOUTQNSD of linux/sockios.h.
+        const UNSENT: u16 = 0x894b;
+        let mut count: libc::c_int = 0;
+        // SAFETY: `count` is live and of the size that the request writes.
+        match unsafe { libc::ioctl(self.number(), UNSENT.into(), &raw mut count) } {
+            0 => count,
+            _ => 0,
         }
     }
 

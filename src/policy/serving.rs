@@ -28,6 +28,8 @@ pub struct View {
     pub selected: bool,
     /// Routing pauses for a hand-over.
     pub paused: bool,
+    /// An operator has the node in maintenance. A cache is not asked for it: nothing that is answered from one depends on it.
+    pub maintenance: bool,
 }
 
 impl View {
@@ -41,6 +43,7 @@ impl View {
             class: n.cause.map(|cause| cause.class()),
             selected: pool.active == Some(node),
             paused: pool.paused,
+            maintenance: n.override_.as_ref().is_some_and(|order| order.maintenance.is_some()),
         })
     }
 
@@ -138,7 +141,109 @@ impl Answers {
     pub const fn primary(&self) -> u16 {
         if self.is_active { 200 } else { 503 }
     }
+
+    /// The HTTP status of `/replica`: whether selection gives it clients that want a STANDBY.
+    pub const fn replica(&self) -> u16 {
+        if matches!(self.standby, Selection::Takes | Selection::Spare) { 200 } else { 503 }
+    }
+
+    /// The HTTP status of `/read-only`: whether it takes clients that only read, as ACTIVE node or as STANDBY.
+    pub const fn read_only(&self) -> u16 {
+        if self.is_active { 200 } else { self.replica() }
+    }
+
+    /// The HTTP status of `/health`: whether the clients that it has may stay.
+    pub const fn health(&self) -> u16 {
+        if matches!(self.agent, AgentWord::Down) { 503 } else { 200 }
+    }
+
+    /// The agent-check's word for the server of a role. Who writes must leave a node that has lost the role; who reads may stay
+    /// where he is.
+    pub const fn agent_for(&self, role: Role) -> AgentWord {
+        match (role, self.agent) {
+            (Role::Any, word) => word,
+            (Role::Primary, _) if self.is_active => AgentWord::Up,
+            (Role::Primary, _) => AgentWord::Down,
+            (Role::Replica, _) if self.replica() == 200 => AgentWord::Up,
+            (Role::Replica, AgentWord::Down) => AgentWord::Down,
+            (Role::Replica, _) => AgentWord::Drain,
+        }
+    }
 }
+
+/// What a load balancer wants a server for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// Either.
+    #[default]
+    Any,
+    /// Clients that write.
+    Primary,
+    /// Clients that want a STANDBY.
+    Replica,
+}
+
+impl Role {
+    /// The role of that name.
+    pub fn from_name(name: &str) -> Option<Role> {
+        [Role::Any, Role::Primary, Role::Replica].into_iter().find(|role| role.name() == name)
+    }
+
+    /// The word of an agent-check's line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Role::Any => "any",
+            Role::Primary => "primary",
+            Role::Replica => "replica",
+        }
+    }
+}
+
+/// A row about what is no node in the pools' state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Absent {
+    /// Never changes its meaning.
+    pub number: u16,
+    /// The condition in words.
+    pub condition: &'static str,
+    /// The HTTP status of every page that asks for a node.
+    pub http: u16,
+    /// The agent-check; `None` closes the connection without a word, which changes nothing in the balancer.
+    pub agent: Option<AgentWord>,
+    /// Why.
+    pub sentence: &'static str,
+}
+
+/// The engine stands still.
+pub const STILL: Absent = Absent {
+    number: 517,
+    condition: "the engine stands still",
+    http: 503,
+    agent: None,
+    sentence: "nobody knows what the nodes are now: a check fails, and an agent-check says nothing, so that the balancer's own \
+               checks decide",
+};
+
+/// The node was taken out.
+pub const REMOVED: Absent = Absent {
+    number: 518,
+    condition: "the node was taken out of its pool by `remove`",
+    http: 503,
+    agent: Some(AgentWord::Down),
+    sentence: "an operator took it out",
+};
+
+/// No such node.
+pub const UNKNOWN: Absent = Absent {
+    number: 519,
+    condition: "no such node in the configuration in force",
+    http: 404,
+    agent: Some(AgentWord::Down),
+    sentence: "a name that is misspelled, or has left the configuration, gets no clients",
+};
+
+/// All of them, in the order of their numbers.
+pub const ABSENT: [&Absent; 3] = [&STILL, &REMOVED, &UNKNOWN];
 
 const fn answers(
     active: Selection,
@@ -207,6 +312,10 @@ pub const RULES: &[Rule] = {
         rule(507, Safe, "STANDBY, OK to OK_CRITICAL", |v| v.state == Standby,
             answers(No, Takes, true, false, Up),
             "a stand-in in good order takes clients that only read"),
+        rule(516, Safe, "UNKNOWN, in maintenance, last seen alive", |v| v.state == State::Unknown && v.maintenance
+                && matches!(v.class, Some(Class::Ok | Class::Refusing | Class::Replication | Class::Blind)),
+            answers(No, No, false, false, Drain),
+            "an operator has it in maintenance: clients that it has may finish there, nobody new comes"),
         rule(508, Safe, "UNKNOWN, FAILED_ONLINE or FAILED_OFFLINE", |_| true,
             answers(No, No, false, false, Down),
             "nobody has seen it in good order, or it has failed"),
@@ -236,7 +345,7 @@ pub fn rule_for(view: &View) -> &'static Rule {
 }
 
 /// Place of the row that closes the table of `safe`.
-const SAFE_LAST: usize = 7;
+const SAFE_LAST: usize = 8;
 
 /// Every answer about a node.
 pub fn serve(view: &View) -> Answers {
@@ -245,13 +354,15 @@ pub fn serve(view: &View) -> Answers {
 
 /// Whether a load balancer may send clients to the node (`up`).
 pub fn is_up(policy: PolicyName, state: State, status: Status) -> bool {
-    serve(&View { policy, state, status, class: None, selected: true, paused: false }).up
+    serve(&View { policy, state, status, class: None, selected: true, paused: false, maintenance: false }).up
 }
 
 /// Whether the node takes the clients that write (`is-active`). `selected`: the node is the one that the pool gives
 /// as its ACTIVE.
 pub fn is_active(policy: PolicyName, selected: bool, state: State, status: Status) -> bool {
-    selected && serve(&View { policy, state, status, class: None, selected, paused: false }).is_active
+    selected
+        && serve(&View { policy, state, status, class: None, selected, paused: false, maintenance: false })
+            .is_active
 }
 
 /// Why a pool has no node that takes the clients that write, with node, time and reason; `None` if it has one.
@@ -294,13 +405,14 @@ mod tests {
             State::ALL.iter().flat_map(move |&state| {
                 Status::ALL.iter().flat_map(move |&status| {
                     classes().flat_map(move |class| {
-                        (0..4).map(move |bits| View {
+                        (0..8).map(move |bits| View {
                             policy,
                             state,
                             status,
                             class,
                             selected: bits & 1 == 1,
                             paused: bits & 2 == 2,
+                            maintenance: bits & 4 == 4,
                         })
                     })
                 })
@@ -317,7 +429,9 @@ mod tests {
             used.insert(found.number);
         }
         assert_eq!(used.len(), RULES.len(), "{used:?}");
-        assert!(RULES.windows(2).all(|two| two[0].number < two[1].number));
+        let mut numbers: Vec<u16> = RULES.iter().map(|r| r.number).chain(ABSENT.map(|a| a.number)).collect();
+        numbers.sort_unstable();
+        assert!(numbers.windows(2).all(|two| two[0] < two[1]), "{numbers:?}");
         assert_eq!(
             RULES[SAFE_LAST].number,
             RULES.iter().rfind(|r| r.policy == PolicyName::Safe).unwrap().number
@@ -338,8 +452,17 @@ mod tests {
                 assert_eq!(a.is_active, view.state == State::Active && view.status <= Status::OkCritical);
             }
             assert!(a.active == Selection::No || a.standby == Selection::No, "{view:?}");
-            assert_eq!(a.up, a.agent != AgentWord::Down, "{view:?}");
+            assert!(!a.up || a.agent != AgentWord::Down, "{view:?}");
+            assert!(a.up || a.agent != AgentWord::Up, "{view:?}");
             assert_eq!(a.primary() == 200, a.is_active);
+            assert_eq!(a.replica() == 200, matches!(a.standby, Selection::Takes | Selection::Spare));
+            assert_eq!(a.read_only() == 200, a.is_active || a.replica() == 200);
+            assert_eq!(a.health() == 200, a.agent != AgentWord::Down);
+            // Who gets new clients by one kind of check gets them by the other.
+            assert_eq!(a.agent_for(Role::Primary) == AgentWord::Up, a.primary() == 200, "{view:?}");
+            assert_eq!(a.agent_for(Role::Replica) == AgentWord::Up, a.replica() == 200, "{view:?}");
+            assert!(a.agent_for(Role::Replica) != AgentWord::Drain || a.health() == 200, "{view:?}");
+            assert_eq!(a.agent_for(Role::Any), a.agent);
             assert!(view.state == State::Standby || a.standby == Selection::No, "{view:?}");
         }
     }
@@ -349,7 +472,7 @@ mod tests {
     fn checks_do_not_depend_on_what_a_cache_does_not_hold() {
         for view in every_view() {
             let known = serve(&view);
-            let cached = serve(&View { class: None, paused: false, ..view });
+            let cached = serve(&View { class: None, paused: false, maintenance: false, ..view });
             assert_eq!((known.up, known.is_active), (cached.up, cached.is_active), "{view:?}");
             assert_eq!(is_up(view.policy, view.state, view.status), known.up, "{view:?}");
         }

@@ -49,8 +49,8 @@ pub struct ProbeRequest {
 pub enum PeerSign {
     /// The connection is not established: SYN_SENT.
     Connecting,
-    /// Established, and something that was sent is not acknowledged yet (`tcpi_unacked` is not 0), or had to be sent
-    /// again before it was (`tcpi_total_retrans`): the network loses packets.
+    /// Established, and something is not acknowledged yet (`tcpi_unacked` is not 0), could not even be sent (SIOCOUTQNSD,
+    /// as where our own interface or route is gone), or had to be sent again before it was (`tcpi_total_retrans`): the network loses packets.
     NotAcknowledged,
     /// Established, and all that was sent is acknowledged. Always the answer for a unix socket.
     Acknowledged,

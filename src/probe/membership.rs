@@ -82,7 +82,11 @@ impl Group {
         if self.is_believed() {
             return (Cause::Ok, 0, String::new());
         }
-        let state: String = self.state.chars().filter(|c| !c.is_control()).take(40).collect();
+        let mut state: String = self.state.chars().filter(|c| !c.is_control()).take(40).collect();
+        if state.is_empty() {
+            // While the plugin starts or stops.
+            state.push_str("of no state");
+        }
         if self.is_catching_up() {
             return (
                 Cause::ReplicationLag,

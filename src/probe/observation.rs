@@ -1,6 +1,7 @@
 //! What one probe brought home.
 
 use super::cause::{Cause, Class};
+use super::checkpoint::proves_path;
 use super::membership::Group;
 use crate::engine::time::{Duration, Time};
 use crate::gtid::Gtids;
@@ -107,6 +108,9 @@ pub struct Observation {
     pub facts: Facts,
     /// When the server itself last said something during the probe, if not what it was asked: then it lived.
     pub heard: Option<Time>,
+    /// A probe that went unanswered while the host acknowledges: when something was last sent that it has acknowledged, or
+    /// last came from it. That is before the probe began if the probe waited for the answer to an earlier one's question.
+    pub reached: Option<Time>,
     /// When the probe began.
     pub started: Time,
     /// When the probe ended.
@@ -122,9 +126,15 @@ impl Observation {
             message: message.into(),
             facts: Facts::default(),
             heard: None,
+            reached: None,
             started: at,
             ended: at,
         }
+    }
+
+    /// When the path to the host was open at the latest, as far as this observation proves it; none if nothing replied.
+    pub fn proves_path_at(&self) -> Option<Time> {
+        proves_path(self.class()).then(|| self.reached.map_or(self.started, |at| at.min(self.started)))
     }
 
     /// The class of the cause.

@@ -74,6 +74,8 @@ pub struct Session {
     round_trip: Option<Duration>,
     /// Since when the connection is waited for in vain.
     waiting_since: Option<Time>,
+    /// When something was last sent on the connection, or came in; the peer's kernel acknowledges it later, if at all.
+    moved: Time,
     /// Connections in a row that were given up because no greeting came.
     ungreeted: u32,
     /// The server said that it shuts down; whether it does shows at the next connect.
@@ -112,6 +114,7 @@ impl Session {
             asked: Time::default(),
             round_trip: None,
             waiting_since: None,
+            moved: Time::default(),
             ungreeted: 0,
             shutdown_word: None,
             steps: Vec::new(),
@@ -158,6 +161,7 @@ impl Session {
     pub fn handle_connected(&mut self, now: Time, seed: [u8; 20]) {
         if self.link == Link::Connecting {
             self.link = Link::Up;
+            self.moved = now;
             self.client.reconnect(seed);
             self.next_phase(now);
         }
@@ -187,6 +191,7 @@ impl Session {
         if let Some(probe) = &mut self.probe {
             probe.heard = Some(now);
         }
+        self.moved = now;
         if self.client.phase() == Phase::Querying && self.round_trip.is_none() {
             self.round_trip = Some(now.since(self.asked));
         }
@@ -205,6 +210,7 @@ impl Session {
         if self.link != Link::Up || self.client.phase() != Phase::StartingTls {
             return;
         }
+        self.moved = now;
         self.next_phase(now);
         let end = self.client.handle_tls_up();
         self.steps.push(Step::Send);
@@ -258,7 +264,16 @@ impl Session {
         } else {
             self.drop_link();
         }
-        let message = format!("the host acknowledges, the server {missing} within {waited}");
+        // A probe that only waits sends nothing that could be acknowledged.
+        let began = self.probe.as_ref().map_or(now, |probe| probe.started);
+        let message = if self.moved >= began || self.transport == Transport::Unix {
+            format!("the host acknowledges, the server {missing} within {waited}")
+        } else {
+            let before = began.since(self.moved).as_millis();
+            format!(
+                "the server still {missing} within {waited}; its host acknowledged what was sent {before} ms before that"
+            )
+        };
         self.finish(now, Cause::NoReply, 0, message, Facts::default());
     }
 
@@ -351,6 +366,7 @@ impl Session {
         let sql = if self.asked_first { reader.statements().first() } else { reader.statements().again() };
         if self.client.query(sql) {
             self.asked = now;
+            self.moved = now;
             self.round_trip = None;
             self.steps.push(Step::Send);
             self.next_phase(now);
@@ -546,6 +562,7 @@ impl Session {
             message,
             facts,
             heard: probe.heard,
+            reached: (cause == Cause::NoReply && self.transport != Transport::Unix).then_some(self.moved),
             started: probe.started,
             ended: now,
         };

@@ -135,11 +135,12 @@ impl Out {
         for slot in &table.slots {
             self.slot(slot, sets);
         }
-        self.list(&table.all);
+        self.entries(&table.all.entries);
+        self.entries(&table.rest);
         self.count(table.sites.len());
         for (site, list) in &table.sites {
             self.text(site);
-            self.list(list);
+            self.entries(&list.entries);
         }
         self.u32(table.active.as_ref().map_or(u32::MAX, |entry| entry.backend.slot));
     }
@@ -182,9 +183,9 @@ impl Out {
         self.u32(set.unwrap_or(u32::MAX));
     }
 
-    fn list(&mut self, list: &PickList) {
-        self.count(list.entries.len());
-        for entry in &list.entries {
+    fn entries(&mut self, entries: &[Entry]) {
+        self.count(entries.len());
+        for entry in entries {
             self.u32(entry.backend.slot);
             // A trial hides what the node is else; only whether it is a fallback shows.
             let reason = match Reason::from_number(entry.backend.reason) {
@@ -277,10 +278,11 @@ impl In<'_> {
         for _ in 0..count {
             slots.push(self.slot(sets)?);
         }
-        let all = self.list(&slots, epoch, strategy)?;
+        let all = PickList::new(strategy, self.entries(&slots, epoch)?);
+        let rest = self.entries(&slots, epoch)?;
         let mut sites = Vec::new();
         for _ in 0..self.count()? {
-            sites.push((self.text()?, self.list(&slots, epoch, strategy)?));
+            sites.push((self.text()?, PickList::new(strategy, self.entries(&slots, epoch)?)));
         }
         let active = match self.u32()? {
             u32::MAX => None,
@@ -296,6 +298,7 @@ impl In<'_> {
             stale_after,
             slots,
             all,
+            rest,
             sites,
             active,
             nobody,
@@ -350,7 +353,7 @@ impl In<'_> {
         u16::try_from(self.u32()?).map_err(|_| self.bad("a port that is none"))
     }
 
-    fn list(&mut self, slots: &[Slot], epoch: u64, strategy: Strategy) -> Result<PickList> {
+    fn entries(&mut self, slots: &[Slot], epoch: u64) -> Result<Vec<Entry>> {
         let count = self.count()?;
         if count > slots.len() {
             return Err(self.bad("more nodes than slots"));
@@ -361,7 +364,7 @@ impl In<'_> {
             let reason = self.word(Reason::from_number, "a reason that is none")?;
             entries.push(self.entry(slots, number, epoch, reason)?);
         }
-        Ok(PickList::new(strategy, entries))
+        Ok(entries)
     }
 
     fn entry(&self, slots: &[Slot], number: u32, epoch: u64, reason: Reason) -> Result<Entry> {

@@ -179,8 +179,7 @@ impl PoolSelection {
 
     /// A host said how its connect to a node ended; `service` names the service through which, if it was through one.
     pub fn reported(&mut self, now: Time, node: &str, service: Option<&str>, outcome: ReportOutcome) {
-        let through =
-            |s: &&mut Service| service.is_none_or(|name| s.config.name == name);
+        let through = |s: &&mut Service| service.is_none_or(|name| s.config.name == name);
         for service in self.services.iter_mut().filter(through) {
             let terms = service.terms();
             let Some(seat) = service.seats.iter_mut().find(|seat| seat.node == node) else { continue };
@@ -378,8 +377,7 @@ impl Service {
             }
             let held = seat.quarantine.is_held();
             seat.own = judge(&self.config, self.config.role, node, seat.discarded, held);
-            seat.fallback =
-                fallback.map(|role| judge(&self.config, role, node, seat.discarded, held));
+            seat.fallback = fallback.map(|role| judge(&self.config, role, node, seat.discarded, held));
         }
     }
 
@@ -399,7 +397,9 @@ impl Service {
 
     /// Nobody of the service's own role takes clients, nor is about to.
     fn fallback_is_in_force(&self) -> bool {
-        self.seats.iter().all(|seat| seat.own.standing >= Standing::Held && seat.own.standing != Standing::Waits)
+        self.seats
+            .iter()
+            .all(|seat| seat.own.standing >= Standing::Held && seat.own.standing != Standing::Waits)
     }
 
     fn build<'a>(
@@ -412,7 +412,8 @@ impl Service {
         let paused = self.seats.iter().any(|seat| seat.own.standing == Standing::Waits);
         // The first tier that has somebody.
         let own = |wanted: Standing| move |seat: &SeatState| seat.own.standing == wanted;
-        let other = |wanted: Standing| move |seat: &SeatState| seat.fallback.is_some_and(|f| f.standing == wanted);
+        let other =
+            |wanted: Standing| move |seat: &SeatState| seat.fallback.is_some_and(|f| f.standing == wanted);
         let tiers: [(&dyn Fn(&SeatState) -> bool, Reason); 6] = [
             (&own(Standing::Takes), Reason::Role),
             (&own(Standing::Spare), Reason::Spare),
@@ -427,8 +428,15 @@ impl Service {
         };
         // While the role is about to move nobody stands in for it.
         let reach = if paused { 2 } else { tiers.len() };
-        let entries =
-            tiers.iter().take(reach).map(members).find(|list| !list.is_empty()).unwrap_or_default();
+        let mut tiers = tiers.iter().take(reach).map(members).filter(|list| !list.is_empty());
+        let entries = tiers.next().unwrap_or_default();
+        let mut rest: Vec<Entry> = Vec::new();
+        for entry in tiers.flatten() {
+            // Held for the role and for the fallback.
+            if !entries.iter().chain(&rest).any(|known| known.backend.slot == entry.backend.slot) {
+                rest.push(entry);
+            }
+        }
         let nobody = entries.is_empty().then(|| self.nobody(pool, paused));
         let strategy = self.config.strategy;
         let sites = match self.config.same_site_first {
@@ -450,6 +458,7 @@ impl Service {
                 .filter(|_| !paused)
                 .and_then(|(at, (_, slot))| Entry::new(slot, at as u32, pool.epoch, Reason::GtidActive)),
             all: PickList::new(strategy, entries),
+            rest,
             sites,
             nobody,
             closed: None,
@@ -459,12 +468,16 @@ impl Service {
 
     /// For each site that has somebody: its own nodes.
     fn by_site(&self, slots: &[Slot], entries: &[Entry]) -> Vec<(String, PickList)> {
-        let site = |entry: &Entry| slots.get(entry.backend.slot as usize).map_or("", |slot| slot.site.as_str());
+        let site =
+            |entry: &Entry| slots.get(entry.backend.slot as usize).map_or("", |slot| slot.site.as_str());
         let mut names: Vec<&str> = entries.iter().map(site).filter(|name| !name.is_empty()).collect();
         names.sort_unstable();
         names.dedup();
         let own = |name: &str| entries.iter().filter(|entry| site(entry) == name).cloned().collect();
-        names.into_iter().map(|name| (name.to_owned(), PickList::new(self.config.strategy, own(name)))).collect()
+        names
+            .into_iter()
+            .map(|name| (name.to_owned(), PickList::new(self.config.strategy, own(name))))
+            .collect()
     }
 
     fn slot(&self, seat: &SeatState, node: Option<&NodeSeen<'_>>) -> Slot {
@@ -500,10 +513,7 @@ impl Service {
 
     fn nobody(&self, pool: &PoolSeen<'_>, paused: bool) -> Nobody {
         if paused {
-            let text = format!(
-                "pool {}: the role is being handed over: ask again in a moment",
-                pool.name
-            );
+            let text = format!("pool {}: the role is being handed over: ask again in a moment", pool.name);
             return Nobody { paused, text };
         }
         let reason = match self.config.role {
@@ -511,7 +521,8 @@ impl Service {
             _ => None,
         };
         let text = reason.unwrap_or_else(|| {
-            let words = |seat: &SeatState| format!("{}: {}", seat.node, sentence(seat.own.rule).unwrap_or_default());
+            let words =
+                |seat: &SeatState| format!("{}: {}", seat.node, sentence(seat.own.rule).unwrap_or_default());
             let seats: Vec<String> =
                 self.seats.iter().filter(|seat| seat.own.rule != 601).map(words).collect();
             match seats.is_empty() {
@@ -522,4 +533,3 @@ impl Service {
         Nobody { paused, text: format!("pool {}, service {}: {text}", pool.name, self.config.name) }
     }
 }
-

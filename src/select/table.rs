@@ -119,6 +119,8 @@ pub struct ServiceTable {
     pub slots: Vec<Slot>,
     /// Who takes clients.
     pub all: PickList,
+    /// Who comes next, for clients that could not reach any of those: best first.
+    pub rest: Vec<Entry>,
     /// The same for clients of one site, where the service asks for that.
     pub sites: Vec<(String, PickList)>,
     /// The ACTIVE node, if the service could send clients to it at all; for transactions that nobody else holds.
@@ -206,6 +208,7 @@ impl ServiceTable {
         ServiceTable {
             slots,
             all: PickList::default(),
+            rest: Vec::new(),
             sites: Vec::new(),
             active: None,
             nobody: None,
@@ -231,7 +234,8 @@ impl ServiceTable {
                 slot.rule,
                 sentence(slot.rule).unwrap_or_default()
             ));
-            if let Some(address) = slot.address.as_ref().map(ToString::to_string).filter(|a| *a != slot.node) {
+            if let Some(address) = slot.address.as_ref().map(ToString::to_string).filter(|a| *a != slot.node)
+            {
                 text.push_str(&format!(", at {address}"));
             }
             if slot.trial.is_some() {
@@ -250,7 +254,8 @@ impl ServiceTable {
                 text.push_str(&format!("clients go to {name} ({reason})\n"));
             }
             (None, first) => {
-                let reason = first.and_then(|e| Reason::from_number(e.backend.reason)).map_or("", Reason::name);
+                let reason =
+                    first.and_then(|e| Reason::from_number(e.backend.reason)).map_or("", Reason::name);
                 text.push_str(&format!("clients go to {} nodes ({reason})\n", self.all.entries.len()));
             }
         }

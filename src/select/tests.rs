@@ -85,6 +85,7 @@ impl World {
                     class: Some(Class::Ok),
                     selected: i == 0,
                     paused: false,
+                    maintenance: false,
                 },
                 lag: None,
                 weight: 1,

@@ -124,6 +124,29 @@ fn called_by_the_old_names_it_is_the_old_checks() {
     assert_eq!(call("server_is_active", &["db1", "3306"]).exits(1).out, "NO\n");
     put(&site, State::Active, Status::OkCritical);
     assert_eq!(call("server_is_active", &["db1"]).exits(0).out, "OK\n");
+    put(&site, State::Standby, Status::Ok);
+    // keepalived's MISC_CHECK with misc_dynamic: 2 and the weight; an error is no weight.
+    for (words, code, out) in [
+        (&["db1", "--misc-dynamic"][..], 3, "UP\n"),
+        (&["db1", "--misc-dynamic", "--role", "replica"], 3, "UP\n"),
+        (&["db1", "--misc-dynamic", "--role", "primary"], 1, "DOWN\n"),
+        (&["db1", "--role", "replica"], 0, "UP\n"),
+        (&["db1", "--role", "primary"], 1, "DOWN\n"),
+        (&["db2", "--misc-dynamic"], 1, ""),
+        (&["db1", "--misc-dynamic", "--require-agent"], 1, ""),
+        (&["db1", "--misc-dynamic", "--nonsense"], 1, ""),
+        (&["db1", "--role", "master"], 2, ""),
+        (&["db1", "--nonsense"], 2, ""),
+    ] {
+        assert_eq!(call("is_server_up", words).exits(code).out, out, "{words:?}");
+    }
+    site.write("wrong.toml", "[pool");
+    site.run(&["-c", "wrong.toml", "up", "db1", "--misc-dynamic"]).exits(1);
+    put(&site, State::Active, Status::OkCritical);
+    assert_eq!(call("is_server_up", &["db1", "--misc-dynamic", "--role", "replica"]).exits(2).out, "DRAIN\n");
+    assert_eq!(call("is_server_up", &["db1", "--role", "replica"]).exits(1).out, "DRAIN\n");
+    put(&site, State::FailedOffline, Status::Fail);
+    assert_eq!(call("is_server_up", &["db1", "--misc-dynamic"]).exits(1).out, "DOWN\n");
     call("is_server_up", &["db1", "3307"]).exits(2);
     call("is_server_up", &[]).exits(2);
 }

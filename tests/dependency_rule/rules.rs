@@ -1,8 +1,11 @@
 //! The allow-list.
 
 /// Rooms that know no clock, socket, file, thread, environment and no randomness of their own.
-pub const ROOMS: &[&str] =
-    &["engine", "pool", "policy", "probe", "wire", "gtid", "select", "config", "store", "control", "metrics"];
+pub const ROOMS: &[&str] = &[
+    "engine", "pool", "policy", "probe", "wire", "gtid", "select", "config", "store", "control", "metrics",
+    "mpp",
+    "respond",
+];
 
 /// Rooms whose outcome must be the same on every machine: no floating point.
 const DECIDING: &[&str] = &["engine", "pool", "policy"];

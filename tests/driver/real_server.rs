@@ -111,8 +111,7 @@ fn a_server_that_was_well() {
     let server = MariaDb::start();
 
     // One connection is kept, and a probe on it costs the process little.
-    let instance =
-        Instance::new(server.config("interval = \"20ms\"\nlogin_interval = \"10m\"")).expect("new");
+    let instance = Instance::new(server.config("interval = \"20ms\"\nlogin_interval = \"1d\"")).expect("new");
     instance.start().expect("start");
     good(&instance);
     let sessions = server.sessions();
@@ -126,7 +125,7 @@ fn a_server_that_was_well() {
     assert_eq!(server.sql("SHOW GLOBAL STATUS LIKE 'Aborted_clients'"), "Aborted_clients\t0", "it said QUIT");
 
     // A lost connection is noticed while nothing is asked, and answered by an early probe that settles it.
-    let instance = Instance::new(server.config("interval = \"1h\"\nlogin_interval = \"1h\"")).expect("new");
+    let instance = Instance::new(server.config("interval = \"1h\"\nlogin_interval = \"1d\"")).expect("new");
     let events = instance.subscribe(EventFilter::default(), 100).expect("events");
     instance.start().expect("start");
     good(&instance);

@@ -41,7 +41,7 @@ fn a_connection_stays_with_its_account_and_ends_with_it() {
     let server = MariaDb::start();
     let address = format!("127.0.0.1:{}", server.port);
     let top = server.top();
-    let slow = "interval = \"30ms\"\nlogin_interval = \"10m\"";
+    let slow = "interval = \"30ms\"\nlogin_interval = \"1d\"";
     let instance = Instance::new(server.config(slow)).expect("new");
     let events = instance.subscribe(EventFilter::default(), 1000).expect("events");
     instance.start().expect("start");
@@ -57,7 +57,7 @@ fn a_connection_stays_with_its_account_and_ends_with_it() {
     let mut first = config(&[other.clone()], &top, slow);
     first.pools[0].name = "before".into();
     let mut second =
-        config(&[address.clone(), other.clone()], &top, "interval = \"20ms\"\nlogin_interval = \"10m\"");
+        config(&[address.clone(), other.clone()], &top, "interval = \"20ms\"\nlogin_interval = \"1d\"");
     second.pools[0].nodes.reverse();
     second.pools.insert(0, first.pools.remove(0));
     for _ in 0..20 {

@@ -43,6 +43,7 @@ class Ring:
                     node.start_replication()
                 wait_replicating(self.nodes, 5)
                 wait_converged(self.nodes, 10)
+                wait_until(lambda: all(lag(node) == 0 for node in self.nodes), 20, "no lag that is left over")
                 return self
             except (ServerError, OSError, pymysql.err.MySQLError) as error:
                 print(f"the ring is made anew: {error}")
@@ -64,6 +65,12 @@ class Ring:
 def is_stopped(server):
     stat = Path(f"/proc/{server.pid}/stat").read_text()
     return stat.rpartition(")")[2].split()[0] == "T"
+
+
+def lag(server):
+    """How many seconds the server says it is behind. After a start of replication that may be the age of the last transaction."""
+    rows = server.replica_status()
+    return max((row.get("Seconds_Behind_Source", row.get("Seconds_Behind_Master")) or 0 for row in rows), default=0)
 
 
 def mend(server):

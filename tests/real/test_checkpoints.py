@@ -30,7 +30,8 @@ class Site:
         self.observer, self.network = observer, Namespace()
         observer.run("ip", "link", "add", "wire0", "type", "veth", "peer", "name", "wire1", "netns", self.network.path)
         # Else a line that is pulled takes its IPv6 addresses along.
-        self.network.run("sysctl", "-qw", "net.ipv6.conf.all.keep_addr_on_down=1")
+        for end in (observer, self.network):
+            end.run("sysctl", "-qw", "net.ipv6.conf.all.keep_addr_on_down=1")
         for namespace, wire, addresses in (
             (observer, "wire0", ("10.78.0.1/24", "fd78::1/64")),
             (self.network, "wire1", [f"{host}/24" for host in (*NODES, GATEWAY, WEB)] + [f"{GATEWAY6}/64"]),
@@ -55,13 +56,15 @@ class Site:
             warm(node)
         wait_until(lambda: answers(WEB, WEB_PORT), 20, "the web server")
 
-    def pull(self):
-        """The observer's own line: from now on nothing reaches it and nothing leaves it."""
-        self.network.run("ip", "link", "set", "wire1", "down")
+    def pull(self, own=False):
+        """The observer's own line, at its other end or its own: from now on nothing reaches it and nothing leaves it."""
+        end, wire = (self.observer, "wire0") if own else (self.network, "wire1")
+        end.run("ip", "link", "set", wire, "down")
         return time.monotonic()
 
     def plug(self):
         self.network.run("ip", "link", "set", "wire1", "up")
+        self.observer.run("ip", "link", "set", "wire0", "up")
 
     def mend(self):
         self.plug()
@@ -124,15 +127,20 @@ def checkpoints(w, node):
     return {c["target"]: c for c in next(n for n in pool["nodes"] if n["name"] == node.address)["checkpoints"]}
 
 
-def test_the_observers_own_line_pulled(site, guarded):
-    """Two nodes and their checkpoints fall silent at once: the observer is cut off, says so, and fails nobody."""
+@pytest.mark.parametrize("own", [False, True], ids=["at the other end", "at its own end"])
+def test_the_observers_own_line_pulled(site, guarded, own):
+    """Two nodes and their checkpoints fall silent at once: the observer is cut off, says so, and fails nobody.
+
+    At its own end not even what is to go out over a kept connection leaves it: nobody has acknowledged that.
+    """
     a, b = site.nodes
     w = guarded(site.nodes).settled(a)
     assert all(c["answers"] is None for c in checkpoints(w, a).values()), "nobody looks while all is well"
-    site.pull()
+    site.pull(own)
     told = w.event("isolated", timeout=5, severity="alarm", rule=213)
     assert "nor does any checkpoint" in told.message, told.message
     w.holds(lambda: w.active() == a.address and w.node(a).status in OK_CRITICAL, 6, "ACTIVE, and not FAIL")
+    assert not own or not w.found("status", cause="no_reply"), w.story()
     assert {c["answers"] for c in checkpoints(w, a).values()} == {False}
     assert f"internal checkpoint simple:{GATEWAY} does not answer" in w.pool.explain(), w.pool.explain()
     assert len(w.found("checkpoint", a)) == 3, "each is told once"
@@ -140,6 +148,27 @@ def test_the_observers_own_line_pulled(site, guarded):
     w.event("isolated", timeout=12, severity="info")
     w.until(lambda: all(w.node(n).status == "OK" and w.node(n).cause == "ok" for n in site.nodes), 15, "all is well")
     assert not w.switches() and not w.found("state") and not w.found("last_node"), w.story()
+
+
+def test_what_a_hung_node_acknowledged_proves_no_line_that_was_pulled_since(site, guarded):
+    """Its probes wait for the answer to an old question and send nothing: they cannot tell that the line is gone."""
+    a, b = site.nodes
+    w = guarded(site.nodes).settled(a)
+    b.sigstop()
+    try:
+        w.event("state", b, timeout=10, new_state="FAILED_OFFLINE", cause="no_reply")
+        assert "still did not answer" in w.node(b).message, w.story()
+        assert w.node(a).status == "OK" and not w.found("isolated"), w.story()
+        w.forget()
+        site.pull()
+        w.event("isolated", timeout=8, severity="alarm", rule=213)
+        w.holds(lambda: w.active() == a.address and w.node(a).status in OK_CRITICAL, 5, "ACTIVE, and not FAIL")
+    finally:
+        b.sigcont()
+        site.plug()
+    w.event("isolated", timeout=12, severity="info")
+    w.settled(a, timeout=30)
+    assert not w.found("last_node") and not w.switches(), w.story()
 
 
 def test_a_pool_of_one_tells_its_own_line_from_its_nodes(site, guarded):

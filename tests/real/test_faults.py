@@ -87,7 +87,7 @@ def test_a_rotated_password(ring, watch):
 
 def test_a_rotated_password_shows_only_at_the_next_login(ring, watch):
     a, b = ring.nodes
-    w = watch(ring.nodes, probe={"login_interval": "1m", "interval": "100ms"}).settled(a)
+    w = watch(ring.nodes, probe={"login_interval": "1d", "interval": "100ms"}).settled(a)
     rotate_password(a, "rotated")
     w.holds(lambda: w.node(a).cause == "ok", 1.5, "the kept connection goes on")
     # A session that the server ends: at once a fresh login, which is refused. That is no failure.
@@ -100,7 +100,7 @@ def test_a_rotated_password_shows_only_at_the_next_login(ring, watch):
 
 def test_max_connections_reached_after_the_probe_has_connected(ring, watch):
     a, b = ring.nodes
-    w = watch(ring.nodes, probe={"login_interval": "1m", "interval": "200ms"}).settled(a)
+    w = watch(ring.nodes, probe={"login_interval": "1d", "interval": "200ms"}).settled(a)
     with a.connect() as root, spike(a, 12) as crowd:
         assert len(crowd) == 12
         # Fewer places than are taken: whoever leaves does not get in again.

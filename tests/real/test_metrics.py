@@ -111,7 +111,7 @@ def test_figures_tell_a_fail_over(ring, watch):
 def test_the_driver_says_what_it_did(ring, watch, flavour):
     a, b = ring.nodes
     # A kept connection: no fresh login in between.
-    w = watch(ring.nodes, probe={"login_interval": "10m"})
+    w = watch(ring.nodes, probe={"login_interval": "1d"})
     told = {}
     for server in (a, b):
         login = w.event("log", server)

@@ -97,3 +97,48 @@ fn a_cycle_of_one_pool_ends_while_the_prober_is_cut_off() {
     assert_eq!(w.state(0), State::Active);
     assert!(w.node(0).status < Status::OkCritical);
 }
+
+/// A probe that waits for an earlier question's answer sends nothing. That the question was acknowledged proves the path as
+/// it was then, so a line that was cut afterwards still counts as cut.
+#[test]
+fn an_acknowledgement_proves_the_path_as_it_was_then() {
+    for (pools, hung) in [
+        (&[RING][..], NodeRef { pool: 0, node: 1 }),
+        // One that hangs for long already, in another pool.
+        (&["name:p;primary:10.0.0.1", "name:q;primary:10.0.9.1"][..], NodeRef { pool: 1, node: 0 }),
+    ] {
+        let mut w = World::new(pools, &[]);
+        w.servers.get_mut(&hung).expect("a node").cause = Cause::NoReply;
+        let cut = w.clock;
+        w.waited_for.insert(hung, cut);
+        w.set(&[0], Cause::NoAck);
+        w.run(ms(30_000));
+        assert_eq!(w.state(0), State::Active);
+        assert_eq!(w.node(0).rule, 213, "{}", w.explain());
+        assert!(w.node(0).status < Status::OkCritical, "{}", w.explain());
+        let nodes = w.engine.snapshot(w.now()).pools.remove(hung.pool).nodes;
+        assert!(
+            nodes[hung.node].status < Status::OkCritical && nodes[hung.node].rule == 213,
+            "{}",
+            w.explain()
+        );
+        let told = w.told(EventKind::Isolated);
+        assert_eq!((told.len(), told[0].severity), (1, Severity::Alarm));
+        // Its kernel acknowledges something new: the path is open, and the other one's silence its own.
+        w.waited_for.clear();
+        w.run_until(ms(1_000), |w| w.told(EventKind::Isolated).len() == 2);
+        let took = w.run_until(ms(10_000), |w| w.node(0).status == Status::Fail);
+        assert!((ms(2_400)..=ms(4_000)).contains(&took), "{took:?}");
+    }
+}
+
+/// As long as anybody else replies, a server that hangs is failed as soon as ever, on whatever its probes wait.
+#[test]
+fn a_server_that_is_waited_for_is_failed_in_time() {
+    let mut w = World::new(&[RING], &[]);
+    w.set(&[0], Cause::NoReply);
+    w.waited_for.insert(NodeRef { pool: 0, node: 0 }, w.clock);
+    let took = w.run_until(ms(10_000), |w| w.state(1) == State::Active);
+    assert!(took <= ms(1_520), "{took:?}");
+    assert!(w.told(EventKind::Isolated).is_empty());
+}

@@ -38,6 +38,9 @@ pub struct World {
     pub looks: Vec<(CheckRef, Time)>,
     /// Servers say something at the beginning of every probe, however it ends.
     pub greets: bool,
+    /// Nodes whose probes send nothing, for they wait for the answer to an earlier one's question, and when that was
+    /// acknowledged.
+    pub waited_for: BTreeMap<NodeRef, Time>,
     /// How long a look takes that brings a reply.
     pub look_takes: Duration,
     under_way: BTreeMap<(Time, u64), (NodeRef, u64, Time)>,
@@ -100,6 +103,7 @@ impl World {
             checkpoints: Vec::new(),
             looks: Vec::new(),
             greets: false,
+            waited_for: BTreeMap::new(),
             look_takes: ms(5),
             under_way: BTreeMap::new(),
             looking: BTreeMap::new(),
@@ -185,6 +189,7 @@ impl World {
                 let mut observation = Observation::new(server.cause, "", self.clock);
                 observation.heard = self.greets.then_some(started);
                 observation.started = started;
+                observation.reached = self.waited_for.get(&node).copied();
                 if server.cause.class().answered() {
                     observation.facts = server.facts.clone();
                 }

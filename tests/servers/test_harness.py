@@ -297,7 +297,7 @@ def test_servers_end_with_the_process_that_made_them(number):
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as child:
         pid, port, folder = child.stdout.readline().split()
         child.send_signal(number)
-        child.wait(20)
+        child.wait(120)
 
     def gone():
         try:
@@ -306,7 +306,7 @@ def test_servers_end_with_the_process_that_made_them(number):
         except ConnectionRefusedError:
             return True
 
-    wait_until(gone, 10, f"the server {pid} gone")
+    wait_until(gone, 60, f"the server {pid} gone")
     if number == signal.SIGKILL:
         # Nothing can clean up after that but us.
         assert Path(folder).exists()

@@ -6,17 +6,34 @@ use primacy::{Error, ErrorCode};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// Done, or yes.
-    Done = 0,
+    Done,
     /// No.
-    No = 1,
+    No,
     /// The command line or the configuration is wrong.
-    Usage = 2,
+    Usage,
     /// A rule, or what is there already, forbids it.
-    Refused = 3,
+    Refused,
     /// Cache, disk or server cannot be reached.
-    Unreachable = 4,
+    Unreachable,
     /// Another process holds the cache.
-    Locked = 5,
+    Locked,
+    /// A server's weight, as keepalived's MISC_CHECK reads it with misc_dynamic: the code is two more.
+    Weight(u8),
+}
+
+impl Exit {
+    /// The number.
+    pub fn code(self) -> u8 {
+        match self {
+            Exit::Done => 0,
+            Exit::No => 1,
+            Exit::Usage => 2,
+            Exit::Refused => 3,
+            Exit::Unreachable => 4,
+            Exit::Locked => 5,
+            Exit::Weight(weight) => weight.saturating_add(2),
+        }
+    }
 }
 
 /// What is printed to standard error before the end.

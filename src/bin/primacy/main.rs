@@ -12,6 +12,7 @@ mod manual;
 mod notify;
 mod offline;
 mod orders;
+mod proxyadmin;
 mod read;
 mod screen;
 mod serve;
@@ -35,9 +36,10 @@ fn main() -> ExitCode {
     };
     let exit = run(&args).unwrap_or_else(|failure| {
         terminal::complain(&failure.text);
-        failure.exit
+        // Any other number would be a weight there.
+        if args.wants_weight() { Exit::No } else { failure.exit }
     });
-    ExitCode::from(exit as u8)
+    ExitCode::from(exit.code())
 }
 
 /// Help and version go where they were asked for; what cannot be understood is one message like every other.
@@ -50,7 +52,13 @@ fn misused(error: &clap::Error) -> ExitCode {
             let _ = error.print();
         }
     }
-    ExitCode::from(if error.use_stderr() { Exit::Usage } else { Exit::Done } as u8)
+    let wants_weight = std::env::args_os().any(|word| word == args::MISC_DYNAMIC);
+    let exit = match error.use_stderr() {
+        true if wants_weight => Exit::No,
+        true => Exit::Usage,
+        false => Exit::Done,
+    };
+    ExitCode::from(exit.code())
 }
 
 fn run(args: &Args) -> Outcome {
@@ -63,7 +71,10 @@ fn run(args: &Args) -> Outcome {
         Command::Watch => watch::watch(args),
         Command::Report { node } => read::report(args, node),
         Command::IsActive { node } => read::is_active(args, node),
-        Command::Up { node } => read::up(args, node),
+        Command::Up { node, misc_dynamic, role } => match (*misc_dynamic, *role) {
+            (false, None) => read::up(args, node),
+            (misc_dynamic, role) => read::up_for(args, node, role.unwrap_or_default(), misc_dynamic),
+        },
         Command::Recover { target, pool } => offline::recover(args, target, pool.as_deref()),
         Command::ActivatePrimary { pool } => live::activate_primary(args, pool.as_deref()),
         Command::Remove { node, pool } => live::remove(args, node, pool.as_deref()),
@@ -82,5 +93,6 @@ fn run(args: &Args) -> Outcome {
         Command::Explain { pool } => read::explain(args, pool.as_deref()),
         Command::Generate { what } => generate::generate(what),
         Command::Budget { pool } => read::budget(args, pool.as_deref()),
+        Command::Proxyadmin(asked) => proxyadmin::proxyadmin(args, asked),
     }
 }

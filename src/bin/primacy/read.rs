@@ -9,6 +9,7 @@ use primacy::config::Config;
 use primacy::engine::{Engine, NodeRef};
 use primacy::instance::secrets;
 use primacy::metrics::{self as figures, Figures};
+use primacy::policy::serving::{AgentWord, Role};
 use primacy::policy::{budget as budgets, serving};
 use primacy::pool::State;
 use std::path::Path;
@@ -101,6 +102,35 @@ pub fn up(args: &Args, asked: &NodeArgs) -> Outcome {
     explain_silent_active(&view, place, &name);
     print(if yes { "UP\n" } else { "DOWN\n" })?;
     Ok(if yes { Exit::Done } else { Exit::No })
+}
+
+/// `up` for a balancer that tells roles apart, or sets weights.
+pub fn up_for(args: &Args, asked: &NodeArgs, role: Role, misc_dynamic: bool) -> Outcome {
+    let (config, view, place) = look(args, asked)?;
+    let name = name_of(&config, place);
+    let pool = &view.snapshot.pools[place.pool];
+    let node = view.node(place.pool, &name);
+    let word = node
+        .and_then(|(index, _)| serving::View::of(pool, index))
+        .map_or(AgentWord::Down, |seen| serving::serve(&seen).agent_for(role));
+    // What is left of a byte above "success" and "failure".
+    let weight = node.map_or(0, |(_, node)| u8::try_from(node.weight).unwrap_or(u8::MAX).min(253));
+    explain_silent_active(&view, place, &name);
+    let word = if weight == 0 && word == AgentWord::Up { AgentWord::Drain } else { word };
+    Ok(match word {
+        AgentWord::Up => {
+            print("UP\n")?;
+            if misc_dynamic { Exit::Weight(weight) } else { Exit::Done }
+        }
+        AgentWord::Drain => {
+            print("DRAIN\n")?;
+            if misc_dynamic { Exit::Weight(0) } else { Exit::No }
+        }
+        AgentWord::Down => {
+            print("DOWN\n")?;
+            Exit::No
+        }
+    })
 }
 
 /// An ACTIVE node that does not serve is the pool's last one: say since when and why.

@@ -7,15 +7,17 @@ use crate::notify::{Manager, Watchdog};
 use crate::read::plural;
 use crate::terminal::{logged, note, warn};
 use crate::{Outcome, load, terminal};
-use primacy::ErrorCode;
-use primacy::config::{Config, OnLocked, ProbeMode};
+use primacy::config::{Config, Listen, ListenAddress, OnLocked, ProbeMode};
 use primacy::console::{Signals, wait};
 use primacy::engine::{Answer, Severity};
+use primacy::instance::respond::Responder;
 use primacy::instance::{EventFilter, Instance};
+use primacy::{Error, ErrorCode};
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
@@ -40,6 +42,7 @@ pub fn run(args: &Args) -> Outcome {
     let first = first_pool(&config);
     let socket = config.control_path();
     let waits = config.on_locked == OnLocked::Wait;
+    let listen = config.listen.clone();
     let instance = Instance::new(config)?;
     let events = instance.subscribe(EventFilter::default(), QUEUE)?;
     if waits {
@@ -48,12 +51,16 @@ pub fn run(args: &Args) -> Outcome {
     instance.start()?;
     // Until here a signal ends the process at once, which loses nothing: a wait for the lock can be given up.
     let signals = Signals::take()?;
-    let mut reload = Reload::new(args, first)?;
+    let responder = Arc::new(Responder::start(&instance, &listen)?);
+    let mut reload = Reload::new(args, first, Arc::clone(&responder), listen.clone())?;
     let commands = match socket.filter(|path| path.symlink_metadata().is_ok()) {
         Some(path) => format!("commands at {}", path.display()),
         None => "no commands from other processes".to_string(),
     };
     say(Severity::Info, &format!("watching {pools}, {kept}, {commands}"));
+    if let Some(places) = answering(&listen) {
+        say(Severity::Info, &places);
+    }
     manager.ready(&summary(&instance));
     let end = loop {
         let pace = watchdog.as_ref().map_or(LOOK, |dog| dog.pace().min(LOOK));
@@ -88,8 +95,16 @@ pub fn run(args: &Args) -> Outcome {
         {
             break Err(e);
         }
+        if !responder.is_well() {
+            break Err(Error::new(
+                ErrorCode::Panic,
+                "the thread that answers load balancers hit a defect of its own; report this",
+            ));
+        }
     };
     manager.stopping();
+    // A check that finds nobody fails; one that finds an engine at its end could be told anything.
+    responder.stop();
     if let Ok(signal) = end {
         say(Severity::Info, &format!("{signal}: stopping"));
     }
@@ -109,6 +124,9 @@ pub fn run(args: &Args) -> Outcome {
 struct Reload {
     /// The name of a pool in the configuration in force.
     first: String,
+    responder: Arc<Responder>,
+    /// Where load balancers are answered.
+    listen: Listen,
     path: PathBuf,
     cache: Option<PathBuf>,
     under_way: bool,
@@ -127,7 +145,7 @@ struct Reloaded {
 }
 
 impl Reload {
-    fn new(args: &Args, first: String) -> Result<Reload, Failure> {
+    fn new(args: &Args, first: String, responder: Arc<Responder>, listen: Listen) -> Result<Reload, Failure> {
         let failed = |e: std::io::Error| {
             Failure::new(Exit::Unreachable, format!("the system gives no descriptors: {e}"))
         };
@@ -135,7 +153,19 @@ impl Reload {
         woken.set_nonblocking(true).map_err(failed)?;
         let (sender, receiver) = channel();
         let (path, cache) = (args.config(), args.cache.clone());
-        Ok(Reload { first, path, cache, under_way: false, again: false, sender, receiver, wake, woken })
+        Ok(Reload {
+            first,
+            responder,
+            listen,
+            path,
+            cache,
+            under_way: false,
+            again: false,
+            sender,
+            receiver,
+            wake,
+            woken,
+        })
     }
 
     /// Readable when an outcome is there.
@@ -151,11 +181,12 @@ impl Reload {
         }
         let (path, cache) = (self.path.clone(), self.cache.clone());
         let (instance, sender) = (instance.clone(), self.sender.clone());
+        let responder = Arc::clone(&self.responder);
         let wake = self.wake.try_clone();
         let work = move || {
-            let outcome = reload(&instance, &path, cache);
+            let outcome = reload(&instance, &responder, &path, cache);
             // The instance ends with its last reference, which is not to be this one.
-            drop(instance);
+            drop((instance, responder));
             let _ = sender.send(outcome);
             if let Ok(mut wake) = wake {
                 let _ = wake.write_all(&[0]);
@@ -195,6 +226,11 @@ impl Reload {
                 warn_of_external(&config);
                 self.first = first_pool(&config);
                 say(Severity::Info, &format!("reloaded (rule {})", answer.rule));
+                if config.listen != self.listen {
+                    let nowhere = || "answering load balancers nowhere".to_string();
+                    say(Severity::Info, &answering(&config.listen).unwrap_or_else(nowhere));
+                    self.listen = config.listen;
+                }
             }
             Err(failure) => {
                 say(Severity::Alarm, &format!("not reloaded, nothing has changed: {}", failure.text))
@@ -203,12 +239,20 @@ impl Reload {
     }
 }
 
-fn reload(instance: &Instance, path: &std::path::Path, cache: Option<PathBuf>) -> Result<Reloaded, Failure> {
+fn reload(
+    instance: &Instance,
+    responder: &Responder,
+    path: &std::path::Path,
+    cache: Option<PathBuf>,
+) -> Result<Reloaded, Failure> {
     let mut config = load::file(path)?;
     if cache.is_some() {
         config.cache_file = cache;
     }
+    // What cannot be had is found out before anything has changed.
+    let prepared = responder.prepare(&config.listen)?;
     let answer = instance.reload(config.clone())?;
+    responder.adopt(prepared)?;
     Ok(Reloaded { config, answer })
 }
 
@@ -216,6 +260,17 @@ fn warn_of_external(config: &Config) {
     for pool in config.pools.iter().filter(|pool| pool.probe_mode == ProbeMode::External) {
         warn(&format!("pool {} has probe = \"external\": this agent does not watch it", pool.name));
     }
+}
+
+/// Where load balancers are answered; `None` if nowhere.
+fn answering(listen: &Listen) -> Option<String> {
+    let list = |what: &str, addresses: &[ListenAddress]| {
+        let names: Vec<String> = addresses.iter().map(ListenAddress::to_string).collect();
+        (!names.is_empty()).then(|| format!("{what} at {}", names.join(", ")))
+    };
+    let places: Vec<String> =
+        list("HTTP", &listen.http).into_iter().chain(list("agent-checks", &listen.agent_check)).collect();
+    (!places.is_empty()).then(|| format!("answering {}", places.join("; ")))
 }
 
 fn first_pool(config: &Config) -> String {

@@ -37,12 +37,16 @@ fn row(key: &Key) -> String {
         Kind::Port => ("number", "1 to 65535".into()),
         Kind::Address => ("address", "see below".into()),
         Kind::Nodes => ("list", "1 or more".into()),
-        Kind::Checkpoints => ("list", "see below".into()),
+        Kind::Checkpoints | Kind::Proxies => ("list", "see below".into()),
+        Kind::Pools => ("list", "pools".into()),
+        Kind::NodeName => ("address", "a node of a pool".into()),
+        Kind::Listen => ("list", "see below".into()),
+        Kind::Mode { .. } => ("text", "`0600` to `0777`".into()),
         Kind::Refused(_) | Kind::Later => panic!("{} has no row", key.name),
     };
     let default = match key.kind.default_value() {
         None if matches!(key.kind, Kind::Address | Kind::Nodes) => "required".into(),
-        None if matches!(key.kind, Kind::Checkpoints) => "empty".into(),
+        None if matches!(key.kind, Kind::Checkpoints | Kind::Proxies) => "empty".into(),
         None if key.scope == Scope::Service => match key.name {
             "role" => "required".into(),
             "port" => "the node's".into(),
@@ -57,13 +61,16 @@ fn row(key: &Key) -> String {
         Some(Value::Flag(flag)) => format!("`{flag}`"),
         Some(Value::Count(n)) => n.to_string(),
         Some(Value::Span(span)) => format!("`{}`", print_duration(span)),
-        Some(Value::Causes(_) | Value::Users(_)) => "empty".into(),
+        Some(Value::Causes(_) | Value::Users(_) | Value::Pools(_)) => "empty".into(),
         Some(Value::ControlSocket(_)) => "`beside-cache`".into(),
         Some(Value::Rate(_)) => "`off`".into(),
         Some(Value::LastResort(_)) => "`alarm`".into(),
         Some(Value::PublicKey(_)) => "`refuse`".into(),
         Some(Value::Descriptor(n)) => n.to_string(),
         Some(Value::Port(n)) => n.to_string(),
+        Some(Value::Listen(_)) => "empty".into(),
+        Some(Value::Mode(mode)) => format!("`{mode:04o}`"),
+        Some(Value::Address(_)) => panic!("no node is the default"),
     };
     format!("| `{}` | {kind} | {range} | {default} |", key.name)
 }
@@ -74,7 +81,9 @@ fn section(scope: Scope) -> &'static str {
         Scope::Probe => "## Probe",
         Scope::Pool => "## Pool",
         Scope::Node => "## Node",
+        Scope::Push => "## Push",
         Scope::Service => "## Service",
+        Scope::Listen => "## Listen",
     };
     let (_, rest) = PAGE.split_once(&format!("\n{title}\n")).unwrap_or_else(|| panic!("no heading {title}"));
     rest.split("\n## ").next().unwrap_or_default()
@@ -99,7 +108,16 @@ fn every_key_of_the_code_is_on_the_page_as_the_code_has_it() {
 #[test]
 fn every_key_of_the_page_is_in_the_code() {
     let mut rows = 0;
-    for scope in [Scope::Instance, Scope::Probe, Scope::Pool, Scope::Node, Scope::Service] {
+    let scopes = [
+        Scope::Instance,
+        Scope::Probe,
+        Scope::Pool,
+        Scope::Node,
+        Scope::Push,
+        Scope::Service,
+        Scope::Listen,
+    ];
+    for scope in scopes {
         for line in section(scope).lines().filter(|line| line.starts_with("| `")) {
             let name = line.split('`').nth(1).unwrap_or_default();
             assert!(

@@ -1,6 +1,7 @@
 //! Random texts and configurations.
 
 use super::*;
+use crate::config::{Listen, ListenAddress};
 use crate::engine::time::Duration;
 use crate::pool::{Address, NodeType, PolicyName, PoolKind};
 use crate::probe::{Cause, Class};
@@ -109,6 +110,24 @@ fn any_probe() -> impl Strategy<Value = ProbeConfig> {
             login_interval: spans.5,
         },
     )
+}
+
+/// A proxy for every pool whose nodes a command can name.
+fn any_push(pools: &[PoolConfig]) -> Vec<PushConfig> {
+    let mut push = Vec::new();
+    for (index, pool) in pools.iter().enumerate() {
+        if pool.nodes.iter().all(|node| !node.address.to_string().contains(' ')) {
+            push.push(PushConfig {
+                address: Address::parse(&format!("proxy{index}:4041")).expect("an address"),
+                user: pool.name.clone(),
+                password_file: Some(format!("/{}", pool.name).into()),
+                pools: vec![pool.name.clone()],
+                interval: Duration::from_millis(10 + u64::from(pool.fall)),
+                timeout: Duration::from_millis(u64::from(pool.rise)),
+            });
+        }
+    }
+    push
 }
 
 fn any_nodes() -> impl Strategy<Value = Vec<NodeConfig>> {
@@ -334,16 +353,32 @@ proptest! {
         control in prop::option::of(any_text("[^\\x00]{1,20}")),
         control_users in prop::collection::vec(any_text("[a-z_][a-z0-9_-]{0,8}|[1-9][0-9]{0,6}"), 0..1),
         site in any_text("\\PC{0,20}"),
+        listens in 0..8usize,
     ) {
         let names: BTreeSet<String> = names;
-        let pools = pools.into_iter().zip(names).map(|(pool, name)| PoolConfig { name, ..pool }).collect();
+        let pools: Vec<PoolConfig> =
+            pools.into_iter().zip(names).map(|(pool, name)| PoolConfig { name, ..pool }).collect();
+        let node = pools.iter().flat_map(|p: &PoolConfig| &p.nodes).map(|n| n.address.clone()).nth(listens);
+        let pick = |kind: usize| match (listens + kind) % 3 {
+            0 => vec![],
+            1 => vec![ListenAddress::parse(&format!("127.0.0.1:{}", 8000 + kind)).expect("an address")],
+            _ => vec![
+                ListenAddress::parse("[::]:99").expect("an address"),
+                ListenAddress::parse(&format!("unix:/a\"b{kind}")).expect("an address"),
+            ],
+        };
+        let listen = match listens {
+            0 => Listen::default(),
+            _ => Listen { http: pick(0), agent_check: pick(1), node, unix_mode: 0o600 | listens as u32 },
+        };
         let on_locked = [OnLocked::Error, OnLocked::Wait, OnLocked::Follow][wait];
         let control_socket = match control {
             None => ControlSocket::BesideCache,
             Some(name) if name.len() % 5 == 0 => ControlSocket::Off,
             Some(name) => ControlSocket::At(format!("/{name}").into()),
         };
-        let config = Config { cache_file: cache.map(Into::into), on_locked, control_socket, control_users, site, pools };
+        let push = any_push(&pools);
+        let config = Config { cache_file: cache.map(Into::into), on_locked, control_socket, control_users, site, listen, pools, push };
         let text = config.dump();
         let again = read(&text);
         prop_assert_eq!(again.as_ref(), Ok(&config), "{}", text);

@@ -67,7 +67,9 @@ fn defaults_are_those_of_the_design() {
         control_socket: ControlSocket::BesideCache,
         control_users: vec![],
         site: String::new(),
+        listen: Listen::default(),
         pools: vec![pool],
+        push: vec![],
     };
     assert_eq!(config, wanted);
     assert_eq!(config.control_path(), None);

@@ -21,6 +21,7 @@ fn table(name: &str, epoch: u64) -> ServiceTable {
         stale_after: Duration::from_secs(5),
         slots: Vec::new(),
         all: PickList::default(),
+        rest: Vec::new(),
         sites: Vec::new(),
         active: None,
         nobody: None,

@@ -59,6 +59,39 @@ fn a_hung_server_is_waited_for_and_asked_again_when_it_wakes() {
     assert_eq!(rig.begin(PROBE).reset(104).failed(111).cause(), (Cause::Refused, 111));
 }
 
+/// What proves that the host was there is older than a probe that sends nothing and hears nothing.
+#[test]
+fn a_probe_that_only_waits_reaches_nobody() {
+    let mut rig = Rig::kept();
+    let asked = rig.now;
+    let end = rig.begin(PROBE).late(PeerSign::Acknowledged).take();
+    assert_eq!((end.reached, end.proves_path_at()), (Some(asked), Some(end.started)));
+    assert_eq!(end.message, "the host acknowledges, the server did not answer within 250 ms");
+    let end = rig.wait(MS(250)).begin(PROBE).late(PeerSign::Acknowledged).take();
+    assert_eq!((end.started.since(asked), end.proves_path_at()), (MS(500), Some(asked)));
+    assert_eq!(
+        end.message,
+        "the server still did not answer within 250 ms; its host acknowledged what was sent 500 ms before that"
+    );
+    // A part of the answer does.
+    rig.begin(PROBE).wait(MS(100));
+    let some = recording("mariadb-10.11-replica").remove(6);
+    let Event::Server(some) = some else { panic!() };
+    let heard = rig.now;
+    let end = rig.bytes(&some[..9]).late(PeerSign::Acknowledged).take();
+    assert_eq!((end.reached, end.proves_path_at()), (Some(heard), Some(end.started)));
+    // So does a new connection, and silence nothing.
+    let end = rig.begin(FRESH).wait(MS(10)).connected().late(PeerSign::Acknowledged).take();
+    assert_eq!(end.reached, Some(end.started + MS(10)));
+    let end = rig.begin(PROBE).late(PeerSign::Connecting).take();
+    assert_eq!((end.cause, end.proves_path_at()), (Cause::NoAck, None));
+    // Nor is a unix socket any path.
+    let mut unix = Rig::with(config("a", None, Transport::Unix));
+    unix.begin(PROBE).connected().late(PeerSign::Acknowledged).take();
+    unix.begin(PROBE).late(PeerSign::Acknowledged);
+    assert!(unix.take().message.starts_with("the host acknowledges"));
+}
+
 #[test]
 fn an_unanswered_handshake_is_repeated_a_few_times_and_then_not_before_patience_ends() {
     let mut rig = Rig::new();

@@ -86,7 +86,10 @@ fn readers_fall_back_to_the_active_node_and_return() {
     w.set(1, State::FailedOffline);
     w.look();
     let backend = w.pick("ro").expect("the ACTIVE node");
-    assert_eq!((backend.slot, backend.reason, backend.flags), (0, Reason::Fallback as i32, backend::flags::FALLBACK));
+    assert_eq!(
+        (backend.slot, backend.reason, backend.flags),
+        (0, Reason::Fallback as i32, backend::flags::FALLBACK)
+    );
     assert_eq!(w.seat("ro", 1), (Seat::Ended, 2));
     w.set(1, State::Standby);
     w.look();
@@ -153,7 +156,10 @@ fn a_changed_configuration_keeps_seats_and_ends_what_left() {
     let mut w = World::new(2, &[rw(), ro()]);
     w.switch(0, State::FailedOffline, 1);
     let closed = w.selection.reconfigure(&[ServiceConfig { strategy: Strategy::RoundRobin, ..rw() }]);
-    assert_eq!(closed.iter().map(|t| (t.service.as_str(), t.closed)).collect::<Vec<_>>(), [("ro", Some(Closed::Gone))]);
+    assert_eq!(
+        closed.iter().map(|t| (t.service.as_str(), t.closed)).collect::<Vec<_>>(),
+        [("ro", Some(Closed::Gone))]
+    );
     assert_eq!(w.look(), 1);
     assert_eq!((w.seat("rw", 0), w.table("rw").strategy), ((Seat::Ended, 2), Strategy::RoundRobin));
 }
@@ -217,7 +223,8 @@ fn the_last_node_of_a_service_is_never_held_back() {
 #[test]
 fn a_node_that_comes_back_starts_slowly() {
     let slow_start = Duration::from_secs(10);
-    let mut w = World::new(3, &[ServiceConfig { slow_start, ..service("ro", Role::Standby, Strategy::RoundRobin) }]);
+    let mut w =
+        World::new(3, &[ServiceConfig { slow_start, ..service("ro", Role::Standby, Strategy::RoundRobin) }]);
     assert_eq!(w.spread("ro", 20), [0, 10, 10]);
     w.set(2, State::FailedOffline);
     w.look();
@@ -245,4 +252,22 @@ fn next_available_does_not_come_back_until_it_must() {
     w.set(2, State::FailedOffline);
     w.look();
     assert_eq!(w.pick("any").map(|b| b.slot), Some(0), "the list begins anew");
+}
+
+#[test]
+fn a_client_that_reaches_none_of_its_nodes_gets_the_next_best() {
+    use super::pick::pick_with;
+    let mut w = World::new(4, &[ro()]);
+    w.nodes[2].view.class = Some(Class::Hung);
+    w.look();
+    let table = w.table("ro");
+    let mut pick = |avoid: &[u32]| {
+        let wish = Wish { avoid, ..Wish::default() };
+        let picked = pick_with(&table, &table.all, &mut w.position, &w.book, &wish).expect("no garbage");
+        picked.backend().map(|b| (b.slot, b.reason))
+    };
+    assert!(matches!(pick(&[1]), Some((3, _))));
+    assert_eq!(pick(&[1, 3]), Some((2, Reason::Spare as i32)));
+    assert_eq!(pick(&[1, 3, 2]), Some((0, Reason::Fallback as i32)));
+    assert_eq!(pick(&[0, 1, 2, 3]), None);
 }
