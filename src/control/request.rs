@@ -139,6 +139,8 @@ pub enum Ask {
         pool: String,
         /// The node's address.
         node: String,
+        /// The service through which it was reached; none for a host that chose by itself.
+        service: Option<String>,
         /// How it ended.
         outcome: ReportOutcome,
     },
@@ -232,8 +234,8 @@ impl Request {
             Ask::Explain { pool } => json!({"command": "explain", "pool": pool}),
             Ask::Metrics => json!({"command": "metrics"}),
             Ask::Budget { pool } => json!({"command": "budget", "pool": pool}),
-            Ask::Report { pool, node, outcome } => {
-                json!({"command": "report", "pool": pool, "node": node, "outcome": outcome.name()})
+            Ask::Report { pool, node, service, outcome } => {
+                json!({"command": "report", "pool": pool, "node": node, "service": service, "outcome": outcome.name()})
             }
             Ask::Events { after } => json!({"command": "events", "after": after}),
             Ask::Change { change, wait } => {
@@ -308,6 +310,7 @@ fn read(document: &Map<String, Value>, id: Option<Id>) -> Result<Request> {
         "report" => Ask::Report {
             pool: pool()?,
             node: node()?,
+            service: name(document, "service")?,
             outcome: word(document, "outcome", ReportOutcome::from_name, ReportOutcome::ALL)?
                 .ok_or_else(|| wrong("outcome", &one_of(ReportOutcome::ALL)))?,
         },

@@ -127,7 +127,7 @@ impl PoolSelection {
     }
 
     /// Goes on where another decider ended: generations only rise.
-    pub fn adopt(&mut self, pool: &str, tables: &[ServiceTable]) {
+    pub fn adopt(&mut self, now: Time, pool: &str, tables: &[ServiceTable]) {
         for service in &mut self.services {
             let name = &service.config.name;
             let Some(table) = tables.iter().find(|t| t.pool == pool && t.service == *name) else { continue };
@@ -138,9 +138,13 @@ impl PoolSelection {
                     node: slot.node.clone(),
                     generation: slot.generation,
                     seat: slot.seat,
+                    // How long sessions have been draining nobody knows: they have the whole time.
+                    drain_until: (slot.seat == Seat::Drains).then(|| now + service.config.drain_deadline),
+                    quarantine: Quarantine::resumed(now),
                     ..SeatState::default()
                 })
                 .collect();
+            service.table = None;
         }
     }
 

@@ -148,7 +148,7 @@ impl Entry {
     /// A node, ready to be handed out; `None` if it has no address that fits.
     pub fn new(slot: &Slot, number: u32, epoch: u64, reason: Reason) -> Option<Entry> {
         let (address, addrlen) = slot.address.as_ref()?.sockaddr()?;
-        let weight = slot.weight.max(1) * slot.share.clamp(1, slow_start::FULL);
+        let weight = slot.weight.max(1).saturating_mul(slot.share.clamp(1, slow_start::FULL));
         let trial = slot.trial.unwrap_or(0);
         let fallback = if reason == Reason::Fallback { flags::FALLBACK } else { 0 };
         Some(Entry {
