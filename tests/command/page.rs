@@ -53,6 +53,7 @@ const IN_C: &[(&str, &[&str])] = &[
     ("watch", &["snapshot_take", "events_new", "explain"]),
     ("explain", &["explain"]),
     ("budget", &["budget", "budget_json"]),
+    ("proxyadmin", &["proxy_command", "snapshot_node"]),
 ];
 
 /// Whatever the command can do, the C ABI can do too, and every operator's move of the C ABI is a command.

@@ -12,6 +12,7 @@ mod manual;
 mod notify;
 mod offline;
 mod orders;
+mod proxyadmin;
 mod read;
 mod screen;
 mod serve;
@@ -92,5 +93,6 @@ fn run(args: &Args) -> Outcome {
         Command::Explain { pool } => read::explain(args, pool.as_deref()),
         Command::Generate { what } => generate::generate(what),
         Command::Budget { pool } => read::budget(args, pool.as_deref()),
+        Command::Proxyadmin(asked) => proxyadmin::proxyadmin(args, asked),
     }
 }
