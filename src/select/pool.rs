@@ -424,7 +424,15 @@ impl Service {
         };
         // While the role is about to move nobody stands in for it.
         let reach = if paused { 2 } else { tiers.len() };
-        let entries = tiers.iter().take(reach).map(members).find(|list| !list.is_empty()).unwrap_or_default();
+        let mut tiers = tiers.iter().take(reach).map(members).filter(|list| !list.is_empty());
+        let entries = tiers.next().unwrap_or_default();
+        let mut rest: Vec<Entry> = Vec::new();
+        for entry in tiers.flatten() {
+            // Held for the role and for the fallback.
+            if !entries.iter().chain(&rest).any(|known| known.backend.slot == entry.backend.slot) {
+                rest.push(entry);
+            }
+        }
         let nobody = entries.is_empty().then(|| self.nobody(pool, paused));
         let strategy = self.config.strategy;
         let sites = match self.config.same_site_first {
@@ -446,6 +454,7 @@ impl Service {
                 .filter(|_| !paused)
                 .and_then(|(at, (_, slot))| Entry::new(slot, at as u32, pool.epoch, Reason::GtidActive)),
             all: PickList::new(strategy, entries),
+            rest,
             sites,
             nobody,
             closed: None,
