@@ -1,12 +1,13 @@
 #!/bin/sh
-# `make bench`: fail-over times, the cost of a probe, the time of a check and the watching of thousands of nodes, as tables on the
+# `make bench`: fail-over times, the cost of a probe, the time of a check, the watching of thousands of nodes and the
+# cost of a selection, as tables on the
 # terminal and in target/bench/*.txt.
 #
 #   PRIMACY_BENCH_SERVER="mariadb mysql"   flavours for the fail-over times (default: mariadb)
 #   PRIMACY_BENCH_RUNS=20                  faults of each kind
 #   PRIMACY_BENCH_BLOCKS=9                 blocks of each contender in the cost of a probe
 #   PRIMACY_BENCH_SEED=N                   the moments of the faults again
-#   PRIMACY_BENCH="failover probe_cost command"    which benches
+#   PRIMACY_BENCH="select"                 which benches: failover probe_cost command fleet select
 #
 # Called by make, which has built the shared library and .venv.
 set -eu
@@ -30,9 +31,10 @@ build probe_cost benches/probe_cost/probe_cost.c $(pkg-config --cflags --libs li
 build spawn benches/command/spawn.c
 
 build fleet benches/fleet/fleet.c
+build select benches/select/select.c -D_GNU_SOURCE -lpthread -Wl,-z,now
 build stand_in benches/fleet/stand_in.c
 
-for bench in ${PRIMACY_BENCH:-failover probe_cost command fleet}; do
+for bench in ${PRIMACY_BENCH:-failover probe_cost command fleet select}; do
     echo
     if [ "$bench" = probe_cost ] || [ "$bench" = command ]; then
         # Its numbers are of one flavour: the first.

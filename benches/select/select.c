@@ -7,7 +7,9 @@
  * PUBLISH_US > 0: another thread changes a weight every so many microseconds, by observations of a pool that the host observes,
  * so that a table is published each time. STRATEGY "calls" measures report, release, backend_current and select with options.
  */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <inttypes.h>
 #include <primacy.h>
 #include <pthread.h>
