@@ -66,7 +66,7 @@ const SLOW_NS: u64 = 10_000_000;
 impl Freshness {
     #[inline(always)]
     fn is_stale(&mut self, table: &ServiceTable, board: &ServiceBoard) -> bool {
-        if self.skip > 0 && table.stale == OnStale::Serve {
+        if self.skip > 0 {
             self.skip -= 1;
             return self.stale;
         }
@@ -81,7 +81,8 @@ impl Freshness {
             0 => (self.stride * 2 + 1).min(STRIDE),
             _ => self.stride,
         };
-        (self.looked, self.skip) = (now, self.stride);
+        self.looked = now;
+        self.skip = if table.stale == OnStale::Serve { self.stride } else { 0 };
         let age = u128::from(now.saturating_sub(board.pulse().turned()));
         self.stale = age > table.stale_after.as_nanos();
         self.stale
@@ -104,7 +105,12 @@ impl Selector {
         selector
     }
 
+    /// Another table is read from now on.
+    #[cold]
+    #[inline(never)]
     fn find_list(&mut self) {
+        // It may be stricter about its age.
+        self.freshness.skip = 0;
         let site = &self.site;
         let table = self.reader.last();
         self.list = match site.is_empty() {

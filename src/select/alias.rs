@@ -41,9 +41,8 @@ fn threshold(part: u64, whole: u64) -> u32 {
 #[inline]
 pub fn choose(columns: &[Column], random: u64) -> usize {
     let at = ((random >> 32) * columns.len() as u64 >> 32) as usize;
-    match columns.get(at) {
-        Some(column) if (random as u32) < column.threshold || column.threshold == u32::MAX => at,
-        Some(column) => column.other as usize,
-        None => 0,
-    }
+    let Some(column) = columns.get(at) else { return 0 };
+    // Nobody can foretell this outcome, so it is no branch.
+    let own = usize::from((random as u32) < column.threshold) | usize::from(column.threshold == u32::MAX);
+    super::pick::one_of(own, at, column.other as usize)
 }

@@ -132,6 +132,13 @@ fn least(entries: &[Load], position: &mut Position, counts: &impl Counts) -> usi
     loads.reduce(|best, next| if next.0 < best.0 { next } else { best }).map_or(0, |(_, at)| at)
 }
 
+/// `first` if `is_first` is 1, `second` if it is 0, without a branch.
+#[inline(always)]
+pub(super) fn one_of(is_first: usize, first: usize, second: usize) -> usize {
+    let mask = is_first.wrapping_neg();
+    (first & mask) | (second & !mask)
+}
+
 /// Of two at random, the one with fewer clients for its weight (M. Mitzenmacher, "The power of two choices in randomized load
 /// balancing", 2001).
 #[inline]
@@ -142,7 +149,7 @@ fn two_choices(entries: &[Load], position: &mut Position, counts: &impl Counts) 
     let mut other = ((bits & 0xffff_ffff) * count.saturating_sub(1) >> 32) as usize;
     other += usize::from(other >= one);
     match (entries.get(one), entries.get(other)) {
-        (Some(a), Some(b)) if load(b, counts) < load(a, counts) => other,
+        (Some(a), Some(b)) => one_of(usize::from(load(b, counts) < load(a, counts)), other, one),
         _ => one,
     }
 }
