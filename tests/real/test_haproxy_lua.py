@@ -40,7 +40,7 @@ def ask(connection, statement="SELECT @@port"):
 class Site:
     """The ring, and HAProxy in front of it."""
 
-    def __init__(self, folder, ring, on_locked="error", load="lua-load-per-thread", master=False, **settings):
+    def __init__(self, folder, ring, on_locked="follow", load="lua-load-per-thread", master=False, **settings):
         self.folder, self.ring = folder, ring
         a, b = ring.nodes
         for node in ring.nodes:
@@ -388,7 +388,7 @@ def decider(site):
 def test_reload_while_the_old_worker_lives_on(site, figure):
     """A reload under load, with a master, another user and another root, as Debian runs it. Sessions keep the old worker alive and it
     goes on deciding; the new one follows, fails over with it, and decides once it has ended: one decider at every moment."""
-    s = site(on_locked="follow", master=True)
+    s = site(master=True)
     a, b = s.ring.nodes
     master = s.workers[0].popen
 
