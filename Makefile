@@ -8,6 +8,7 @@
 # make demo            a real failover before your eyes
 # make bench           fail-over times and the cost of a probe, measured
 # make soak            what must not fail over and what must, PRIMACY_RUNS=50 times each: hours
+# make tsan            selections in eight threads under ThreadSanitizer
 # make fuzz            every parser and the engine under libFuzzer, FUZZ_SECONDS=600 for each of the targets
 # make deps            installs Debian packages that tests and demo need (as root; else prints the line)
 #
@@ -221,5 +222,10 @@ soak: deps python
 	PRIMACY_RUNS=$${PRIMACY_RUNS:-50} PRIMACY_LONG_RUNS=$${PRIMACY_LONG_RUNS:-5} PRIMACY_SOAK=target/soak.txt \
 		.venv/bin/python -m pytest -q $(SOAK_TESTS)
 
-.PHONY: all install python deps header abi-baseline lua test test-rust test-c test-python test-lua test-real demo bench soak fuzz
+# Selections in eight threads under ThreadSanitizer: library and host are built for it, by a flag of the stable compiler that wants
+# RUSTC_BOOTSTRAP. helgrind and drd know neither atomics nor parking_lot's locks, so they would name every publication a race.
+tsan:
+	tests/c/tsan
+
+.PHONY: tsan all install python deps header abi-baseline lua test test-rust test-c test-python test-lua test-real demo bench soak fuzz
 .DELETE_ON_ERROR:

@@ -2456,7 +2456,8 @@ int32_t primacy_events_free(struct primacy_events *events);
 /**
  * Makes a selector of a service: `POOL.SERVICE`, or `SERVICE` where one pool alone has one of that name.
  *
- * A selector answers one call at a time; a program makes one for each thread, event loop or interpreter, and for each service.
+ * A selector answers one call at a time; a program makes one for each thread, event loop or interpreter, and for each service. It
+ * belongs to the service as it was: if that leaves the configuration and comes back, it wants new selectors.
  *
  * @param p        the instance
  * @param service  the service's name

@@ -31,7 +31,7 @@ pub const TARGETS: [Target; 12] = [
     ("cache", cache::run),
     ("control", control::run),
     ("checkpoint", checkpoint::run),
-    ("mpp", mpp::run),
     ("tables", tables::run),
+    ("mpp", mpp::run),
     ("engine", engine::run),
 ];

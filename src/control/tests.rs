@@ -57,11 +57,10 @@ fn ask() -> impl Strategy<Value = Ask> {
         name().prop_map(|pool| Ask::Explain { pool }),
         Just(Ask::Metrics),
         name().prop_map(|pool| Ask::Budget { pool }),
-        (name(), name(), prop::sample::select(ReportOutcome::ALL))
-            .prop_map(|(pool, node, outcome)| {
-                let service = node.len().is_multiple_of(2).then(|| "ro".to_owned());
-                Ask::Report { pool, node, service, outcome }
-            }),
+        (name(), name(), prop::sample::select(ReportOutcome::ALL)).prop_map(|(pool, node, outcome)| {
+            let service = node.len().is_multiple_of(2).then(|| "ro".to_owned());
+            Ask::Report { pool, node, service, outcome }
+        }),
         any::<u64>().prop_map(|after| Ask::Events { after }),
         (change, any::<bool>()).prop_map(|(change, wait)| Ask::Change { change, wait }),
     ]

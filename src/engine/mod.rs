@@ -131,7 +131,8 @@ impl Engine {
     pub fn adopt(&mut self, now: Now, tables: &[ServiceTable]) {
         self.out.withdraw_tables();
         for pool in &mut self.pools {
-            let last = tables.iter().filter(|table| table.pool == pool.config.name).map(|table| table.epoch).max();
+            let last =
+                tables.iter().filter(|table| table.pool == pool.config.name).map(|table| table.epoch).max();
             if last.is_some_and(|last| last > pool.epoch) {
                 pool.epoch_floor = pool.epoch_floor.max(last.unwrap_or(0));
                 pool.epoch = pool.epoch_floor.saturating_add(1);

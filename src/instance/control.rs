@@ -128,7 +128,9 @@ impl Core {
                 },
                 other => other.map(done),
             },
-            Ask::Report { pool, node, service, outcome } => self.reported(now, &pool, &node, service, outcome),
+            Ask::Report { pool, node, service, outcome } => {
+                self.reported(now, &pool, &node, service, outcome)
+            }
             look => self.look_for(now, look),
         };
         self.count_request(command, &outcome);

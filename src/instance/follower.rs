@@ -12,9 +12,9 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::instance::control::Client;
 use crate::instance::names;
 use crate::io::clock;
+use crate::io::control_client::new_id;
 use crate::io::lock::CacheLock;
 use crate::io::tables::{TablesReader, TablesWriter};
-use crate::io::control_client::new_id;
 use crate::select::header::Header;
 use crate::select::{ServiceTable, codec};
 use parking_lot::MutexGuard;
@@ -76,7 +76,10 @@ pub(super) struct Follower {
 
 impl Handle {
     /// First use of an instance that may follow: the lock, or else the tables of whoever holds it.
-    pub(super) fn open_or_follow<'a>(&'a self, mut core: MutexGuard<'a, Core>) -> Result<MutexGuard<'a, Core>> {
+    pub(super) fn open_or_follow<'a>(
+        &'a self,
+        mut core: MutexGuard<'a, Core>,
+    ) -> Result<MutexGuard<'a, Core>> {
         let until = Instant::now() + BEGIN;
         loop {
             let Some(folder) = core.folder() else { return Ok(core) };
@@ -92,7 +95,8 @@ impl Handle {
             let missing = match core.attach(clock::now()) {
                 Ok(true) => return Ok(core),
                 Ok(false) => {
-                    let words = locked.message().split_once("; ").map_or(locked.message(), |(words, _)| words);
+                    let words =
+                        locked.message().split_once("; ").map_or(locked.message(), |(words, _)| words);
                     let text = format!(
                         "{words}, and it publishes no tables to follow: give it the same configuration, with on_locked = \"follow\""
                     );
@@ -226,7 +230,11 @@ impl Core {
             self.follower = None;
             return Err(error);
         }
-        let text = format!("process {} decides for the cache {}: this one follows", life.pid, folder.path().display());
+        let text = format!(
+            "process {} decides for the cache {}: this one follows",
+            life.pid,
+            folder.path().display()
+        );
         self.tell_follows(now, Severity::Info, text);
         Ok(true)
     }
@@ -274,7 +282,11 @@ impl Core {
             if let Some((following, poller)) = self.driver.as_mut().and_then(|driver| driver.following()) {
                 following.hang_up(poller);
             }
-            self.tell_follows(now, Severity::Info, format!("process {} decides for the cache from now on", header.pid));
+            self.tell_follows(
+                now,
+                Severity::Info,
+                format!("process {} decides for the cache from now on", header.pid),
+            );
         }
         if header.fingerprint != before.fingerprint && header.fingerprint != self.fingerprint {
             let text = format!(
@@ -312,7 +324,9 @@ impl Core {
                 self.hub.alarm(now.mono, now.wall_ms, text);
             }
         }
-        if seen.closed && let Some(follower) = &mut self.follower {
+        if seen.closed
+            && let Some(follower) = &mut self.follower
+        {
             (follower.eager, follower.try_at) = (EAGER_TRIES, now.mono);
         }
         if self.try_to_lead(now)? {
@@ -339,7 +353,9 @@ impl Core {
 
     /// Takes the lock if it has fallen free, and decides from then on.
     fn try_to_lead(&mut self, now: Now) -> Result<bool> {
-        let (Some(follower), Some(folder)) = (&mut self.follower, self.folder.clone()) else { return Ok(false) };
+        let (Some(follower), Some(folder)) = (&mut self.follower, self.folder.clone()) else {
+            return Ok(false);
+        };
         let silent = now.mono.0.saturating_sub(follower.life.pulse) >= SUSPICION.as_nanos() as u64;
         if follower.try_at > now.mono || (follower.eager == 0 && !silent) {
             return Ok(false);
@@ -383,7 +399,8 @@ impl Core {
 
     fn take_over(&mut self, now: Now, lock: CacheLock) -> Result<()> {
         let Some(follower) = self.follower.take() else { return Ok(()) };
-        let text = format!("process {} decides for the cache no more: this one does from now on", follower.life.pid);
+        let text =
+            format!("process {} decides for the cache no more: this one does from now on", follower.life.pid);
         if let Err(error) = self.open(Some(lock)) {
             self.follower = Some(follower);
             return Err(error);
@@ -411,7 +428,13 @@ impl Core {
     }
 
     /// Keeps a report for the decider.
-    pub(super) fn pass_on(&mut self, pool: &str, node: &str, service: Option<&str>, outcome: ReportOutcome) -> Result<()> {
+    pub(super) fn pass_on(
+        &mut self,
+        pool: &str,
+        node: &str,
+        service: Option<&str>,
+        outcome: ReportOutcome,
+    ) -> Result<()> {
         names::node(&self.config, pool, node)?;
         let Some(follower) = &mut self.follower else { return Ok(()) };
         if follower.reports.len() >= REPORTS {
@@ -476,12 +499,14 @@ impl Core {
 
     fn unreachable(&self, now: Now, was: bool, error: &Error) {
         // A decider that ends closes its connections first.
-        let alive = self
-            .follower
-            .as_ref()
-            .is_some_and(|f| now.mono.0.saturating_sub(f.life.pulse) < SUSPICION.as_nanos() as u64 && f.eager == 0);
+        let alive = self.follower.as_ref().is_some_and(|f| {
+            now.mono.0.saturating_sub(f.life.pulse) < SUSPICION.as_nanos() as u64 && f.eager == 0
+        });
         if alive && !was {
-            let text = format!("the decider is not reached: reports wait, its events come late: {}", error.message());
+            let text = format!(
+                "the decider is not reached: reports wait, its events come late: {}",
+                error.message()
+            );
             self.hub.say(Severity::Warning, (now.mono, now.wall_ms), ("", ""), text);
         }
     }
@@ -499,9 +524,11 @@ impl Core {
     /// A decider begins to publish for others, if they may follow.
     pub(super) fn begin_sharing(&mut self) {
         let shared = self.config.on_locked == OnLocked::Follow;
-        self.tables = self.folder.clone().filter(|_| shared).map(|folder| {
-            TablesWriter::new(folder, self.fingerprint, self.since_ms, self.hub.count())
-        });
+        self.tables = self
+            .folder
+            .clone()
+            .filter(|_| shared)
+            .map(|folder| TablesWriter::new(folder, self.fingerprint, self.since_ms, self.hub.count()));
         self.unshared = self.tables.is_some();
     }
 

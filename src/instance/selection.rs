@@ -25,11 +25,13 @@ struct Published {
 }
 
 impl Services {
-    /// Shows a table.
+    /// Shows a table. A service that left and comes back is another one: it counts its slots and generations anew, so sessions of its
+    /// first life must not be looked up in it.
     pub(super) fn publish(&self, table: Arc<ServiceTable>) {
         let name = table.full_name();
         let mut boards = self.boards.write();
-        match boards.get_mut(&name) {
+        let here = |published: &&mut Published| published.last.closed != Some(Closed::Gone);
+        match boards.get_mut(&name).filter(here) {
             Some(published) => {
                 published.board.publish(Arc::clone(&table));
                 published.last = table;
@@ -43,7 +45,8 @@ impl Services {
 
     /// Shows a table of another process, unless it is shown already: a service of which nothing changed keeps what its selectors hold.
     pub(super) fn publish_news(&self, table: Arc<ServiceTable>) {
-        let known = self.boards.read().get(&table.full_name()).is_some_and(|published| *published.last == *table);
+        let known =
+            self.boards.read().get(&table.full_name()).is_some_and(|published| *published.last == *table);
         if !known {
             self.publish(table);
         }

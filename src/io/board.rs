@@ -7,7 +7,7 @@
 //!
 //! `tests/loom.rs` runs this file under loom: that is why the atomics come from `sync`.
 
-use super::sync::{Arc, AtomicPtr, Mutex, Ordering};
+use super::sync::{Arc, AtomicBool, AtomicPtr, Mutex, Ordering, fence};
 
 /// A word in a cache line of its own, and in one of the pair that processors fetch together.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub struct Padded<T>(pub T);
 /// What is shown to readers.
 #[derive(Debug)]
 pub struct Board<T> {
-    /// From `Box::into_raw`; never NULL.
+    /// From `Arc::into_raw`; never NULL.
     current: Padded<AtomicPtr<T>>,
     shared: Mutex<Backstage<T>>,
 }
@@ -34,6 +34,8 @@ struct Backstage<T> {
 struct Mark<T> {
     /// What the reader holds; NULL before its first look.
     held: Padded<AtomicPtr<T>>,
+    /// A reader has this place.
+    taken: AtomicBool,
 }
 
 // SAFETY: values are owned by the board and only lent out as `&T`; who frees them is the thread that publishes or drops the board,
@@ -58,25 +60,27 @@ unsafe impl<T: Send + Sync> Sync for Reader<T> {}
 
 impl<T> Board<T> {
     /// A board that shows `first`.
-    pub fn new(first: T) -> Board<T> {
+    pub fn new(first: Arc<T>) -> Board<T> {
         Board {
-            current: Padded(AtomicPtr::new(Box::into_raw(Box::new(first)))),
+            current: Padded(AtomicPtr::new(Arc::into_raw(first).cast_mut())),
             shared: Mutex::new(Backstage { marks: Vec::new(), retired: Vec::new() }),
         }
     }
 
     /// Shows `next` from now on, and frees what nobody holds any more.
-    pub fn publish(&self, next: T) {
+    pub fn publish(&self, next: Arc<T>) {
         let mut shared = self.shared.lock();
-        let old = self.current.0.swap(Box::into_raw(Box::new(next)), Ordering::SeqCst);
+        let old = self.current.0.swap(Arc::into_raw(next).cast_mut(), Ordering::AcqRel);
         shared.retired.push(old);
+        // Pairs with the fence of `Reader::renew`.
+        fence(Ordering::SeqCst);
         let Backstage { marks, retired } = &mut *shared;
         retired.retain(|value| {
-            let held = marks.iter().any(|mark| mark.held.0.load(Ordering::SeqCst) == *value);
+            let held = marks.iter().any(|mark| mark.held.0.load(Ordering::Acquire) == *value);
             if !held {
                 // SAFETY: it is no longer current, and whoever marks a value looks afterwards whether it still is; as no mark
-                // shows it, nobody holds it or ever will. It came from `Box::into_raw` and leaves the list here.
-                drop(unsafe { Box::from_raw(*value) });
+                // shows it, nobody holds it or ever will. It came from `Arc::into_raw` and leaves the list here.
+                drop(unsafe { Arc::from_raw(*value) });
             }
             held
         });
@@ -85,13 +89,15 @@ impl<T> Board<T> {
     /// A reader more.
     pub fn reader(self: &Arc<Self>) -> Reader<T> {
         let mut shared = self.shared.lock();
-        // The list and the reader that is gone hold one reference each.
-        let free = shared.marks.iter().find(|mark| Arc::strong_count(mark) == 1).cloned();
+        let free = shared.marks.iter().find(|mark| !mark.taken.load(Ordering::Acquire)).cloned();
         let mark = free.unwrap_or_else(|| {
-            let mark = Arc::new(Mark { held: Padded(AtomicPtr::new(core::ptr::null_mut())) });
+            let held = Padded(AtomicPtr::new(core::ptr::null_mut()));
+            let mark = Arc::new(Mark { held, taken: AtomicBool::new(false) });
             shared.marks.push(Arc::clone(&mark));
             mark
         });
+        // Under the lock, so nobody else takes it.
+        mark.taken.store(true, Ordering::Relaxed);
         drop(shared);
         let mut reader = Reader { board: Arc::clone(self), mark, held: core::ptr::null() };
         reader.renew();
@@ -113,11 +119,11 @@ impl<T> Board<T> {
 
 impl<T> Drop for Board<T> {
     fn drop(&mut self) {
-        let current = self.current.0.swap(core::ptr::null_mut(), Ordering::SeqCst);
+        let current = self.current.0.swap(core::ptr::null_mut(), Ordering::AcqRel);
         let retired = core::mem::take(&mut self.shared.lock().retired);
         for value in retired.into_iter().chain([current]) {
             // SAFETY: every reader has a reference to the board, so there is none; each value is in one place once.
-            drop(unsafe { Box::from_raw(value) });
+            drop(unsafe { Arc::from_raw(value) });
         }
     }
 }
@@ -145,10 +151,11 @@ impl<T> Reader<T> {
     #[cold]
     fn renew(&mut self) {
         loop {
-            let value = self.board.current.0.load(Ordering::SeqCst);
-            self.mark.held.0.store(value, Ordering::SeqCst);
+            let value = self.board.current.0.load(Ordering::Acquire);
+            self.mark.held.0.store(value, Ordering::Release);
             // Whoever retires a value swaps first and looks at the marks afterwards: either it sees this mark, or this sees its value.
-            if self.board.current.0.load(Ordering::SeqCst) == value {
+            fence(Ordering::SeqCst);
+            if self.board.current.0.load(Ordering::Acquire) == value {
                 self.held = value;
                 return;
             }
@@ -158,6 +165,7 @@ impl<T> Reader<T> {
 
 impl<T> Drop for Reader<T> {
     fn drop(&mut self) {
-        self.mark.held.0.store(core::ptr::null_mut(), Ordering::SeqCst);
+        self.mark.held.0.store(core::ptr::null_mut(), Ordering::Release);
+        self.mark.taken.store(false, Ordering::Release);
     }
 }

@@ -70,7 +70,15 @@ impl CacheFolder {
         let temporary = with_suffix(&name, c".tmp");
         let lock = with_suffix(&name, c".lock");
         let tables = [with_suffix(&name, c".tables"), with_suffix(&name, c".tables.tmp")];
-        Ok(CacheFolder { folder, path: path.to_owned(), name, temporary, lock, tables, writing: Mutex::new(()) })
+        Ok(CacheFolder {
+            folder,
+            path: path.to_owned(),
+            name,
+            temporary,
+            lock,
+            tables,
+            writing: Mutex::new(()),
+        })
     }
 
     /// The cache file's path as it was given to [`CacheFolder::open`].

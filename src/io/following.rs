@@ -4,10 +4,10 @@
 //! something to ask, and made anew after it broke.
 
 use super::descriptor::Registry;
+use super::entropy;
 use super::poller::{Poller, Ready};
 use super::socket::{Progress, Received, Socket, Target};
 use super::tables::{Seen, Watch};
-use super::entropy;
 use crate::control::{Answer, Ask, Done, FrameReader, Id, LARGEST_ANSWER, LARGEST_REQUEST, Request, frame};
 use crate::engine::Time;
 use crate::error::{Error, ErrorCode, Result};
@@ -51,7 +51,8 @@ impl Following {
     /// Waits for the tables where the system allows it; `path` is the decider's control socket.
     pub(crate) fn new(registry: &Arc<Registry>, poller: &mut dyn Poller, path: Option<PathBuf>) -> Following {
         // Without it the loop looks by itself, often.
-        let watch = Watch::new(registry).ok().filter(|watch| poller.add(watch.number(), WATCH, false).is_ok());
+        let watch =
+            Watch::new(registry).ok().filter(|watch| poller.add(watch.number(), WATCH, false).is_ok());
         Following { watch, registry: Arc::clone(registry), path, line: None, retry: None, answer: None }
     }
 
@@ -102,9 +103,12 @@ impl Following {
 
     fn try_ask(&mut self, poller: &mut dyn Poller, now: Time, ask: Ask) -> Result<()> {
         let failed = |text: String| Error::new(ErrorCode::Io, text);
-        let id = entropy::bytes().map(Id).map_err(|e| failed(format!("the system gives no random bytes: {e}")))?;
+        let id =
+            entropy::bytes().map(Id).map_err(|e| failed(format!("the system gives no random bytes: {e}")))?;
         if self.line.is_none() {
-            let Some(path) = self.path.clone() else { return Err(failed("there is no control socket".into())) };
+            let Some(path) = self.path.clone() else {
+                return Err(failed("there is no control socket".into()));
+            };
             let (socket, progress) = Socket::connect(&self.registry, &Target::Unix(path))
                 .map_err(|e| failed(format!("the decider's control socket cannot be reached: {e}")))?;
             if progress != Progress::Up {

@@ -2,4 +2,4 @@
 
 pub(super) use parking_lot::Mutex;
 pub(super) use std::sync::Arc;
-pub(super) use std::sync::atomic::{AtomicPtr, Ordering};
+pub(super) use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering, fence};

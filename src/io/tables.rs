@@ -44,7 +44,12 @@ pub(crate) struct TablesWriter {
 
 impl TablesWriter {
     /// The life of a decider begins. The file is made with the first tables.
-    pub(crate) fn new(folder: Arc<CacheFolder>, fingerprint: u64, since_ms: u64, events: u64) -> TablesWriter {
+    pub(crate) fn new(
+        folder: Arc<CacheFolder>,
+        fingerprint: u64,
+        since_ms: u64,
+        events: u64,
+    ) -> TablesWriter {
         let header = Header {
             fingerprint,
             pid: u64::from(std::process::id()),
@@ -115,8 +120,7 @@ impl TablesWriter {
             return Err(io::Error::other("the tables are larger than 64 MiB"));
         }
         folder.remove(temporary)?;
-        let file =
-            folder.open_file(temporary, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL, 0o640)?;
+        let file = folder.open_file(temporary, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL, 0o640)?;
         self.folder.inherit(&file)?;
         let mut next = self.header;
         (next.capacity, next.sequence) = (wanted.min(LARGEST), self.header.sequence + 1);
@@ -257,7 +261,8 @@ impl TablesReader {
                 // A half is only written to once another header is in force. One that has the same header still is damaged.
                 Err(error) => {
                     let after = header(&self.folder, &self.file)?;
-                    if (after.sequence, after.moved) == (next.sequence, next.moved) && after.same_life(&next) {
+                    if (after.sequence, after.moved) == (next.sequence, next.moved) && after.same_life(&next)
+                    {
                         return Err(error);
                     }
                     damage = Some(error);
@@ -307,7 +312,10 @@ fn header(folder: &Arc<CacheFolder>, file: &File) -> Result<Header> {
             if e.kind() == io::ErrorKind::UnexpectedEof {
                 return outcome;
             }
-            return Err(Error::new(ErrorCode::Io, format!("cannot read {}.tables: {e}", folder.path().display())));
+            return Err(Error::new(
+                ErrorCode::Io,
+                format!("cannot read {}.tables: {e}", folder.path().display()),
+            ));
         }
         match Header::decode(&bytes) {
             Ok(header) => return Ok(header),
@@ -376,8 +384,7 @@ impl Watch {
         let mut buffer = [0u8; 4096];
         loop {
             // SAFETY: the buffer is live and as long as is said.
-            let count =
-                unsafe { libc::read(self.fd.number(), buffer.as_mut_ptr().cast(), buffer.len()) };
+            let count = unsafe { libc::read(self.fd.number(), buffer.as_mut_ptr().cast(), buffer.len()) };
             let Some(mut events) = usize::try_from(count).ok().and_then(|count| buffer.get(..count)) else {
                 return seen;
             };

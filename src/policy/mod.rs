@@ -43,7 +43,7 @@ pub fn rules(policy: PolicyName, kind: PoolKind) -> Box<dyn Iterator<Item = u16>
     }
 }
 
-/// The sentence of a rule of either policy, or of a change of the configuration.
+/// The sentence of a rule of either policy, of the serve matrix, of a service, or of a change of the configuration.
 pub fn rule_sentence(number: u16) -> Option<&'static str> {
     let fixed = || reload::FIXED.iter().find(|r| r.number == number).map(|r| r.sentence);
     let in_steps = |steps: &[(u16, &'static str)]| steps.iter().find(|s| s.0 == number).map(|s| s.1);
@@ -53,6 +53,7 @@ pub fn rule_sentence(number: u16) -> Option<&'static str> {
     let role = || safe::table::ROLE.iter().find(|r| r.number == number).map(|r| r.sentence);
     let restart = || safe::restart::RESTART.iter().find(|r| r.number == number).map(|r| r.sentence);
     let follow = || follow::FOLLOW.iter().find(|r| r.number == number).map(|r| r.sentence);
+    let serving = || serving::RULES.iter().find(|r| r.number == number).map(|r| r.sentence);
     mpp.or_else(|| in_steps(&mpp::STEPS))
         .or_else(|| in_steps(&mpp::orders::ORDERS))
         .or_else(charge)
@@ -65,4 +66,6 @@ pub fn rule_sentence(number: u16) -> Option<&'static str> {
         .or_else(|| in_steps(&follow::table::COMMANDS))
         .or_else(fixed)
         .or_else(|| in_steps(&reload::STEPS))
+        .or_else(serving)
+        .or_else(|| crate::select::standing::sentence(number))
 }

@@ -1,6 +1,6 @@
 //! The services of one pool in motion: what the pool's nodes are becomes seats, generations and tables.
 
-use super::backend::{BackendAddress, Reason};
+use super::backend::{BackendAddress, Reason, flags};
 use super::quarantine::{Quarantine, Terms};
 use super::slow_start;
 use super::standing::{Case, Rule, Standing, rule_for, sentence};
@@ -355,6 +355,8 @@ impl Service {
                 ip: node.and_then(|node| node.ip),
             };
             changed |= seat.shown.replace(shown) != Some(shown);
+            let slot = self.table.as_ref().and_then(|table| table.slots.get(at));
+            changed |= slot.is_some_and(|slot| slot.site != node.map_or("", |node| node.site));
         }
         if !changed {
             return None;
@@ -429,12 +431,20 @@ impl Service {
         // While the role is about to move nobody stands in for it.
         let reach = if paused { 2 } else { tiers.len() };
         let mut tiers = tiers.iter().take(reach).map(members).filter(|list| !list.is_empty());
-        let entries = tiers.next().unwrap_or_default();
+        let mut entries = tiers.next().unwrap_or_default();
         let mut rest: Vec<Entry> = Vec::new();
         for entry in tiers.flatten() {
             // Held for the role and for the fallback.
             if !entries.iter().chain(&rest).any(|known| known.backend.slot == entry.backend.slot) {
                 rest.push(entry);
+            }
+        }
+        // A trial is for one client; where nobody else is left, everybody may try.
+        if entries.iter().all(|entry| entry.trial > 0) {
+            for entry in &mut entries {
+                entry.trial = 0;
+                entry.backend.flags &= !flags::TRIAL;
+                entry.backend.reason = Reason::Held as i32;
             }
         }
         let nobody = entries.is_empty().then(|| self.nobody(pool, paused));
@@ -466,11 +476,12 @@ impl Service {
         }
     }
 
-    /// For each site that has somebody: its own nodes.
+    /// For each site that has somebody, a trial aside: its own nodes.
     fn by_site(&self, slots: &[Slot], entries: &[Entry]) -> Vec<(String, PickList)> {
         let site =
             |entry: &Entry| slots.get(entry.backend.slot as usize).map_or("", |slot| slot.site.as_str());
-        let mut names: Vec<&str> = entries.iter().map(site).filter(|name| !name.is_empty()).collect();
+        let for_all = entries.iter().filter(|entry| entry.trial == 0);
+        let mut names: Vec<&str> = for_all.map(site).filter(|name| !name.is_empty()).collect();
         names.sort_unstable();
         names.dedup();
         let own = |name: &str| entries.iter().filter(|entry| site(entry) == name).cloned().collect();

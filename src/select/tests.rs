@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 mod codec;
+mod histories;
+mod rows;
 mod services;
 mod strategies;
 

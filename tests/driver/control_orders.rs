@@ -118,8 +118,12 @@ fn reports_take_no_command_out_of_the_memory() {
     let second = place.client().ask(id, recover(), LONG).expect("an answer").expect("the first answer");
     assert_eq!(first, second);
     assert_eq!(node(&running.instance, 0).state, State::FailedOffline, "not recovered again");
-    let ask =
-        Ask::Report { pool: "p".into(), node: "10.1.1.1".into(), service: None, outcome: ReportOutcome::ConnectFailed };
+    let ask = Ask::Report {
+        pool: "p".into(),
+        node: "10.1.1.1".into(),
+        service: None,
+        outcome: ReportOutcome::ConnectFailed,
+    };
     let error = client.ask(new_id().unwrap(), ask, LONG).expect("an answer").expect_err("no such node");
     assert_eq!(error.code(), ErrorCode::NotFound);
 }

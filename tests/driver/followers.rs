@@ -119,7 +119,9 @@ fn a_follower_selects_what_the_decider_decides_within_milliseconds() {
             (seen.len() >= 20).then(|| seen.clone())
         }
     });
-    assert!(switches.windows(2).all(|pair| pair[0].epoch < pair[1].epoch && pair[0].sequence < pair[1].sequence));
+    assert!(
+        switches.windows(2).all(|pair| pair[0].epoch < pair[1].epoch && pair[0].sequence < pair[1].sequence)
+    );
 }
 
 #[test]
@@ -141,7 +143,10 @@ fn a_follower_passes_on_what_only_the_decider_can_do() {
     assert_eq!(pool(&decider).frozen.map(|freeze| freeze.reason), Some("work".into()));
     let refused = follower.freeze("p", "more", None, Durability::Wait).map(|_| ());
     assert_eq!(refused, decider.freeze("p", "more", None, Durability::Wait).map(|_| ()));
-    assert_eq!(follower.recover_node("p", "10.1.1.1", Durability::Wait).expect_err("none").code(), ErrorCode::NotFound);
+    assert_eq!(
+        follower.recover_node("p", "10.1.1.1", Durability::Wait).expect_err("none").code(),
+        ErrorCode::NotFound
+    );
     // What is not for a follower names who it is for.
     let error = observe(&follower, 0, Cause::Ok).expect_err("it follows");
     assert_eq!(error.code(), ErrorCode::Locked);
@@ -149,7 +154,9 @@ fn a_follower_passes_on_what_only_the_decider_can_do() {
     assert_eq!(follower.cycle("p", None).expect_err("it follows").code(), ErrorCode::Locked);
     // A freeze of the decider's is told here.
     wait_for("the decider's event", LONG, || {
-        std::iter::from_fn(|| seen.next()).any(|e| e.kind == EventKind::Command && e.message.contains("work")).then_some(())
+        std::iter::from_fn(|| seen.next())
+            .any(|e| e.kind == EventKind::Command && e.message.contains("work"))
+            .then_some(())
     });
 }
 
@@ -168,7 +175,9 @@ fn another_configuration_is_refused_and_a_reload_goes_first_to_the_decider() {
     let events = follower.subscribe(EventFilter::default(), 100).expect("events");
     decider.reload(other()).expect("reloaded");
     wait_for("the warning", LONG, || {
-        std::iter::from_fn(|| events.next()).any(|e| e.kind == EventKind::Follows && e.message.contains("reload")).then_some(())
+        std::iter::from_fn(|| events.next())
+            .any(|e| e.kind == EventKind::Follows && e.message.contains("reload"))
+            .then_some(())
     });
     // It goes on following meanwhile.
     let mut rw = selector(&follower, "rw");
@@ -259,7 +268,8 @@ fn a_hostile_file_of_tables_changes_nothing() {
     let whole = std::fs::read(place.tables()).expect("the file");
     for hostile in [&b""[..], &b"x"[..], &[0xff; 40_000], &whole[..200], &whole[..300]] {
         // In place, as somebody would who means harm.
-        let mut file = std::fs::OpenOptions::new().write(true).truncate(true).open(place.tables()).expect("the file");
+        let mut file =
+            std::fs::OpenOptions::new().write(true).truncate(true).open(place.tables()).expect("the file");
         file.write_all(hostile).expect("a write");
         assert_eq!(Ok(backend), rw.select(&Wish::default()));
         std::thread::sleep(Duration::from_millis(20));
@@ -309,7 +319,10 @@ fn a_report_to_a_follower_makes_the_decider_look_early() {
     let looked = node(&decider, 0).observed_ms;
     follower.report("p", &address, ReportOutcome::ConnectFailed).expect("taken");
     wait_for("another early look", LONG, || (node(&decider, 0).observed_ms > looked).then_some(()));
-    assert_eq!(follower.report("p", "10.1.1.1", ReportOutcome::ConnectFailed).expect_err("none").code(), ErrorCode::NotFound);
+    assert_eq!(
+        follower.report("p", "10.1.1.1", ReportOutcome::ConnectFailed).expect_err("none").code(),
+        ErrorCode::NotFound
+    );
 }
 
 #[test]

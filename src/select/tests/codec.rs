@@ -119,7 +119,8 @@ fn bytes_that_end_too_early_are_an_error_wherever_they_end() {
 #[test]
 fn a_stop_is_told_to_nobody_else() {
     let w = world(0);
-    let stopped: Vec<ServiceTable> = tables(&w, 0).iter().map(|table| table.closed(Closed::Stopped)).collect();
+    let stopped: Vec<ServiceTable> =
+        tables(&w, 0).iter().map(|table| table.closed(Closed::Stopped)).collect();
     assert_eq!(decode(&encode(&stopped)), Ok(vec![]));
     let gone: Vec<ServiceTable> = tables(&w, 0).iter().map(|table| table.closed(Closed::Gone)).collect();
     assert_eq!(decode(&encode(&gone)), Ok(gone));

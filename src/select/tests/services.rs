@@ -220,6 +220,46 @@ fn the_last_node_of_a_service_is_never_held_back() {
     assert_eq!(w.pick("rw").map(|b| (b.slot, b.reason)), Some((0, Reason::Held as i32)));
 }
 
+/// While the one client that tries is on its way, the others are not turned away.
+#[test]
+fn a_trial_of_the_last_node_is_for_all() {
+    let mut w = World::new(2, &[service("ro", Role::Standby, Strategy::RoundRobin), rw()]);
+    for _ in 0..3 {
+        w.report(1, ReportOutcome::ConnectFailed);
+        w.report(0, ReportOutcome::ConnectFailed);
+    }
+    w.pass(Duration::from_secs(1));
+    for service in ["ro", "rw"] {
+        for _ in 0..3 {
+            let backend = w.pick(service).expect("nobody else is left");
+            assert_eq!((backend.reason, backend.flags), (Reason::Held as i32, 0), "{service}");
+        }
+    }
+    w.report(0, ReportOutcome::Connected);
+    assert_eq!(w.pick("rw").map(|b| b.reason), Some(Reason::Role as i32));
+}
+
+#[test]
+fn a_trial_at_a_site_leaves_its_clients_the_other_sites() {
+    let ro = service("ro", Role::Standby, Strategy::RoundRobin);
+    let mut w = World::new(3, &[ServiceConfig { same_site_first: true, ..ro }]);
+    (w.nodes[1].site, w.nodes[2].site) = ("east", "west");
+    assert_eq!(w.look(), 1);
+    assert_eq!(w.table("ro").list("east").entries.len(), 1);
+    for _ in 0..3 {
+        w.report(1, ReportOutcome::ConnectFailed);
+    }
+    w.pass(Duration::from_secs(1));
+    let table = w.table("ro");
+    assert!(table.slots[1].trial.is_some());
+    let mut went = [0; 3];
+    for _ in 0..4 {
+        let picked = pick(table.strategy, table.list("east"), &mut w.position, &w.book);
+        went[picked.backend().expect("somebody").slot as usize] += 1;
+    }
+    assert_eq!(went, [0, 1, 3]);
+}
+
 #[test]
 fn a_node_that_comes_back_starts_slowly() {
     let slow_start = Duration::from_secs(10);
