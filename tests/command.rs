@@ -21,6 +21,8 @@ mod orders;
 mod page;
 #[path = "command/respond.rs"]
 mod respond;
+#[path = "command/route.rs"]
+mod route;
 #[path = "command/serve.rs"]
 mod serve;
 #[path = "command/site.rs"]

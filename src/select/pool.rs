@@ -196,7 +196,8 @@ impl PoolSelection {
 
     /// When time alone changes something.
     pub fn deadline(&self, now: Time) -> Option<Time> {
-        self.services.iter().flat_map(|service| service.deadlines(now)).min()
+        let first = self.services.iter().map(|service| service.deadline(now)).fold(Time::NEVER, Time::min);
+        (first != Time::NEVER).then_some(first)
     }
 
     /// The tables in force.
@@ -278,11 +279,14 @@ impl Service {
         }
     }
 
-    fn deadlines(&self, now: Time) -> impl Iterator<Item = Time> + '_ {
-        self.seats.iter().flat_map(move |seat| {
+    /// When time alone changes something; [`Time::NEVER`] if it does not.
+    fn deadline(&self, now: Time) -> Time {
+        let of = |seat: &SeatState| {
             let ramp = seat.since.and_then(|since| slow_start::share(since, self.config.slow_start, now).1);
-            [seat.drain_until, ramp, seat.quarantine.deadline()].into_iter().flatten()
-        })
+            let times = [seat.drain_until, ramp, seat.quarantine.deadline()];
+            times.into_iter().fold(Time::NEVER, |first, next| first.min(next.unwrap_or(Time::NEVER)))
+        };
+        self.seats.iter().map(of).fold(Time::NEVER, Time::min)
     }
 
     fn fallback(&self) -> Option<Role> {
@@ -384,8 +388,10 @@ impl Service {
         if self.config.strategy != Strategy::NextAvailable {
             return;
         }
-        for seat in &mut self.seats {
-            seat.discarded |= seat.took && seat.own.standing >= Standing::Stays;
+        let takes_none = |seat: &SeatState| seat.took && seat.own.standing >= Standing::Stays && !seat.discarded;
+        if self.seats.iter().any(takes_none) {
+            self.seats.iter_mut().filter(|seat| takes_none(seat)).for_each(|seat| seat.discarded = true);
+            self.judge_all(now, node_of);
         }
         if self.seats.iter().all(|seat| seat.own.standing >= Standing::Stays) {
             self.seats.iter_mut().for_each(|seat| seat.discarded = false);

@@ -4,6 +4,7 @@ use super::super::quarantine::{Quarantine, Terms};
 use super::super::slow_start;
 use super::*;
 use proptest::prelude::*;
+use proptest::strategy::Strategy;
 
 const NODES: usize = 5;
 
