@@ -758,6 +758,10 @@ enum primacy_event_kind
      */
     PRIMACY_EVENT_WRITERS = 17,
     /**
+     * A proxy to which states are pushed takes them, or does not, or refuses something.
+     */
+    PRIMACY_EVENT_PROXY = 19,
+    /**
      * A new configuration is in force.
      */
     PRIMACY_EVENT_RELOAD = 20,
@@ -1608,6 +1612,32 @@ typedef struct primacy_backend {
      */
     union primacy_address address;
 } primacy_backend;
+
+/**
+ * A proxy that speaks MPP, and who logs in to it. In. Zero stands for the default of every field but `size` and `proxy`.
+ */
+typedef struct primacy_proxy_options {
+    /**
+     * sizeof(primacy_proxy_options) of the caller.
+     */
+    uint32_t size;
+    /**
+     * For the connection, for the login, and for the answer, in milliseconds; 0 for 1000.
+     */
+    uint32_t timeout_ms;
+    /**
+     * Where its admin plugin listens, as host:port, [IPv6]:port or unix:/path; the port is 4041 where none is given.
+     */
+    const char *proxy;
+    /**
+     * The account's name; NULL for `primacy`.
+     */
+    const char *user;
+    /**
+     * The file that holds its password, as in a configuration; NULL for none.
+     */
+    const char *password_file;
+} primacy_proxy_options;
 
 #ifdef __cplusplus
 extern "C" {
@@ -2545,6 +2575,30 @@ int32_t primacy_node_name(const struct primacy_selector *selector,
  * Thread: one call at a time. Time: never blocks. Since: 0.1.
  */
 int32_t primacy_select_reason(const struct primacy_selector *selector,
+                              char *buf,
+                              size_t len);
+
+/**
+ * Gives one MPP command to a proxy whose script speaks MPP, over a connection of its own, and writes its answer.
+ *
+ * The commands are `MPP SHOW ALL`, `MPP INITIALIZE node TYPE type` and `MPP SET node TYPE|STATE|STATUS|WEIGHT value`; docs/mpp.md tells
+ * what they do. The answer to the first is a line for each row, its cells (nodename, group, element, value) divided by tabs; to the
+ * others it is `SUCCESS` and a newline. A running instance needs none of this: what its configuration has under `push` is told by itself.
+ *
+ * @param options  where, and who logs in; `size` and `proxy` are required
+ * @param command  the command, in any case
+ * @param buf      where to write the answer, cut at a UTF-8 border, and a NUL; may be NULL if `len` is 0
+ * @param len      size of `buf` in bytes
+ * @return         the length of the whole answer without the NUL; PRIMACY_E_INVALID for a text that is no command or no address;
+ *                 PRIMACY_E_REFUSED with the proxy's words; PRIMACY_E_IO if the proxy cannot be reached, does not answer in time or
+ *                 refuses the login; PRIMACY_E_SECRET; PRIMACY_E_SIZE; PRIMACY_E_UNSUPPORTED; PRIMACY_E_PANIC
+ *
+ * Ownership: everything is copied. Blocks for as long as a name takes to be resolved, and for at most `timeout_ms` each for the
+ * connection to each of its addresses, the login, and the answer.
+ * Thread: any thread. Time: network. Since: 0.1.
+ */
+int32_t primacy_proxy_command(const struct primacy_proxy_options *options,
+                              const char *command,
                               char *buf,
                               size_t len);
 

@@ -9,6 +9,7 @@ pub mod gtid;
 pub mod instance;
 mod io;
 pub mod metrics;
+pub mod mpp;
 pub mod policy;
 pub mod pool;
 pub mod probe;

@@ -15,10 +15,14 @@ mod documents;
 mod generated;
 #[path = "command/life.rs"]
 mod life;
+#[path = "mpp_proxy/mod.rs"]
+mod mpp_proxy;
 #[path = "command/orders.rs"]
 mod orders;
 #[path = "command/page.rs"]
 mod page;
+#[path = "command/proxyadmin.rs"]
+mod proxyadmin;
 #[path = "command/respond.rs"]
 mod respond;
 #[path = "command/route.rs"]

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 /// In the order of reading: life first, names last.
-const SOURCES: [&str; 12] = [
+const SOURCES: [&str; 13] = [
     "version", "status", "enums", "structs", "config", "instance", "commands", "orders", "snapshot", "read",
-    "events", "selector",
+    "events", "selector", "proxy",
 ];
 
 #[test]

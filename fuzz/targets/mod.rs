@@ -12,6 +12,7 @@ mod engine;
 mod engine_world;
 mod gtid;
 mod input;
+mod mpp;
 mod session;
 mod wire;
 
@@ -19,7 +20,7 @@ mod wire;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     ("wire", wire::run),
     ("session", session::run),
     ("gtid", gtid::run),
@@ -29,5 +30,6 @@ pub const TARGETS: [Target; 10] = [
     ("cache", cache::run),
     ("control", control::run),
     ("checkpoint", checkpoint::run),
+    ("mpp", mpp::run),
     ("engine", engine::run),
 ];

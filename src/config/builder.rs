@@ -3,6 +3,7 @@
 use super::draft::{Place, PoolDraft, Section, check_name, pool_key};
 use super::keys::{self, Key, Scope};
 use super::model::Config;
+use super::push::PushDraft;
 use super::value::{Raw, read};
 use super::{check, document, mpp};
 use crate::error::{Error, ErrorCode, Result};
@@ -17,6 +18,7 @@ pub struct ConfigBuilder {
     pub(super) listen: Section,
     pub(super) probe: Section,
     pub(super) pools: Vec<PoolDraft>,
+    pub(super) push: Vec<PushDraft>,
 }
 
 impl ConfigBuilder {
@@ -45,8 +47,8 @@ impl ConfigBuilder {
     /// Keys are those of the text, joined by dots: `KEY`, `listen.KEY`, `probe.KEY`, `pool.NAME.KEY`, `pool.NAME.probe.KEY`,
     /// `pool.NAME.service.SERVICE.KEY`; `pool.NAME.probe` is short for `pool.NAME.probe.mode`. Where a pool's name contains dots, the longest name
     /// of a pool that exists is taken; the name may also stand in double quotes. A pool that does not exist yet
-    /// is begun; without nodes in the end it is an error of [`ConfigBuilder::build`]. `nodes` and `checkpoints` take a
-    /// TOML list, `fail_on` a list of causes with commas between them.
+    /// is begun; without nodes in the end it is an error of [`ConfigBuilder::build`]. `nodes`, `checkpoints` and `push`
+    /// take a TOML list, `fail_on` a list of causes with commas between them.
     ///
     /// # Errors
     /// [`ErrorCode::Config`], the text begins `key KEY: `.
@@ -97,6 +99,10 @@ impl ConfigBuilder {
         if let (Some(pool), "checkpoints", Scope::Pool) = (pool, name, scope) {
             let sets = document::checkpoints_from_text(value, &format!("{}.checkpoints", pool_key(pool)))?;
             self.pool_mut(pool, place)?.checkpoints = sets;
+            return Ok(());
+        }
+        if let ("push", Scope::Instance) = (name, scope) {
+            self.push = document::proxies_from_text(value)?;
             return Ok(());
         }
         let value = read(&known.kind, Raw::Plain(value)).map_err(|problem| place.error(problem))?;

@@ -9,6 +9,7 @@ use super::model::{
     ClientCertificate, Config, ControlSocket, Failback, LastResort, NodeConfig, OnDoubt, OnLocked,
     PoolConfig, ProbeConfig, ProbeMode, RsaPublicKey, TlsMode,
 };
+use super::push;
 use super::service_check;
 use super::value::print_duration;
 use crate::engine::time::Duration;
@@ -36,14 +37,14 @@ impl<'a> Layers<'a> {
         }
     }
 
-    fn text(&self, name: &str) -> Option<String> {
+    pub(super) fn text(&self, name: &str) -> Option<String> {
         match self.value(name) {
             Some(Value::Text(text)) => Some(text),
             _ => None,
         }
     }
 
-    fn path(&self, name: &str) -> Option<PathBuf> {
+    pub(super) fn path(&self, name: &str) -> Option<PathBuf> {
         self.text(name).map(PathBuf::from)
     }
 
@@ -124,6 +125,7 @@ pub(super) fn build(draft: &ConfigBuilder) -> Result<Config> {
     share_probes(&mut pools);
     let listen = listen(&draft.listen, &pools)?;
     Ok(Config {
+        push: push::build(&draft.push, &pools)?,
         cache_file: top.text("cache_file").map(PathBuf::from),
         on_locked: match top.word("on_locked") {
             "wait" => OnLocked::Wait,

@@ -4,6 +4,7 @@ use super::builder::ConfigBuilder;
 use super::checkpoints;
 use super::draft::{NodeDraft, Origin, Place, PoolDraft, Section, check_nodes, pool_key};
 use super::keys::{self, Scope};
+use super::push;
 use super::value::{Raw, describe, read};
 use crate::error::{Error, ErrorCode, Result};
 use crate::pool::Address;
@@ -45,6 +46,7 @@ pub(super) fn load(builder: &mut ConfigBuilder, text: &str, name: &str) -> Resul
                     pool(origin, &path, table, builder.pool_mut(name.get_ref(), place)?)?;
                 }
             }
+            "push" => builder.push = push::list(origin, "push", value)?,
             name => setting(origin, Scope::Instance, name, key, value, &mut builder.instance)?,
         }
     }
@@ -65,6 +67,14 @@ pub(super) fn checkpoints_from_text(text: &str, path: &str) -> Result<Vec<checkp
     let value = DeValue::parse(text)
         .map_err(|e| list.error(format!("the value is not a TOML list: {}", one_line(e.message()))))?;
     checkpoints::list(&Origin::Set, path, &value)
+}
+
+/// The proxies from the text of a TOML list, as `set` takes it.
+pub(super) fn proxies_from_text(text: &str) -> Result<Vec<push::PushDraft>> {
+    let value = DeValue::parse(text).map_err(|e| {
+        Place::new("", "push").error(format!("the value is not a TOML list: {}", one_line(e.message())))
+    })?;
+    push::list(&Origin::Set, "push", &value)
 }
 
 fn one_line(text: &str) -> String {
@@ -159,7 +169,7 @@ fn section(
     Ok(())
 }
 
-fn setting(
+pub(super) fn setting(
     origin: &Origin<'_>,
     scope: Scope,
     full: &str,

@@ -6,6 +6,7 @@ use super::model::{
     Config, ControlSocket, Failback, LastResort, NodeConfig, OnDoubt, OnLocked, PoolConfig, ProbeConfig,
     ProbeMode, RsaPublicKey,
 };
+use super::push;
 use super::service::ServiceConfig;
 use super::value::print_duration;
 use crate::pool::PoolKind;
@@ -44,6 +45,7 @@ impl Config {
         for pool in &self.pools {
             dump_pool(&mut out, pool);
         }
+        out.push_str(&push::print(&self.push, string));
         out
     }
 

@@ -16,6 +16,8 @@ pub(super) enum Scope {
     Pool,
     /// An element of a pool's `nodes`.
     Node,
+    /// An element of `push`.
+    Push,
     /// `[pool.NAME.service.SERVICE]`.
     Service,
     /// `[listen]`.
@@ -70,6 +72,10 @@ pub(super) enum Kind {
     Nodes,
     /// The sets of checkpoints of a pool; empty by default.
     Checkpoints,
+    /// Proxies to push to; empty by default.
+    Proxies,
+    /// Names of pools; empty, which is all, by default.
+    Pools,
     /// A key that is known and never allowed; the text says what to write instead.
     Refused(&'static str),
     /// A key whose behaviour has not landed.
@@ -116,6 +122,7 @@ pub(super) enum Value {
     Rate(Option<AutoRecover>),
     ControlSocket(ControlSocket),
     Users(Vec<String>),
+    Pools(Vec<String>),
     Descriptor(i32),
     Port(u16),
     Address(Address),
@@ -137,6 +144,7 @@ impl Kind {
             Kind::PublicKey => Some(Value::PublicKey(RsaPublicKey::Refuse)),
             Kind::ControlSocket => Some(Value::ControlSocket(ControlSocket::BesideCache)),
             Kind::Users => Some(Value::Users(Vec::new())),
+            Kind::Pools => Some(Value::Pools(Vec::new())),
             Kind::Rate => Some(Value::Rate(None)),
             Kind::LastResort => Some(Value::LastResort(LastResort::Alarm)),
             Kind::Listen => Some(Value::Listen(Vec::new())),
@@ -149,6 +157,7 @@ impl Kind {
             | Kind::NodeName
             | Kind::Nodes
             | Kind::Checkpoints
+            | Kind::Proxies
             | Kind::Refused(_)
             | Kind::Later => None,
         }
@@ -170,12 +179,16 @@ const DAY: u64 = 24 * HOUR;
 const NO_PASSWORD: &str = "a password does not stand in a configuration: put it into a file that only its owner can read \
      and name that with password_file, or hand it over by password_fd";
 
+const NO_PASSWORD_IN_PUSH: &str = "a password does not stand in a configuration: put it into a file that only its owner can \
+     read and name that with password_file";
+
 /// Every key, in the order of the reference page.
 pub(super) static KEYS: &[Key] = &[
     Key::new(Scope::Instance, "cache_file", Kind::Path),
     Key::new(Scope::Instance, "on_locked", Kind::Word { landed: &["error", "wait"], later: &["follow"] }),
     Key::new(Scope::Instance, "control_socket", Kind::ControlSocket),
     Key::new(Scope::Instance, "control_users", Kind::Users),
+    Key::new(Scope::Instance, "push", Kind::Proxies),
     Key::new(Scope::Instance, "site", Kind::Text { min: 0, max: 64, default: "" }),
     Key::new(Scope::Instance, "dispatch_budget", Kind::Later),
     Key::new(Scope::Instance, "helper", Kind::Later),
@@ -245,6 +258,14 @@ pub(super) static KEYS: &[Key] = &[
     Key::new(Scope::Node, "type", Kind::Word { landed: &["secondary", "primary"], later: &[] }),
     Key::new(Scope::Node, "weight", Kind::Count { min: 0, max: 1000, default: 1 }),
     Key::new(Scope::Node, "site", Kind::Text { min: 0, max: 64, default: "" }),
+    // One proxy that is told of all nodes.
+    Key::new(Scope::Push, "address", Kind::Address),
+    Key::new(Scope::Push, "user", Kind::Text { min: 1, max: 80, default: "primacy" }),
+    Key::new(Scope::Push, "password_file", Kind::Path),
+    Key::new(Scope::Push, "password", Kind::Refused(NO_PASSWORD_IN_PUSH)),
+    Key::new(Scope::Push, "pools", Kind::Pools),
+    Key::new(Scope::Push, "interval", Kind::Span { min: ms(10), max: s(HOUR), default: s(1) }),
+    Key::new(Scope::Push, "timeout", Kind::Span { min: ms(1), max: s(60), default: s(1) }),
     // What clients ask for.
     Key::new(
         Scope::Service,
@@ -319,7 +340,7 @@ pub(super) fn unknown(scope: Scope, name: &str) -> String {
         Scope::Instance => &["listen", "probe", "pool"][..],
         Scope::Pool => &["probe", "service"],
         Scope::Node => &["probe"],
-        Scope::Probe | Scope::Service | Scope::Listen => &[],
+        Scope::Probe | Scope::Push | Scope::Service | Scope::Listen => &[],
     };
     if let (Scope::Service, Some(hint)) = (scope, foreign::hint(foreign::KEYS, name)) {
         return format!("unknown key; {hint}");

@@ -15,6 +15,7 @@ mod keys;
 mod listen;
 pub mod model;
 mod mpp;
+mod push;
 pub mod service;
 mod service_check;
 mod value;
@@ -26,7 +27,7 @@ pub use builder::ConfigBuilder;
 pub use listen::{Listen, ListenAddress};
 pub use model::{
     AutoRecover, ClientCertificate, Config, ControlSocket, Failback, LastResort, NodeConfig, OnDoubt,
-    OnLocked, PoolConfig, ProbeConfig, ProbeMode, RsaPublicKey, TlsMode,
+    OnLocked, PoolConfig, ProbeConfig, ProbeMode, PushConfig, RsaPublicKey, TlsMode,
 };
 pub use service::{OnDemotion, OnStale, Role, ServiceConfig, Strategy};
 pub use value::{parse_duration, print_duration};

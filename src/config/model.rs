@@ -240,6 +240,30 @@ pub struct PoolConfig {
     pub services: Vec<ServiceConfig>,
 }
 
+/// One proxy that is told of every node by MPP commands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PushConfig {
+    /// Where its admin plugin listens, canonical; one for each address.
+    pub address: Address,
+    /// The account's name.
+    pub user: String,
+    /// The file that holds the account's password; read at instance creation.
+    pub password_file: Option<PathBuf>,
+    /// Whose nodes are pushed; empty for all pools.
+    pub pools: Vec<String>,
+    /// How often everything is pushed. What changes is pushed at once.
+    pub interval: Duration,
+    /// For the connection, the login, and each answer.
+    pub timeout: Duration,
+}
+
+impl PushConfig {
+    /// Whether the nodes of this pool are pushed to the proxy.
+    pub fn wants(&self, pool: &str) -> bool {
+        self.pools.is_empty() || self.pools.iter().any(|name| name == pool)
+    }
+}
+
 /// The whole configuration of an instance, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -257,6 +281,8 @@ pub struct Config {
     pub listen: Listen,
     /// In configuration order; at least one.
     pub pools: Vec<PoolConfig>,
+    /// Proxies that are told of every node.
+    pub push: Vec<PushConfig>,
 }
 
 impl Config {

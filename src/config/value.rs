@@ -115,6 +115,8 @@ pub(super) fn read(kind: &Kind, raw: Raw<'_>) -> Result<Value, String> {
         // Lists of nodes are read by the document, element by element.
         Kind::Address | Kind::Nodes => Err("expected a list of nodes".into()),
         Kind::Checkpoints => Err("expected a list of checkpoints".into()),
+        Kind::Proxies => Err("expected a list of proxies".into()),
+        Kind::Pools => pools(raw),
     }
 }
 
@@ -351,6 +353,28 @@ fn control_socket(text: &str) -> Result<Value, String> {
         }
     };
     Ok(Value::ControlSocket(socket))
+}
+
+/// Names of pools; whether there are such pools is looked at when all is known.
+fn pools(raw: Raw<'_>) -> Result<Value, String> {
+    let mut out: Vec<String> = Vec::new();
+    match raw {
+        Raw::Plain(text) => {
+            let list = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
+            out.extend(list.split(',').map(|item| item.trim().trim_matches('"')).map(String::from));
+        }
+        Raw::Toml(DeValue::Array(list)) => {
+            for item in list {
+                out.push(text_of(Raw::Toml(item.get_ref()), "pools' names")?.into());
+            }
+        }
+        Raw::Toml(other) => return Err(format!("expected a list of pools, found {}", describe(other))),
+    }
+    out.retain(|name| !name.is_empty());
+    match out.iter().enumerate().find(|(i, name)| out.get(..*i).is_some_and(|before| before.contains(name))) {
+        Some((_, name)) => Err(format!("{} stands in the list twice", quote(name))),
+        None => Ok(Value::Pools(out)),
+    }
 }
 
 /// Addresses to listen at: a list, or one alone.

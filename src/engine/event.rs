@@ -43,6 +43,8 @@ words! {
         Checkpoint = 16 => "checkpoint",
         /// In a pool that follows: several nodes take writes that do not belong together, or none does; the text names them.
         Writers = 17 => "writers",
+        /// A proxy to which states are pushed takes them, or does not, or refuses something.
+        Proxy = 19 => "proxy",
         /// A new configuration is in force.
         Reload = 20 => "reload",
     }

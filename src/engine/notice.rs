@@ -1,6 +1,6 @@
 //! What the driver has to say for the log, and how often it may say it.
 //!
-//! A notice decides nothing. It becomes an event of the kind `log`.
+//! A notice decides nothing. It becomes an event of the kind `log`; what is said of a proxy, one of the kind `proxy`.
 
 use super::event::Severity;
 use super::input::NodeRef;
@@ -32,6 +32,8 @@ words! {
         Slow = 9 => "slow",
         /// The probe machine hit a defect of its own.
         Defect = 10 => "defect",
+        /// A proxy to which states are pushed was lost or found, or refuses something.
+        Proxy = 11 => "proxy",
     }
 }
 

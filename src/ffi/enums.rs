@@ -253,6 +253,8 @@ pub enum primacy_event_kind {
     PRIMACY_EVENT_CHECKPOINT = 16,
     /// In a pool that follows: several nodes take writes that do not belong together, or none does; the text names them.
     PRIMACY_EVENT_WRITERS = 17,
+    /// A proxy to which states are pushed takes them, or does not, or refuses something.
+    PRIMACY_EVENT_PROXY = 19,
     /// A new configuration is in force.
     PRIMACY_EVENT_RELOAD = 20,
 }
@@ -389,6 +391,7 @@ same!(primacy_event_kind, EventKind {
     PRIMACY_EVENT_ISOLATED = Isolated,
     PRIMACY_EVENT_CHECKPOINT = Checkpoint,
     PRIMACY_EVENT_WRITERS = Writers,
+    PRIMACY_EVENT_PROXY = Proxy,
     PRIMACY_EVENT_RELOAD = Reload,
 });
 same!(primacy_severity, Severity {

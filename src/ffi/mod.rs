@@ -16,6 +16,7 @@ mod instance;
 mod json;
 mod names;
 mod orders;
+mod proxy;
 mod read;
 mod selector;
 mod slice;

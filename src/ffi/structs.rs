@@ -168,6 +168,22 @@ pub struct primacy_override_options {
     pub limit_ms: i64,
 }
 
+/// A proxy that speaks MPP, and who logs in to it. In. Zero stands for the default of every field but `size` and `proxy`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct primacy_proxy_options {
+    /// sizeof(primacy_proxy_options) of the caller.
+    pub size: u32,
+    /// For the connection, for the login, and for the answer, in milliseconds; 0 for 1000.
+    pub timeout_ms: u32,
+    /// Where its admin plugin listens, as host:port, [IPv6]:port or unix:/path; the port is 4041 where none is given.
+    pub proxy: *const c_char,
+    /// The account's name; NULL for `primacy`.
+    pub user: *const c_char,
+    /// The file that holds its password, as in a configuration; NULL for none.
+    pub password_file: *const c_char,
+}
+
 /// What a snapshot holds. Out.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -501,6 +517,9 @@ border!(primacy_node, in = size, out = round_trip_us, {
 border!(primacy_override_options, in = reason, out = limit_ms, {
     size: u32, set: u32, state: i32, status: i32, node_type: i32, weight: u32, reason: *const c_char,
     limit_ms: i64,
+});
+border!(primacy_proxy_options, in = proxy, out = password_file, {
+    size: u32, timeout_ms: u32, proxy: *const c_char, user: *const c_char, password_file: *const c_char,
 });
 border!(primacy_event_filter, in = size, out = pool, { size: u32, severity: i32, kinds: u64, pool: *const c_char });
 border!(primacy_event, in = size, out = message, {

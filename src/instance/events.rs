@@ -144,6 +144,19 @@ impl Hub {
     }
 }
 
+impl Hub {
+    /// Publishes words of a kind of their own that do not come from the engine.
+    pub(super) fn tell(
+        &self,
+        kind: EventKind,
+        severity: Severity,
+        (mono, wall_ms): (Time, u64),
+        message: String,
+    ) {
+        self.publish(plain(kind, severity, (0, mono, wall_ms), message));
+    }
+}
+
 fn plain(
     kind: EventKind,
     severity: Severity,

@@ -23,6 +23,8 @@ mod metrics;
 mod names;
 mod open;
 mod opened;
+pub mod proxy;
+mod push;
 mod reload;
 #[cfg(feature = "cli")]
 pub mod respond;

@@ -1,16 +1,20 @@
 //! What an instance reads: secrets, keys and names at creation, the cache on first use.
 
 use super::shared::Core;
-use crate::config::{Config, NodeConfig, PoolConfig, ProbeConfig, ProbeMode, RsaPublicKey, TlsMode};
+use crate::config::{
+    Config, NodeConfig, PoolConfig, ProbeConfig, ProbeMode, PushConfig, RsaPublicKey, TlsMode,
+};
 use crate::engine::{CheckRef, Engine, Input, NodeRef, Now, Severity};
 use crate::error::{Error, ErrorCode, Result};
 use crate::io::checkpoint::CheckSetup;
 use crate::io::driver::NodeSetup;
 use crate::io::file::{CacheFolder, read_public, read_secret, read_secret_descriptor};
 use crate::io::lock::CacheLock;
+use crate::io::push::ProxySetup;
 use crate::io::tls::TlsConfig;
 use crate::io::writer::Writer;
 use crate::io::{clock, entropy, helper};
+use crate::mpp::Account;
 use crate::pool::{Host, PoolKind};
 use crate::probe::{AddressBook, CheckMethod, Checkpoint, SessionConfig};
 use crate::store::utc::format_utc;
@@ -194,6 +198,33 @@ pub(super) fn read_key(path: &Path) -> Result<Vec<u8>> {
     read_public(path).map_err(|what| {
         Error::new(ErrorCode::Secret, format!("RSA public key file {}: {what}", path.display()))
     })
+}
+
+/// Reads what the driver must know of the proxies that are pushed to. Blocks on the resolver, for names that are not `known`.
+pub(super) fn proxies(config: &Config, known: &[ProxySetup]) -> Result<Vec<ProxySetup>> {
+    let read = |push: &PushConfig| {
+        let password = push.password_file.as_deref().map(read_secret).transpose()?;
+        let proxy = push.address.to_string();
+        let port = push.address.port;
+        let (unix, name, book) = match &push.address.host {
+            Host::Unix(path) => (Some(PathBuf::from(path)), None, AddressBook::named()),
+            Host::Ip(ip) => (None, None, AddressBook::literal((*ip, port).into())),
+            Host::Name(host) => {
+                let book = known.iter().find(|setup| setup.proxy == proxy).map(|setup| setup.book.clone());
+                let book = book.unwrap_or_else(|| {
+                    let mut book = AddressBook::named();
+                    book.resolved(clock::mono(), helper::resolve(host, port));
+                    book
+                });
+                (None, Some((host.clone(), port)), book)
+            }
+        };
+        let transport = if unix.is_some() { Transport::Unix } else { Transport::Plain };
+        let account = Account { user: push.user.clone(), password, transport, timeout: push.timeout };
+        let pools = push.pools.clone();
+        Ok(ProxySetup { proxy, unix, name, book, account, interval: push.interval, pools })
+    };
+    config.push.iter().map(read).collect()
 }
 
 impl Core {

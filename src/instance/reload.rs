@@ -9,10 +9,11 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::io::checkpoint::CheckSetup;
 use crate::io::clock;
 use crate::io::driver::NodeSetup;
+use crate::io::push::ProxySetup;
 use crate::policy::reload::RELOADED;
 
-/// What the driver must know of nodes and their checkpoints.
-type Setups = (Vec<NodeSetup>, Vec<CheckSetup>);
+/// What the driver must know of nodes, their checkpoints, and proxies.
+type Setups = (Vec<NodeSetup>, Vec<CheckSetup>, Vec<ProxySetup>);
 
 impl Handle {
     pub(super) fn reload(&self, config: Config) -> Result<Answer> {
@@ -23,12 +24,13 @@ impl Handle {
         };
         // Blocks on disk and resolver: the engine goes on meanwhile.
         let (nodes, checks) = open::setups(&config, known, &mut handed)?;
+        let proxies = open::proxies(&config, &self.shared.core.lock().proxies.clone())?;
         let fingerprint = config.fingerprint();
         let located = open::located(&config, &nodes);
         let mut core = self.open()?;
         core.may_reload()?;
         core.located = located;
-        let answer = core.reload(clock::now(), config, (nodes, checks))?;
+        let answer = core.reload(clock::now(), config, (nodes, checks, proxies))?;
         core.handed = handed;
         // With the lock in hand, so that two reloads leave the table as they leave the instance.
         opened::changed(self, fingerprint)?;
@@ -78,14 +80,17 @@ impl Core {
         let done = self.guarded(|engine| engine.reconfigure(now, config.clone()))??;
         self.fingerprint = config.fingerprint();
         self.config = config;
-        (self.nodes, self.checks) = setups;
+        (self.nodes, self.checks, self.proxies) = setups;
         // They go by place.
         self.copies.clear();
         if let Some(driver) = &mut self.driver {
             driver.reconfigure(now.mono, self.nodes.clone(), self.checks.clone(), &done.moved);
+            driver.set_proxies(now.mono, self.proxies.clone());
         }
         self.locate(now)?;
         self.pump(now, usize::MAX)?;
+        self.unpushed = true;
+        self.feed_proxies(now);
         self.set_deadline();
         Ok(Answer { message: done.message, rule: RELOADED, sequence: done.sequence })
     }

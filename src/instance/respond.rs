@@ -2,9 +2,9 @@
 
 use super::Instance;
 use super::shared::{Core, Handle, Life};
-use crate::config::{Config, Listen, ListenAddress};
+use crate::config::{self, Config, Listen, ListenAddress};
 use crate::control::Seen;
-use crate::engine::{NodeRef, Severity, Time};
+use crate::engine::{NodeRef, Severity, Standing, Time};
 use crate::error::{Error, ErrorCode, Result};
 use crate::io::clock;
 use crate::io::descriptor::Registry;
@@ -13,9 +13,10 @@ use crate::metrics;
 use crate::policy::serving::{REMOVED, STILL, UNKNOWN};
 use crate::pool::Address;
 use crate::respond::{
-    Fault, Found, Miss, Page, Protocol, Request, Response, Who, agent_ask, agent_line, http_ask, node_page,
-    plain,
+    Fault, Found, Known, Miss, Page, Protocol, Request, Response, Seated, Who, agent_ask, agent_line,
+    http_ask, node_page, plain,
 };
+use crate::select::{self, Seat};
 use parking_lot::{Mutex, MutexGuard};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -236,9 +237,44 @@ impl Clerk {
             self.fingerprint = fingerprint;
         }
         hints.entry(who.clone()).or_insert(place);
-        standing.ok_or_else(|| {
+        let node = standing.ok_or_else(|| {
             let name = who.node.clone().or_else(|| self.node.as_ref().map(Address::to_string));
             Miss::Absent(&REMOVED, format!("node {} was removed by an operator", name.unwrap_or_default()))
+        })?;
+        let seated = match &who.service {
+            Some(service) => Some(self.seated(&node, service)?),
+            None => None,
+        };
+        Ok(Known { node, seated })
+    }
+
+    /// What a service makes of a node, as it was published last.
+    fn seated(&self, node: &Standing, service: &str) -> core::result::Result<Seated, Miss> {
+        let full = match service.contains('.') {
+            true => service.to_owned(),
+            false => format!("{}.{service}", node.pool),
+        };
+        let table = self.instance.handle.shared.services.table(&full).filter(|table| table.pool == node.pool);
+        let slot = table.as_ref().and_then(|table| {
+            // A node that left and came back has a new number.
+            table.slots.iter().enumerate().rev().find(|(_, slot)| slot.node == node.name)
+        });
+        let (Some(table), Some((number, slot))) = (&table, slot) else {
+            return Err(Miss::Absent(&UNKNOWN, format!("node {} has no service {full}", node.name)));
+        };
+        let entry = table.all.entries.iter().find(|entry| entry.backend.slot as usize == number);
+        let stays = slot.seat != Seat::Ended;
+        // A hand-over pauses routing for two seconds at most: checks, which ask more seldom, see no gap.
+        let waits = stays && slot.standing == select::Standing::Waits;
+        // Who writes has one node to go to, whatever its weight; so has who falls back on a node of weight 0.
+        let weight = if table.role == config::Role::Active { 1 } else { slot.weight.max(1) };
+        Ok(Seated {
+            takes: entry.is_some() || waits,
+            stays,
+            percent: u64::from(weight) * u64::from(slot.share) * 10,
+            rule: slot.rule,
+            sentence: select::standing::sentence(slot.rule).unwrap_or_default(),
+            service: full,
         })
     }
 
@@ -317,9 +353,11 @@ fn place_of(config: &Config, who: &Who, default: Option<&Address>) -> core::resu
         ));
     };
     let pools = config.pools.iter().enumerate();
-    let mut places = pools
-        .filter(|(_, pool)| who.pool.as_ref().is_none_or(|name| *name == pool.name))
-        .filter_map(|(index, pool)| {
+    // A service in full names its pool too.
+    let of_service = who.service.as_ref().and_then(|service| service.rsplit_once('.')).map(|(pool, _)| pool);
+    let wanted = who.pool.as_deref().or(of_service);
+    let mut places =
+        pools.filter(|(_, pool)| wanted.is_none_or(|name| *name == pool.name)).filter_map(|(index, pool)| {
             let node = pool.nodes.iter().position(|node| node.address == *address)?;
             Some(NodeRef { pool: index, node })
         });
@@ -330,7 +368,7 @@ fn place_of(config: &Config, who: &Who, default: Option<&Address>) -> core::resu
         }
         (None, _) => Err(Miss::Absent(
             &UNKNOWN,
-            match &who.pool {
+            match wanted {
                 Some(pool) => format!("node {address} is not in a pool {pool}"),
                 None => format!("node {address} is in no pool"),
             },

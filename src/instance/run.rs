@@ -115,6 +115,7 @@ impl Handle {
             Life::Stopped => return Err(state("a stopped instance does not start again; make a new one")),
         }
         self.begin(&mut core, Mode::Thread)?;
+        core.begin_pushing();
         self.listen(&mut core)?;
         let Some(waiter) = core.driver.as_ref().map(Driver::waiter) else { return Err(state("no driver")) };
         let shared = Arc::clone(&self.shared);
@@ -134,6 +135,7 @@ impl Handle {
         match core.life {
             Life::New => {
                 self.begin(&mut core, Mode::Host)?;
+                core.begin_pushing();
                 self.listen(&mut core)?;
                 core.life = Life::Host;
                 core.give(clock::now(), Input::Start)?;

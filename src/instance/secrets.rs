@@ -36,5 +36,13 @@ pub fn check_secrets(config: &Config) -> Result<()> {
             }
         }
     }
+    for push in &config.push {
+        if let Some(path) = push.password_file.as_ref().filter(|path| seen.insert((*path).clone())) {
+            read_secret(path).map_err(|e| {
+                let text = format!("{} (for the proxy {} in push)", e.message(), push.address);
+                Error::new(ErrorCode::Secret, text)
+            })?;
+        }
+    }
     Ok(())
 }

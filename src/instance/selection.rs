@@ -111,6 +111,14 @@ impl Services {
         Ok(Done { message, body, ..Done::default() })
     }
 
+    /// What was published last of a service, by its name in full.
+    #[cfg(feature = "cli")]
+    pub(super) fn table(&self, name: &str) -> Option<Arc<ServiceTable>> {
+        let boards = self.boards.read();
+        let published = boards.get(name).filter(|published| published.last.closed != Some(Closed::Gone))?;
+        Some(Arc::clone(&published.last))
+    }
+
     /// The board of a service.
     fn find(&self, name: &str) -> Result<Arc<ServiceBoard>> {
         let boards = self.boards.read();

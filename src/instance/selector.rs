@@ -153,13 +153,6 @@ impl Selector {
         let picked =
             pick_with(table, list, &mut self.position, &*self.board, wish).map_err(Refusal::Wrong)?;
         let unknown = matches!(picked, Picked::GtidUnknown);
-        // Where the site's own nodes are all avoided or do not hold it, the others come next.
-        if picked.entry().is_none() && self.list.is_some() {
-            let picked = pick_with(table, &table.all, &mut self.position, &*self.board, wish)
-                .map_err(Refusal::Wrong)?;
-            let unknown = matches!(picked, Picked::GtidUnknown);
-            return self.finish(picked.backend(), stale, unknown, out);
-        }
         self.finish(picked.backend(), stale, unknown, out)
     }
 

@@ -5,8 +5,8 @@ use super::events::Hub;
 use super::open;
 use super::selection::Services;
 use crate::config::Config;
-use crate::engine::notice::Limiter;
-use crate::engine::{Effect, Engine, Input, NodeRef, Now, PoolSnapshot, Snapshot, Time};
+use crate::engine::notice::{Limiter, Reason};
+use crate::engine::{Effect, Engine, EventKind, Input, NodeRef, Now, PoolSnapshot, Snapshot, Time};
 use crate::error::{Error, ErrorCode, Result};
 use crate::io::checkpoint::CheckSetup;
 use crate::io::clock;
@@ -15,6 +15,7 @@ use crate::io::descriptor::Registry;
 use crate::io::driver::{Driver, NodeSetup};
 use crate::io::file::CacheFolder;
 use crate::io::link::panic_text;
+use crate::io::push::ProxySetup;
 use crate::io::writer::Writer;
 use crate::metrics::{DeskTally, DriverFigures};
 use crate::store::Cache;
@@ -91,6 +92,10 @@ pub(super) struct Core {
     pub(super) desk: Desk,
     pub(super) nodes: Vec<NodeSetup>,
     pub(super) checks: Vec<CheckSetup>,
+    pub(super) proxies: Vec<ProxySetup>,
+    /// Something happened that proxies may have to hear of; and pools of which they have heard.
+    pub(super) unpushed: bool,
+    pub(super) pushed: BTreeSet<String>,
     /// Where names lead, until the engine was told.
     pub(super) located: Vec<(NodeRef, IpAddr)>,
     /// Passwords that came by descriptor.
@@ -135,7 +140,8 @@ impl Handle {
         };
         let mut handed = open::Handed::new();
         let (nodes, checks) = open::setups(&config, open::Names::new(), &mut handed)?;
-        let registry = Registry::new(2 * (nodes.len() + checks.len()) + SPARE_DESCRIPTORS);
+        let proxies = open::proxies(&config, &[])?;
+        let registry = Registry::new(2 * (nodes.len() + checks.len() + proxies.len()) + SPARE_DESCRIPTORS);
         let hub = Arc::new(Hub::default());
         let services = Arc::new(Services::default());
         let core = Core {
@@ -146,6 +152,9 @@ impl Handle {
             config,
             nodes,
             checks,
+            proxies,
+            unpushed: true,
+            pushed: BTreeSet::new(),
             handed,
             folder,
             writer: None,
@@ -308,6 +317,7 @@ impl Core {
                 Effect::Publish(table) => self.services.publish(table),
                 Effect::Emit(event) => {
                     changed = true;
+                    self.unpushed = true;
                     self.hub.publish(event);
                 }
             }
@@ -359,8 +369,12 @@ impl Core {
     }
 
     /// Says what the driver has to say, unless its like has just been said.
-    fn tell_notices(&mut self, now: Now) {
+    pub(super) fn tell_notices(&mut self, now: Now) {
         while let Some(notice) = self.driver.as_mut().and_then(Driver::next_notice) {
+            if notice.reason == Reason::Proxy {
+                self.hub.tell(EventKind::Proxy, notice.severity, (now.mono, now.wall_ms), notice.message);
+                continue;
+            }
             let Some(notice) = self.limiter.pass(now.mono, notice) else { continue };
             let pool = notice.node.and_then(|node| self.config.pools.get(node.pool));
             let node =
@@ -375,6 +389,7 @@ impl Core {
         self.hear(now, &input);
         self.guarded(|engine| engine.handle(now, input))?;
         self.pump(now, usize::MAX)?;
+        self.feed_proxies(now);
         self.set_deadline();
         Ok(())
     }
@@ -395,6 +410,7 @@ impl Core {
                 handled += self.pump(now, BUDGET - handled)?;
             }
         }
+        self.feed_proxies(now);
         self.set_deadline();
         Ok(handled)
     }

@@ -10,6 +10,7 @@ use super::descriptor::Registry;
 use super::helper::Helper;
 use super::link::{Context, Link};
 use super::poller::{Epoll, Poller, Ready, Waiter};
+use super::push::{ProxyContext, ProxyLink, ProxySetup};
 use super::tls::TlsSetup;
 use super::wake::Wake;
 use super::writer::Writer;
@@ -17,6 +18,7 @@ use crate::control::Answer;
 use crate::engine::notice::Notice;
 use crate::engine::{CheckRef, Deadlines, Input, NodeRef, Time};
 use crate::metrics::{DriverFigures, LoopTally};
+use crate::mpp::Evaluation;
 use crate::probe::{AddressBook, SessionConfig};
 use crate::wire::SharedColumns;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -84,6 +86,9 @@ pub(crate) struct Driver {
     free: Vec<usize>,
     /// In the order of their places.
     checkers: Vec<Checker>,
+    /// Proxies that are told of every node.
+    proxies: Vec<ProxyLink>,
+    proxy_slots: u32,
     /// How often there was a new configuration.
     reloads: u32,
     inputs: VecDeque<Input>,
@@ -128,6 +133,8 @@ impl Driver {
             places: Vec::new(),
             free: Vec::new(),
             checkers: Vec::new(),
+            proxies: Vec::new(),
+            proxy_slots: 0,
             reloads: 0,
             inputs: VecDeque::new(),
             notices: VecDeque::new(),
@@ -214,6 +221,42 @@ impl Driver {
         let indexed = setups.into_iter().enumerate();
         self.checkers =
             indexed.map(|(index, setup)| Checker::new(index as u32, self.reloads << 20, setup)).collect();
+    }
+
+    /// Takes in the proxies that are pushed to. A connection stays where address and account are the same.
+    pub(crate) fn set_proxies(&mut self, now: Time, setups: Vec<ProxySetup>) {
+        let mut before = core::mem::take(&mut self.proxies);
+        for setup in setups {
+            let kept =
+                before.iter_mut().position(|link| link.keep_as(&setup)).map(|at| before.swap_remove(at));
+            self.proxies.push(kept.unwrap_or_else(|| {
+                // Never another one's: events may still be on their way.
+                self.proxy_slots = self.proxy_slots.wrapping_add(1);
+                ProxyLink::new(self.proxy_slots, setup)
+            }));
+        }
+        for mut link in before {
+            let mut context = ProxyContext {
+                poller: &mut self.poller,
+                registry: &self.registry,
+                notices: &mut self.notices,
+                buffer: &mut self.buffer,
+                now,
+            };
+            link.shut(&mut context);
+        }
+    }
+
+    /// Whether somebody is pushed to.
+    pub(crate) fn has_proxies(&self) -> bool {
+        !self.proxies.is_empty()
+    }
+
+    /// Hands each proxy what it is to hold, by pool.
+    pub(crate) fn feed_proxies(&mut self, now: Time, pools: &BTreeMap<String, Vec<Evaluation>>) {
+        for index in 0..self.proxies.len() {
+            self.with_proxy(now, index, |link, context| link.feed(context, pools));
+        }
     }
 
     /// Begins to take operators' commands.
@@ -379,6 +422,13 @@ impl Driver {
                 Some(index) => self.with_checker(now, index, |checker, context| checker.timeout(context)),
             }
         }
+        for index in 0..self.proxies.len() {
+            if self.proxies.get(index).and_then(ProxyLink::deadline).is_some_and(|at| at <= now) {
+                // A name is asked for before it is needed: an attempt at a connection is never far.
+                self.resolve_if_due(now, self.links.len() + self.checkers.len() + index);
+                self.with_proxy(now, index, |link, context| link.timeout(context));
+            }
+        }
         self.admit(now);
         true
     }
@@ -407,6 +457,7 @@ impl Driver {
             tally,
             connections: self.links.iter().filter(|link| link.is_connected()).count() as u64,
             links: self.links.iter().map(|link| (link.node(), link.tally())).collect(),
+            proxies: self.proxies.iter().map(|link| (link.proxy().to_owned(), link.tally())).collect(),
         }
     }
 
@@ -420,7 +471,8 @@ impl Driver {
     pub(crate) fn set_deadline(&mut self, engine: Option<Time>) {
         let at = if self.inputs.is_empty() && !self.more {
             let control = self.control.as_ref().and_then(ControlServer::deadline);
-            let at = self.timers.first().into_iter().chain(engine).chain(control).min();
+            let proxies = self.proxies.iter().filter_map(ProxyLink::deadline);
+            let at = self.timers.first().into_iter().chain(engine).chain(control).chain(proxies).min();
             self.due = at;
             at
         } else {
@@ -442,6 +494,9 @@ impl Driver {
         }
         for index in 0..self.checkers.len() {
             self.with_checker(now, index, |checker, context| checker.shut(context));
+        }
+        for index in 0..self.proxies.len() {
+            self.with_proxy(now, index, |link, context| link.shut(context));
         }
         if let Some(mut control) = self.control.take() {
             (self.tally.strangers, self.tally.crowded) = control.turned_away();
@@ -503,6 +558,12 @@ impl Driver {
             }
             return;
         }
+        if ProxyLink::is_token(event.token) {
+            if let Some(index) = self.proxies.iter().position(|link| link.owns(event.token)) {
+                self.with_proxy(now, index, |link, context| link.ready(context, event));
+            }
+            return;
+        }
         let index = Link::index_of(event.token);
         if self.links.get(index).is_some_and(|link| link.owns(event.token)) {
             self.with_link(now, index, |link, context| link.ready(context, event));
@@ -524,6 +585,24 @@ impl Driver {
             step(link, &mut context);
             self.logins = self.logins - usize::from(before) + usize::from(link.is_logging_in());
             self.timers.set(index, link.deadline());
+        }
+    }
+
+    fn with_proxy(
+        &mut self,
+        now: Time,
+        index: usize,
+        step: impl FnOnce(&mut ProxyLink, &mut ProxyContext<'_>),
+    ) {
+        if let Some(link) = self.proxies.get_mut(index) {
+            let mut context = ProxyContext {
+                poller: &mut self.poller,
+                registry: &self.registry,
+                notices: &mut self.notices,
+                buffer: &mut self.buffer,
+                now,
+            };
+            step(link, &mut context);
         }
     }
 

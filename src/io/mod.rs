@@ -23,6 +23,8 @@ pub mod lock;
 pub(crate) mod no_tls;
 pub(crate) mod place;
 pub(crate) mod poller;
+pub(crate) mod proxy_client;
+pub(crate) mod push;
 #[cfg(feature = "cli")]
 pub(crate) mod respond;
 pub(crate) mod service_board;

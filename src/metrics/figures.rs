@@ -2,6 +2,7 @@
 
 use super::tally::{DeskTally, EventTally, LinkTally, LoopTally, NodeTally, PoolTally};
 use crate::engine::{NodeRef, Snapshot};
+use crate::mpp;
 use std::collections::BTreeMap;
 
 /// The state of all pools, and what a running instance has counted.
@@ -61,6 +62,8 @@ pub struct DriverFigures {
     pub connections: u64,
     /// By node; none for a node that the host observes.
     pub links: BTreeMap<NodeRef, LinkTally>,
+    /// By the address of a proxy that is pushed to.
+    pub proxies: BTreeMap<String, mpp::Tally>,
 }
 
 impl DriverFigures {
@@ -69,6 +72,9 @@ impl DriverFigures {
         self.tally.add(&earlier.tally);
         for (&node, &tally) in &earlier.links {
             self.links.entry(node).or_default().add(tally);
+        }
+        for (proxy, tally) in &earlier.proxies {
+            self.proxies.entry(proxy.clone()).or_default().add(tally);
         }
     }
 }

@@ -141,6 +141,16 @@ metrics! {
         "Logins, by whether the connection was encrypted.";
     CUT = "primacy_probe_connections_lost_total", Counter, ["pool", "node"], false,
         "Kept connections that ended between probes.";
+    PROXY = "primacy_proxy_up", Gauge, ["proxy"], false,
+        "1 while a proxy to which states are pushed is connected and has been told all.";
+    PROXY_COMMANDS = "primacy_proxy_commands_total", Counter, ["proxy", "outcome"], false,
+        "MPP commands that the proxy carried out (done) or refused.";
+    PROXY_INITIALIZED = "primacy_proxy_nodes_initialized_total", Counter, ["proxy"], false,
+        "Nodes that the proxy did not know and that were initialized there.";
+    PROXY_CYCLES = "primacy_proxy_cycles_total", Counter, ["proxy"], false,
+        "Cycles in which the proxy was told everything.";
+    PROXY_FAILURES = "primacy_proxy_failures_total", Counter, ["proxy"], false,
+        "Connections to the proxy that failed or were lost.";
 }
 
 /// The table of docs/metrics.md.

@@ -117,6 +117,8 @@ fn figures() -> Figures {
     let mut driver = DriverFigures { connections: 1, ..DriverFigures::default() };
     driver.links.insert(NodeRef { pool: 0, node: 0 }, link);
     driver.tally.late = 9;
+    let proxy = crate::mpp::Tally { up: true, done: 5, refused: 1, initialized: 2, cycles: 3, failures: 4 };
+    driver.proxies.insert("proxy:4041".into(), proxy);
     let mut events = EventTally::default();
     (events.lost, events.queues, events.withheld) = (4, 1, 6);
     events.emitted(EventKind::Switch);
@@ -212,6 +214,12 @@ fn samples_are_as_the_format_wants_them() {
         "primacy_loop_lateness_seconds_bucket{le=\"0.0001\"} 0",
         "primacy_loop_lateness_seconds_count 0",
         "primacy_probe_logins_total{pool=\"orders\",node=\"a:3306\",tls=\"yes\"} 4",
+        "primacy_proxy_up{proxy=\"proxy:4041\"} 1",
+        "primacy_proxy_commands_total{proxy=\"proxy:4041\",outcome=\"done\"} 5",
+        "primacy_proxy_commands_total{proxy=\"proxy:4041\",outcome=\"refused\"} 1",
+        "primacy_proxy_nodes_initialized_total{proxy=\"proxy:4041\"} 2",
+        "primacy_proxy_cycles_total{proxy=\"proxy:4041\"} 3",
+        "primacy_proxy_failures_total{proxy=\"proxy:4041\"} 4",
         "primacy_control_requests_total{command=\"recover\",outcome=\"refused\"} 1",
         "primacy_events_total{kind=\"switch\"} 1",
     ] {

@@ -323,6 +323,30 @@ fn nodes(page: &mut Page, figures: &Figures) {
         page.line(&t::LOGINS, &[&pool.name, &node.name, "yes"], link.tls_logins);
     }
     linked(page, &t::CUT, |link| link.lost);
+    proxies(page, life);
+}
+
+/// Proxies that are pushed to.
+fn proxies(page: &mut Page, life: &Life) {
+    let proxies = &life.driver.proxies;
+    page.head(&t::PROXY);
+    for (proxy, tally) in proxies {
+        page.line(&t::PROXY, &[proxy], u8::from(tally.up));
+    }
+    page.head(&t::PROXY_COMMANDS);
+    for (proxy, tally) in proxies {
+        page.line(&t::PROXY_COMMANDS, &[proxy, "done"], tally.done);
+        page.line(&t::PROXY_COMMANDS, &[proxy, "refused"], tally.refused);
+    }
+    let each = |page: &mut Page, metric: &Metric, count: fn(&crate::mpp::Tally) -> u64| {
+        page.head(metric);
+        for (proxy, tally) in proxies {
+            page.line(metric, &[proxy], count(tally));
+        }
+    };
+    each(page, &t::PROXY_INITIALIZED, |tally| tally.initialized);
+    each(page, &t::PROXY_CYCLES, |tally| tally.cycles);
+    each(page, &t::PROXY_FAILURES, |tally| tally.failures);
 }
 
 /// Nodes that the library probes itself.

@@ -55,8 +55,40 @@ pub enum Miss {
     Absent(&'static Absent, String),
 }
 
+/// What a service makes of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seated {
+    /// The service in full.
+    pub service: String,
+    /// New clients go there.
+    pub takes: bool,
+    /// The clients that it has may stay.
+    pub stays: bool,
+    /// The share of the clients, in percent of weight 1.
+    pub percent: u64,
+    /// The row of the services' table, and its sentence.
+    pub rule: u16,
+    /// See `rule`.
+    pub sentence: &'static str,
+}
+
+/// What is known of a node, and what the service makes of it that was asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Known {
+    /// The node.
+    pub node: Standing,
+    /// `None` where no service was named.
+    pub seated: Option<Seated>,
+}
+
+impl From<Standing> for Known {
+    fn from(node: Standing) -> Known {
+        Known { node, seated: None }
+    }
+}
+
 /// A node, or why none.
-pub type Found = Result<Standing, Miss>;
+pub type Found = Result<Known, Miss>;
 
 /// A page about no node.
 pub fn plain(found: Result<Value, Miss>) -> Response {
@@ -78,7 +110,14 @@ fn missed(miss: &Miss) -> Response {
 /// A page about a node.
 pub fn node_page(page: Page, found: &Found, lag: Option<Duration>) -> Response {
     let node = match found {
-        Ok(node) => node,
+        Ok(Known { node, seated: Some(seated) }) => {
+            let mut told = told(node, seated.rule, seated.sentence);
+            if let Value::Object(map) = &mut told {
+                map.insert("service".into(), seated.service.as_str().into());
+            }
+            return Response::json(if seated.takes { 200 } else { 503 }, &told);
+        }
+        Ok(Known { node, .. }) => node,
         Err(miss) => return missed(miss),
     };
     let row = serving::rule_for(&node.view);
@@ -145,7 +184,14 @@ pub fn agent_line(ask: &Result<AgentAsk, String>, found: &Found) -> Option<Strin
         (_, Err(Miss::Absent(row, about))) => {
             return row.agent.map(|_| down(about));
         }
-        (Ok(ask), Ok(node)) => (ask, node),
+        (_, Ok(Known { seated: Some(seated), .. })) => {
+            return Some(match (seated.takes, seated.stays) {
+                (true, _) => format!("ready up {}%\n", seated.percent),
+                (false, true) => format!("{}\n", AgentWord::Drain.line(1)),
+                (false, false) => down(&format!("{}: {}", seated.service, seated.sentence)),
+            });
+        }
+        (Ok(ask), Ok(Known { node, .. })) => (ask, node),
     };
     let answers = serving::serve(&node.view);
     let mut word = answers.agent_for(ask.role);
@@ -161,6 +207,8 @@ pub fn agent_line(ask: &Result<AgentAsk, String>, found: &Found) -> Option<Strin
             };
             down(&format!("{} {}, {why}", view.state, view.status))
         }
+        // Clients that write have one node to go to, whatever its weight.
+        AgentWord::Up if ask.role == Role::Primary => format!("{}\n", word.line(1)),
         word => format!("{}\n", word.line(node.weight)),
     })
 }

@@ -12,6 +12,8 @@ pub struct Who {
     pub node: Option<String>,
     /// Its pool, needed where the node is in several.
     pub pool: Option<String>,
+    /// The service that is asked for: its name, or `POOL.SERVICE`, which names the pool too.
+    pub service: Option<String>,
 }
 
 /// A page.
@@ -23,6 +25,8 @@ pub enum Page {
     Replica,
     /// `/read-only`: may clients that only read go there, ACTIVE or STANDBY?
     ReadOnly,
+    /// `/backend`: may clients of a service go there?
+    Backend,
     /// `/health`: may the clients that are there stay? Without a node, and none in the configuration: [`Page::Liveness`].
     Health,
     /// `/liveness`: does the engine of this agent turn?
@@ -34,7 +38,8 @@ pub enum Page {
 }
 
 /// The paths, for those who ask for another one.
-const PATHS: &str = "/primary, /read-write, /replica, /read-only, /health, /liveness, /metrics and /status";
+const PATHS: &str =
+    "/primary, /read-write, /replica, /read-only, /backend, /health, /liveness, /metrics and /status";
 
 impl Page {
     fn of(path: &str) -> Option<Page> {
@@ -42,6 +47,7 @@ impl Page {
             "primary" | "read-write" => Page::Primary,
             "replica" => Page::Replica,
             "read-only" => Page::ReadOnly,
+            "backend" => Page::Backend,
             "health" => Page::Health,
             "liveness" => Page::Liveness,
             "metrics" => Page::Metrics,
@@ -52,7 +58,7 @@ impl Page {
 
     /// Whether it is about one node.
     pub const fn wants_node(self) -> bool {
-        matches!(self, Page::Primary | Page::Replica | Page::ReadOnly | Page::Health)
+        matches!(self, Page::Primary | Page::Replica | Page::ReadOnly | Page::Backend | Page::Health)
     }
 
     /// Whether a limit of lag means anything to it.
@@ -103,12 +109,20 @@ pub fn http_ask(request: &Request) -> Result<(Page, Who, Option<Duration>), Faul
                 None => {}
                 Some(_) => return Err(twice()),
             },
+            "service" if page == Page::Backend => match who.service.replace(value) {
+                None => {}
+                Some(_) => return Err(twice()),
+            },
             "lag" if page.takes_lag() => match lag.replace(span(&value).map_err(|e| Fault::new(400, e))?) {
                 None => {}
                 Some(_) => return Err(twice()),
             },
             _ if page.wants_node() => {
-                let takes = if page.takes_lag() { "node, pool and lag" } else { "node and pool" };
+                let takes = match page {
+                    Page::Backend => "node, pool and service",
+                    _ if page.takes_lag() => "node, pool and lag",
+                    _ => "node and pool",
+                };
                 return Err(Fault::new(400, format!("/{first} takes the parameters {takes} alone")));
             }
             // What a scraper adds to the address of /metrics changes nothing.
@@ -117,6 +131,9 @@ pub fn http_ask(request: &Request) -> Result<(Page, Who, Option<Duration>), Faul
     }
     if page.wants_node() && who.node.is_none() {
         who.node = request.server.clone();
+    }
+    if page == Page::Backend && who.service.is_none() {
+        return Err(Fault::new(400, "no service is named: ask for /backend/NODE?service=NAME"));
     }
     Ok((page, who, lag))
 }
@@ -132,25 +149,34 @@ pub struct AgentAsk {
     pub lag: Option<Duration>,
 }
 
-/// Reads `NODE [pool=NAME] [role=primary|replica|any] [lag=DURATION]`.
+/// Reads `NODE [pool=NAME] [service=NAME]`, or `NODE [pool=NAME] [role=primary|replica|any] [lag=DURATION]`.
 ///
 /// # Errors
 /// A sentence that says what is wrong.
 pub fn agent_ask(line: &str) -> Result<AgentAsk, String> {
     let mut ask = AgentAsk::default();
+    let mut role = None;
     for word in line.split_ascii_whitespace() {
         match word.split_once('=') {
             None if ask.who.node.is_none() => ask.who.node = Some(word.to_owned()),
             None => return Err("two nodes are named".into()),
             Some(("pool", name)) => ask.who.pool = Some(name.to_owned()),
             Some(("role", name)) => {
-                ask.role =
-                    Role::from_name(name).ok_or_else(|| "role is primary, replica or any".to_string())?;
+                role = Some(Role::from_name(name).ok_or("role is primary, replica or any")?);
             }
+            Some(("service", name)) => ask.who.service = Some(name.to_owned()),
             Some(("lag", text)) => ask.lag = Some(span(text)?),
-            Some(_) => return Err("beside the node there may be pool=, role= and lag= alone".into()),
+            Some(_) => {
+                return Err("beside the node there may be pool=, service=, role= and lag= alone".into());
+            }
         }
     }
+    if ask.who.service.is_some() && (role.is_some() || ask.lag.is_some()) {
+        return Err(
+            "a service has its role and max_lag in the configuration: leave role= and lag= out".into()
+        );
+    }
+    ask.role = role.unwrap_or_default();
     Ok(ask)
 }
 

@@ -12,7 +12,7 @@ mod session;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Found, Miss, Response, agent_line, node_page, plain};
+pub use answer::{Found, Known, Miss, Response, Seated, agent_line, node_page, plain};
 pub use ask::{AgentAsk, Page, Who, agent_ask, http_ask};
 pub use http::{Fault, HEAD_MAX, Method, Request};
 pub use session::{Protocol, Question, Session};

@@ -87,6 +87,9 @@ fn a_request_that_cannot_be_meant_is_told_so() {
         ("/primary/%4", 400, "percent"),
         ("/primary/%ff", 400, "percent"),
         ("primary", 400, "no path"),
+        ("/backend/a", 400, "no service"),
+        ("/backend/a?service=ro&lag=1s", 400, "node, pool and service alone"),
+        ("/primary/a?service=ro", 400, "node and pool alone"),
     ] {
         let fault = get(target).expect_err(target);
         assert_eq!(fault.status, status, "{target}: {fault:?}");
@@ -244,16 +247,20 @@ fn an_agent_check_is_a_line_for_a_line() {
     assert_eq!((all.who.node.as_deref(), all.who.pool.as_deref()), (Some("10.0.1.11:3306"), Some("orders")));
     assert_eq!((all.role, all.lag), (Role::Replica, Some(Duration::from_secs(5))));
     assert_eq!(ask("").unwrap(), AgentAsk::default());
-    for (line, part) in
-        [("a b", "two nodes"), ("a role=x", "role is"), ("a lag=5", "lag: "), ("a mode=x", "alone")]
-    {
+    for (line, part) in [
+        ("a b", "two nodes"),
+        ("a role=x", "role is"),
+        ("a lag=5", "lag: "),
+        ("a mode=x", "alone"),
+        ("a service=ro role=any", "leave role"),
+    ] {
         assert!(ask(line).unwrap_err().contains(part), "{line}");
     }
 }
 
 #[test]
 fn pages_and_lines_are_what_the_matrix_says() {
-    let active = Ok(standing(State::Active, Status::Ok, Class::Ok));
+    let active = Ok(standing(State::Active, Status::Ok, Class::Ok).into());
     let page = node_page(Page::Primary, &active, None);
     assert_eq!(page.status, 200);
     let told: serde_json::Value = serde_json::from_str(&page.body).unwrap();
@@ -265,7 +272,7 @@ fn pages_and_lines_are_what_the_matrix_says() {
     assert_eq!(node_page(Page::Replica, &active, None).status, 503);
     assert_eq!(node_page(Page::ReadOnly, &active, Some(Duration::ZERO)).status, 200, "it is behind nobody");
 
-    let standby = Ok(standing(State::Standby, Status::Ok, Class::Ok));
+    let standby = Ok(standing(State::Standby, Status::Ok, Class::Ok).into());
     assert_eq!(node_page(Page::Primary, &standby, None).status, 503);
     for (limit, status) in [(2000, 200), (1500, 200), (1499, 503)] {
         let limit = Some(Duration::from_millis(limit));
@@ -274,13 +281,13 @@ fn pages_and_lines_are_what_the_matrix_says() {
         assert_eq!(page.status, status);
         assert_eq!(page.body.contains("its lag of 1500 ms is above"), status == 503, "{}", page.body);
     }
-    let unknown = Ok(Standing { lag: None, ..standing(State::Standby, Status::Ok, Class::Ok) });
+    let unknown = Ok(Standing { lag: None, ..standing(State::Standby, Status::Ok, Class::Ok) }.into());
     assert_eq!(node_page(Page::Replica, &unknown, Some(Duration::from_secs(9))).status, 503);
     assert_eq!(node_page(Page::Replica, &unknown, None).status, 200);
 
     let line = |text: &str, found: &Found| agent_line(&agent_ask(text), found);
     assert_eq!(line("a", &active).as_deref(), Some("ready up 200%\n"));
-    assert_eq!(line("a role=primary", &active).as_deref(), Some("ready up 200%\n"));
+    assert_eq!(line("a role=primary", &active).as_deref(), Some("ready up 100%\n"));
     assert_eq!(line("a role=replica", &active).as_deref(), Some("up drain\n"));
     assert_eq!(line("a", &standby).as_deref(), Some("ready up 200%\n"));
     assert_eq!(
@@ -293,19 +300,45 @@ fn pages_and_lines_are_what_the_matrix_says() {
         ..standing(State::FailedOffline, Status::Fail, Class::Gone)
     };
     assert_eq!(
-        line("a role=replica", &Ok(failed.clone())).as_deref(),
+        line("a role=replica", &Ok(failed.clone().into())).as_deref(),
         Some("down #FAILED_OFFLINE FAIL, no  way\n")
     );
-    assert_eq!(node_page(Page::Health, &Ok(failed), None).status, 503);
+    assert_eq!(node_page(Page::Health, &Ok(failed.into()), None).status, 503);
 
     // In maintenance the clients that it has may finish.
     let mut quiet = standing(State::Unknown, Status::OkWarn, Class::Ok);
     quiet.view.maintenance = true;
-    let quiet = Ok(quiet);
+    let quiet = Ok(quiet.into());
     assert_eq!(node_page(Page::Health, &quiet, None).status, 200);
     assert_eq!(node_page(Page::Replica, &quiet, None).status, 503);
     assert_eq!(line("a role=replica", &quiet).as_deref(), Some("up drain\n"));
     assert_eq!(line("a role=primary", &quiet).unwrap().split(' ').next(), Some("down"));
+
+    // A service has its own word, with fallback, lag, slow start and what it does about a lost role.
+    let seated = |takes, stays| Seated {
+        service: "orders.ro".into(),
+        takes,
+        stays,
+        percent: 70,
+        rule: 613,
+        sentence: "the serve matrix gives it no new clients of this role",
+    };
+    for (takes, stays, said, status) in [
+        (true, true, "ready up 70%\n", 200),
+        (false, true, "up drain\n", 503),
+        (false, false, "down #orders.ro: the serve matrix gives it no new clients of this role\n", 503),
+    ] {
+        let node = standing(State::Active, Status::Ok, Class::Ok);
+        let found = Ok(Known { node, seated: Some(seated(takes, stays)) });
+        assert_eq!(line("a service=ro", &found).as_deref(), Some(said));
+        let page = node_page(Page::Backend, &found, None);
+        assert_eq!(page.status, status);
+        assert!(
+            page.body.contains("\"service\":\"orders.ro\"") && page.body.contains("613"),
+            "{}",
+            page.body
+        );
+    }
 
     // What is no node.
     let miss = |row| Err(Miss::Absent(row, "about it".into()));

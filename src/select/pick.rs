@@ -202,6 +202,23 @@ fn search<'t>(
     }
 }
 
+/// For a client that could not reach any of the nodes it should go to: the best of the others.
+fn next_best<'t>(
+    table: &'t ServiceTable,
+    counts: &impl Counts,
+    avoided: &dyn Fn(&Entry) -> bool,
+) -> Picked<'t> {
+    match table.rest.iter().find(|entry| !avoided(entry)) {
+        Some(entry) => {
+            if counts_clients(table.strategy) {
+                counts.add(entry.backend.slot);
+            }
+            Picked::Node(entry)
+        }
+        None => Picked::Nobody,
+    }
+}
+
 /// Chooses a node for a client with wishes.
 ///
 /// # Errors
@@ -215,17 +232,26 @@ pub fn pick_with<'t>(
 ) -> Result<Picked<'t>> {
     let avoided = |entry: &Entry| wish.avoid.contains(&entry.backend.slot);
     let Some(wanted) = wish.min_gtid else {
-        return Ok(search(table.strategy, list, position, counts, &mut |entry| !avoided(entry)));
+        return Ok(match search(table.strategy, list, position, counts, &mut |entry| !avoided(entry)) {
+            // Nodes of other sites are behind those of the own one.
+            Picked::Nobody => match search(table.strategy, &table.all, position, counts, &mut |e| !avoided(e)) {
+                Picked::Nobody => next_best(table, counts, &avoided),
+                picked => picked,
+            },
+            picked => picked,
+        });
     };
     crate::gtid::check(wanted)?;
     let holds = |entry: &Entry| {
         let known = table.slot(entry.backend.slot).and_then(|slot| slot.gtids.as_deref());
         known.is_some_and(|gtids| gtids.holds(wanted))
     };
-    if let Picked::Node(entry) =
-        search(table.strategy, list, position, counts, &mut |entry| !avoided(entry) && holds(entry))
-    {
-        return Ok(Picked::ForGtid(entry, Reason::Gtid));
+    for list in [list, &table.all] {
+        if let Picked::Node(entry) =
+            search(table.strategy, list, position, counts, &mut |entry| !avoided(entry) && holds(entry))
+        {
+            return Ok(Picked::ForGtid(entry, Reason::Gtid));
+        }
     }
     if let Some(active) = table.active.as_ref().filter(|entry| !avoided(entry) && holds(entry)) {
         if counts_clients(table.strategy) {

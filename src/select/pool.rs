@@ -414,7 +414,6 @@ impl Service {
         let slots: Vec<Slot> =
             self.seats.iter().enumerate().map(|(at, seat)| self.slot(seat, node_of(at))).collect();
         let paused = self.seats.iter().any(|seat| seat.own.standing == Standing::Waits);
-        // The first tier that has somebody.
         let own = |wanted: Standing| move |seat: &SeatState| seat.own.standing == wanted;
         let other =
             |wanted: Standing| move |seat: &SeatState| seat.fallback.is_some_and(|f| f.standing == wanted);
@@ -432,9 +431,19 @@ impl Service {
         };
         // While the role is about to move nobody stands in for it.
         let reach = if paused { 2 } else { tiers.len() };
-        let mut entries =
-            tiers.iter().take(reach).map(members).find(|list| !list.is_empty()).unwrap_or_default();
-        // A trial is for one client; where nobody else is left, everybody may try.
+        // The first tier that has somebody; where these are trials, which are for one client each, the next ones as well.
+        let (mut entries, mut rest): (Vec<Entry>, Vec<Entry>) = (Vec::new(), Vec::new());
+        for tier in tiers.iter().take(reach) {
+            let enough = entries.iter().any(|entry| entry.trial == 0)
+                || tier.1 == Reason::Held && !entries.is_empty();
+            for entry in members(tier) {
+                // Held for the role and for the fallback.
+                if !entries.iter().chain(&rest).any(|known| known.backend.slot == entry.backend.slot) {
+                    if enough { rest.push(entry) } else { entries.push(entry) }
+                }
+            }
+        }
+        // Where nobody else is left, everybody may try.
         if entries.iter().all(|entry| entry.trial > 0) {
             for entry in &mut entries {
                 entry.trial = 0;
@@ -463,6 +472,7 @@ impl Service {
                 .filter(|_| !paused)
                 .and_then(|(at, (_, slot))| Entry::new(slot, at as u32, pool.epoch, Reason::GtidActive)),
             all: PickList::new(strategy, entries),
+            rest,
             sites,
             nobody,
             closed: None,

@@ -119,6 +119,8 @@ pub struct ServiceTable {
     pub slots: Vec<Slot>,
     /// Who takes clients.
     pub all: PickList,
+    /// Who comes next, for clients that could not reach any of those: best first.
+    pub rest: Vec<Entry>,
     /// The same for clients of one site, where the service asks for that.
     pub sites: Vec<(String, PickList)>,
     /// The ACTIVE node, if the service could send clients to it at all; for transactions that nobody else holds.
@@ -206,6 +208,7 @@ impl ServiceTable {
         ServiceTable {
             slots,
             all: PickList::default(),
+            rest: Vec::new(),
             sites: Vec::new(),
             active: None,
             nobody: None,

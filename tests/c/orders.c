@@ -195,6 +195,48 @@ static void reports_are_taken(void)
     primacy_instance_free(p);
 }
 
+/* A command to a proxy: what is wrong is told before anybody is connected to. With a real proxy: tests/real/test_mpp_push.py. */
+static void mpp_commands_are_checked(void)
+{
+    struct primacy_proxy_options good, bad;
+    char buf[64];
+    uint32_t size;
+
+    memset(&good, 0, sizeof good);
+    good.size = sizeof good;
+    good.timeout_ms = 500;
+    /* Port 1 (tcpmux) refuses on every machine. */
+    good.proxy = "127.0.0.1:1";
+    CHECK_CALL(PRIMACY_E_IO, primacy_proxy_command(&good, "MPP SHOW ALL", buf, sizeof buf));
+    CHECK(check_error_says("proxy 127.0.0.1:1: connect: Connection refused"));
+    CHECK_CALL(PRIMACY_E_IO, primacy_proxy_command(&good, "mpp set db1 weight 7;", NULL, 0));
+    CHECK_CALL(PRIMACY_E_INVALID, primacy_proxy_command(NULL, "MPP SHOW ALL", NULL, 0));
+    CHECK_CALL(PRIMACY_E_INVALID, primacy_proxy_command(&good, NULL, NULL, 0));
+    CHECK_CALL(PRIMACY_E_INVALID, primacy_proxy_command(&good, "MPP SHOW ALL", NULL, 7));
+    CHECK_CALL(PRIMACY_E_INVALID, primacy_proxy_command(&good, "SELECT 1", NULL, 0));
+    CHECK(check_error_says("begins with MPP"));
+    CHECK_CALL(PRIMACY_E_INVALID, primacy_proxy_command(&good, "MPP SET db1 STATE", NULL, 0));
+    CHECK(check_error_says("the value of \"STATE\" is missing"));
+    CHECK_CALL(PRIMACY_E_INVALID, primacy_proxy_command(&good, "MPP SET db1 \xff 1", NULL, 0));
+    for (size = 0; size <= sizeof bad; size++) {
+        bad = good;
+        bad.size = size;
+        if (size == offsetof(struct primacy_proxy_options, user) ||
+            size == offsetof(struct primacy_proxy_options, password_file) || size == sizeof bad)
+            CHECK_CALL(PRIMACY_E_IO, primacy_proxy_command(&bad, "MPP SHOW ALL", NULL, 0));
+        else
+            CHECK_CALL(PRIMACY_E_SIZE, primacy_proxy_command(&bad, "MPP SHOW ALL", NULL, 0));
+    }
+    bad = good;
+    bad.proxy = NULL;
+    CHECK_CALL(PRIMACY_E_INVALID, primacy_proxy_command(&bad, "MPP SHOW ALL", NULL, 0));
+    bad.proxy = "127.0.0.1:0";
+    CHECK_CALL(PRIMACY_E_INVALID, primacy_proxy_command(&bad, "MPP SHOW ALL", NULL, 0));
+    bad = good;
+    bad.password_file = "/nowhere/password";
+    CHECK_CALL(PRIMACY_E_SECRET, primacy_proxy_command(&bad, "MPP SHOW ALL", NULL, 0));
+}
+
 static void bad_input_is_answered(void)
 {
     primacy_instance *p = settled();
@@ -377,6 +419,7 @@ int main(void)
     RUN(a_frozen_pool_keeps_its_states);
     RUN(maintenance_shows);
     RUN(reports_are_taken);
+    RUN(mpp_commands_are_checked);
     RUN(bad_input_is_answered);
     RUN(older_callers_get_what_they_know);
     return check_failures;

@@ -54,6 +54,7 @@ const IN_C: &[(&str, &[&str])] = &[
     ("explain", &["explain"]),
     ("route", &["selector_new", "select", "select_reason"]),
     ("budget", &["budget", "budget_json"]),
+    ("proxyadmin", &["proxy_command", "snapshot_node"]),
 ];
 
 /// Whatever the command can do, the C ABI can do too, and every operator's move of the C ABI is a command.

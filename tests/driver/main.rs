@@ -12,10 +12,13 @@ mod killed;
 mod life;
 mod log;
 mod metrics;
+#[path = "../mpp_proxy/mod.rs"]
+mod mpp_proxy;
 mod open;
 #[cfg(feature = "testing")]
 mod panics;
 mod process_state;
+mod proxies;
 mod real_server;
 mod reload;
 #[cfg(feature = "cli")]

@@ -1,6 +1,7 @@
 """HAProxy without Lua in front of two real servers: examples/haproxy as it stands, but for its addresses."""
 
 import json
+import socket
 import time
 import urllib.error
 import urllib.request
@@ -78,6 +79,16 @@ def test_drain_kill_and_standstill(site, figure):
     status, told = page(http, f"/primary?node={a.address}&pool=orders")
     assert (status, told["state"], told["rule"]) == (200, "ACTIVE", 503), told
 
+    def check(line):
+        with socket.create_connection(("127.0.0.1", int(ports["8009"])), 5) as s:
+            s.sendall(f"{line}\n".encode())
+            return s.makefile().read()
+
+    # By service: role, fallback and what a lost role means come from its table.
+    assert check(f"{a.address} service=rw") == check(f"{b.address} service=orders.ro") == "ready up 100%\n"
+    assert check(f"{b.address} service=rw").startswith("down #orders.rw: ")
+    assert check(f"{a.address} service=ro").split("#")[0] in ("down ", "up drain\n")
+
     # Maintenance of the stand-in drains it: who reads there may go on, who comes reads from the ACTIVE node.
     with connect(ro) as old, old.cursor() as cursor:
         cursor.execute("SELECT @@port")
@@ -121,6 +132,9 @@ def test_drain_kill_and_standstill(site, figure):
     assert gap < 5, (gap, writers.failures, agent.said())
     stats.until("orders_active", "db1", "DOWN")
     stats.until("orders_active", "db2", "UP")
+    # Nobody but the ACTIVE node is left for `ro`, which falls back on it.
+    assert check(f"{b.address} service=ro") == check(f"{b.address} service=rw") == "ready up 100%\n"
+    assert check(f"{a.address} service=rw").startswith("down #orders.rw: ")
     # No stand-in is left: readers are on the ACTIVE node by the frontend's word.
     stats.until("orders_standby", "db2", "DRAIN")
 

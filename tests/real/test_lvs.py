@@ -19,7 +19,7 @@ from .balancers import COMMAND, ROOT, Agent, Process, from_example, write_passwo
 WRITES, READS = "10.0.1.100:3306", "10.0.1.101:3306"
 
 # In debug mode ldirectord takes an `ipvsadm` that lies in its working directory.
-IPVSADM = '''#!{python}
+IPVSADM = '''#!{python} -IS
 import fcntl, json, sys
 words = sys.argv[1:]
 with open("table.json", "a+") as file:
@@ -90,6 +90,8 @@ def test_ldirectord(site):
             "/usr/bin/is_server_up": folder / "is_server_up",
             "10.0.1.11:3306": a.address,
             "10.0.1.12:3306": b.address,
+            # A loaded machine takes its time to start a program.
+            "checktimeout = 3": "checktimeout = 20",
         },
     )
     stand_in = folder / "ipvsadm"
@@ -102,7 +104,7 @@ def test_ldirectord(site):
         except (OSError, ValueError):
             return {}
 
-    def becomes(wanted, timeout=40):
+    def becomes(wanted, timeout=90):
         wait_until(lambda: table() == wanted, timeout, lambda: f"{wanted} in {table()}; {balancer.said()[-2000:]}")
 
     command = ["env", "-C", folder, f"PRIMACY_CONFIG={folder}/primacy.toml", "perl", "/usr/sbin/ldirectord", "-d", folder / "ldirectord.cf", "start"]

@@ -2,12 +2,13 @@
 
 import socket
 import subprocess
+import threading
 import time
 
 import pymysql
 import pytest
 
-from servers import APP, APP_SCHEMA, wait_replicating, wait_until
+from servers import APP, APP_SCHEMA, wait_converged, wait_replicating, wait_until
 
 from .mysql_proxy import ADMIN, Proxy
 from .watch import POOL, configuration
@@ -123,7 +124,7 @@ def library(ring, secret, tmp_path):
     """One with the library in its process, which probes the servers and chooses."""
     config = tmp_path / "primacy.toml"
     config.write_text(configuration(
-        ring.nodes, password_file=secret, probe={"interval": "100ms", "timeout": "50ms", "probe_timeout": "200ms", "silence": "1s"},
+        ring.nodes, password_file=secret, probe={"interval": "100ms", "timeout": "200ms", "probe_timeout": "500ms", "silence": "2s"},
         top={"cache_file": tmp_path / "cache", "control_socket": "none"},
     ))
     settings = f'source = "library", config = "{config}", service = "{POOL}.rw", refuse_at = "login"'
@@ -164,6 +165,47 @@ def test_the_library_moves_clients_when_a_server_is_killed(ring, library):
     # The old PRIMARY is back, and waits for an operator: no client of ours goes there.
     for _ in range(3):
         assert port_through(library) == b.port
+
+
+def test_many_clients_over_a_kill(ring, library):
+    """Six writers, a connection for each row: what is acknowledged is there, what fails says why, and all go on."""
+    a, b = ring.nodes
+    a.sql(f"CREATE OR REPLACE TABLE {APP_SCHEMA}.many (id VARCHAR(20) PRIMARY KEY)")
+    wait_converged(ring.nodes)
+    acknowledged, errors, stop = {a.port: [], b.port: []}, [], threading.Event()
+
+    def write(writer):
+        number = 0
+        while not stop.is_set():
+            number += 1
+            try:
+                with library.connect(*APP, database=APP_SCHEMA, connect_timeout=2, read_timeout=2, autocommit=True) as client, client.cursor() as cursor:
+                    cursor.execute("SELECT @@port")
+                    port = cursor.fetchone()[0]
+                    cursor.execute("INSERT INTO many VALUES (%s)", (f"{writer}-{number}",))
+                    acknowledged[port].append(f"{writer}-{number}")
+            except pymysql.err.MySQLError as error:
+                errors.append(error.args)
+
+    threads = [threading.Thread(target=write, args=(writer,)) for writer in range(6)]
+    for thread in threads:
+        thread.start()
+    try:
+        wait_until(lambda: len(acknowledged[a.port]) > 60, 20, "rows on the PRIMARY")
+        assert not errors and not acknowledged[b.port]
+        a.kill9()
+        wait_until(lambda: len(acknowledged[b.port]) > 60, 20, library.log.read_text)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+        a.restart()
+        wait_replicating(ring.nodes)
+    found = {row["id"] if isinstance(row, dict) else row[0] for row in b.sql(f"SELECT id FROM {APP_SCHEMA}.many")}
+    assert found.issuperset(acknowledged[b.port])
+    assert {number for number, *_ in errors} <= {1040, 1053, 2003, 2013, 2006}, errors
+    assert 1 <= len(errors) < 300, len(errors)
+    assert library.process.poll() is None and "(critical)" not in library.log.read_text()
 
 
 def test_the_library_ends_sessions_of_a_server_that_hangs(ring, library):

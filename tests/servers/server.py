@@ -217,7 +217,7 @@ class Server:
         tasks = Path(f"/proc/{self.pid}/task")
         while True:
             # The state follows the name in brackets, which may itself hold anything.
-            states = [(task / "stat").read_text().rpartition(")")[2].split()[0] for task in _entries(tasks)]
+            states = [state for state in map(_state, _entries(tasks)) if state]
             if states and all(wanted(state) for state in states):
                 return
             if time.monotonic() > deadline:
@@ -408,6 +408,14 @@ class Server:
 
 def _is_any(address):
     return address in ("0.0.0.0", "::", "*")
+
+
+def _state(task):
+    """The letter by which the kernel tells a thread's state; empty for one that has ended meanwhile."""
+    try:
+        return (task / "stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def _entries(folder):

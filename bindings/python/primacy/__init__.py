@@ -6,6 +6,10 @@
         p.start()
         node = p.pool("orders").active
 
+Where clients go:
+
+    connection = primacy.connect(p.pool("orders"), "rw", user="app", password=secret, database="shop")
+
 In asyncio:
 
     async with primacy.Instance(cfg) as p:
@@ -17,15 +21,18 @@ Everything goes through the C contract of libprimacy.so.0 (docs/c-contract.md). 
 inherited objects raises PrimacyError with code FORKED.
 """
 
-from ._errors import Code, PrimacyError, Word
+from ._connect import Connector, Session, connect, creator, session, sqlalchemy_events
+from ._errors import Code, GtidUnknown, NoBackend, Paused, PrimacyError, SelectionError, Stale, Word
 from ._events import Event, Events
 from ._instance import Budget, BudgetLine, Config, Instance, Pool, open
 from ._library import library
+from ._selector import Backend, Selector
 from ._snapshot import Channel, Freeze, Node, Override, PoolState, Snapshot, rule_text
 
 __all__ = [
-    "Budget", "BudgetLine", "Channel", "Code", "Config", "Event", "Events", "Freeze", "Instance", "Node", "Override",
-    "Pool", "PoolState", "PrimacyError", "Snapshot", "Word", "open", "rule_text", "version",
+    "Backend", "Budget", "BudgetLine", "Channel", "Code", "Config", "Connector", "Event", "Events", "Freeze", "GtidUnknown",
+    "Instance", "NoBackend", "Node", "Override", "Paused", "Pool", "PoolState", "PrimacyError", "SelectionError", "Selector",
+    "Session", "Snapshot", "Stale", "Word", "connect", "creator", "open", "rule_text", "session", "sqlalchemy_events", "version",
 ]
 
 

@@ -149,6 +149,7 @@ PRIMACY_EVENT_LATE = 14
 PRIMACY_EVENT_ISOLATED = 15
 PRIMACY_EVENT_CHECKPOINT = 16
 PRIMACY_EVENT_WRITERS = 17
+PRIMACY_EVENT_PROXY = 19
 PRIMACY_EVENT_RELOAD = 20
 
 # primacy_severity
@@ -298,6 +299,7 @@ ENUMS: Dict[str, Dict[str, int]] = {
         "PRIMACY_EVENT_ISOLATED": 15,
         "PRIMACY_EVENT_CHECKPOINT": 16,
         "PRIMACY_EVENT_WRITERS": 17,
+        "PRIMACY_EVENT_PROXY": 19,
         "PRIMACY_EVENT_RELOAD": 20,
     },
     "primacy_severity": {
@@ -551,6 +553,16 @@ class primacy_backend(Structure):
     ]
 
 
+class primacy_proxy_options(Structure):
+    _fields_ = [
+        ("size", c_uint32),
+        ("timeout_ms", c_uint32),
+        ("proxy", c_char_p),
+        ("user", c_char_p),
+        ("password_file", c_char_p),
+    ]
+
+
 STRUCTS: List[Any] = [
     primacy_channel,
     primacy_observation,
@@ -564,6 +576,7 @@ STRUCTS: List[Any] = [
     primacy_selector_options,
     primacy_select_options,
     primacy_backend,
+    primacy_proxy_options,
 ]
 
 HANDLES: List[Any] = [
@@ -633,6 +646,7 @@ FUNCTIONS: Dict[str, Tuple[bool, str, str, str, Any, List[Any]]] = {
     "primacy_backend_current": (True, "any thread", "never blocks", "0.1", c_int32, [POINTER(primacy_selector), POINTER(primacy_backend)]),
     "primacy_node_name": (True, "one call at a time", "never blocks", "0.1", c_int32, [POINTER(primacy_selector), c_uint32, POINTER(c_char), c_size_t]),
     "primacy_select_reason": (True, "one call at a time", "never blocks", "0.1", c_int32, [POINTER(primacy_selector), POINTER(c_char), c_size_t]),
+    "primacy_proxy_command": (False, "any thread", "network", "0.1", c_int32, [POINTER(primacy_proxy_options), c_char_p, POINTER(c_char), c_size_t]),
     "primacy_error_name": (True, "any thread", "never blocks", "0.1", c_char_p, [c_int32]),
     "primacy_state_name": (True, "any thread", "never blocks", "0.1", c_char_p, [c_int32]),
     "primacy_status_name": (True, "any thread", "never blocks", "0.1", c_char_p, [c_int32]),

@@ -1,7 +1,7 @@
 """Errors and words."""
 
 import enum
-from typing import Any
+from typing import Any, Dict, Type
 
 from . import _abi
 
@@ -29,6 +29,10 @@ class Code(enum.IntEnum):
     RESOLVE = _abi.PRIMACY_E_RESOLVE
     END = _abi.PRIMACY_E_END
     CONFIG_DIFFERS = _abi.PRIMACY_E_CONFIG_DIFFERS
+    NO_BACKEND = _abi.PRIMACY_E_NO_BACKEND
+    PAUSED = _abi.PRIMACY_E_PAUSED
+    STALE = _abi.PRIMACY_E_STALE
+    GTID_UNKNOWN = _abi.PRIMACY_E_GTID_UNKNOWN
 
     @classmethod
     def _missing_(cls, value: object) -> Any:
@@ -62,7 +66,40 @@ class PrimacyError(Exception):
         return f"{self.code.name}: {self.message}"
 
     def __reduce__(self) -> Any:
-        return (PrimacyError, (int(self.code), self.message))
+        return (failure, (int(self.code), self.message))
+
+
+class SelectionError(PrimacyError):
+    """A selection that gave no node."""
+
+
+class NoBackend(SelectionError):
+    """No node of the service takes clients; the text, which names them with time and reason, is for the client."""
+
+
+class Paused(SelectionError):
+    """The role is being handed over: it passes within `handback_deadline`. Let the client wait and ask again."""
+
+
+class Stale(SelectionError):
+    """Nothing decides at the moment, and the service says `stale = "refuse"`."""
+
+
+class GtidUnknown(SelectionError):
+    """No node is known to hold the transactions that were asked for."""
+
+
+_KINDS: Dict[int, Type[PrimacyError]] = {
+    Code.NO_BACKEND: NoBackend,
+    Code.PAUSED: Paused,
+    Code.STALE: Stale,
+    Code.GTID_UNKNOWN: GtidUnknown,
+}
+
+
+def failure(code: int, message: str) -> PrimacyError:
+    """The error of a number, in the class that it has."""
+    return _KINDS.get(code, PrimacyError)(code, message)
 
 
 class Word(str):

@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import json
+import threading
 import weakref
 from dataclasses import dataclass
 from typing import Any, Dict, Iterable, List, Optional, Tuple, Union
@@ -12,6 +13,7 @@ from ._errors import Code, PrimacyError, Word
 from ._events import Events
 from ._library import encode, library
 from ._observation import observation
+from ._selector import Selector
 from ._snapshot import Freeze, Node, PoolState, Snapshot
 
 
@@ -279,6 +281,10 @@ class Pool:
         number = _number("primacy_report_outcome", "PRIMACY_REPORT_", outcome, "outcome")
         library().call("primacy_report_node", self._instance._own(), self._c_name, encode(node, "node"), number)
 
+    def selector(self, service: str, site: Optional[str] = None, seed: Optional[int] = None) -> Selector:
+        """Where clients of one of this pool's services go; `service` is its name within the pool."""
+        return self._instance.selector(f"{self.name}.{service}", site, seed)
+
     def explain(self) -> str:
         """Why the pool is as it is, and what would change it."""
         return library().text("primacy_explain", self._instance._own(), self._c_name)
@@ -296,9 +302,10 @@ class Pool:
 class Instance:
     """One engine with its pools, not started. As a context manager it is closed at the end."""
 
+    _handle: Any
+
     def __init__(self, config: Config) -> None:
-        self._handle: Any = None
-        self._queues: "weakref.WeakSet[Events]" = weakref.WeakSet()
+        self._begin()
         handle = ctypes.POINTER(_abi.primacy_instance)()
         library().call("primacy_instance_new", config._handle, ctypes.byref(handle))
         self._handle = handle
@@ -306,12 +313,16 @@ class Instance:
     @classmethod
     def _open(cls, config: Config) -> "Instance":
         self = cls.__new__(cls)
-        self._handle = None
-        self._queues = weakref.WeakSet()
+        self._begin()
         handle = ctypes.POINTER(_abi.primacy_instance)()
         library().call("primacy_open", config._handle, ctypes.byref(handle))
         self._handle = handle
         return self
+
+    def _begin(self) -> None:
+        self._handle = None
+        self._queues: "weakref.WeakSet[Events]" = weakref.WeakSet()
+        self._local = threading.local()
 
     def _own(self) -> Any:
         if self._handle is None:
@@ -375,6 +386,24 @@ class Instance:
         self._queues.add(queue)
         return queue
 
+    def selector(self, service: str, site: Optional[str] = None, seed: Optional[int] = None) -> Selector:
+        """Where clients of a service go: "POOL.SERVICE", or "SERVICE" where one pool alone has one of that name.
+
+        A selector answers one call at a time, so each thread makes its own. `site` stands for the configuration's `site`; `seed`
+        (1 to 2^64-1) makes its choices repeatable.
+        """
+        return Selector(self._own(), service, site, seed, keep=self)
+
+    def _selector(self, service: str, site: Optional[str] = None) -> Selector:
+        """This thread's selector of a service, made when first asked for."""
+        own = self._own()
+        every: Dict[Any, Selector] = self._local.__dict__
+        selector = every.get((service, site))
+        if selector is None:
+            # It does not keep the instance, which keeps it.
+            selector = every[service, site] = Selector(own, service, site, None, keep=None)
+        return selector
+
     def _end_queues(self) -> None:
         for queue in list(self._queues):
             queue._finish()
@@ -385,6 +414,7 @@ class Instance:
         if handle is not None:
             library().primacy_instance_free(handle)
             self._end_queues()
+            self._local = threading.local()
 
     def __enter__(self) -> "Instance":
         return self

@@ -9,7 +9,7 @@ import os
 from typing import Any, Callable, Dict, Optional
 
 from . import _abi
-from ._errors import PrimacyError
+from ._errors import PrimacyError, failure
 
 SONAME = "libprimacy.so.0"
 
@@ -65,7 +65,7 @@ class Library:
 
     def error(self, number: int) -> PrimacyError:
         """The error of the call that failed last in this thread."""
-        return PrimacyError(number, self.text("primacy_last_error"))
+        return failure(number, self.text("primacy_last_error"))
 
     def text(self, name: str, *arguments: Any) -> str:
         """Calls a function that writes a text to a buffer, with room enough."""

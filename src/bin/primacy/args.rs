@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 use primacy::control::MOST_CLIENTS;
 use primacy::engine::{LONGEST_LIMIT, SHORTEST_LIMIT};
+use primacy::mpp::Element;
 use primacy::policy::serving::Role;
 use primacy::pool::overrides::reason_fault;
 use primacy::pool::{NodeType, State, Status};
@@ -49,6 +50,58 @@ pub struct NodeArgs {
     /// Answer with an error (exit code 4) unless an agent keeps the cache up to date
     #[arg(long)]
     pub require_agent: bool,
+}
+
+/// Which proxies, and what is said to them.
+#[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("said").required(true).multiple(true)))]
+pub struct ProxyAdminArgs {
+    /// A proxy's admin port, 4041 by default; may be given several times [default: every proxy that the configuration pushes to]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub proxy: Vec<String>,
+    /// The account [default: as configured for the proxy, else primacy]
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// The file with its password [default: as configured for the proxy, else no password]
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+    /// For the connection, the login and each answer, such as 500ms [default: as configured for the proxy, else 1s]
+    #[arg(long, value_parser = duration, value_name = "TIME")]
+    pub timeout: Option<Duration>,
+    /// This pool's nodes alone [default: those that are configured for the proxy, else all]
+    #[arg(long, value_name = "POOL")]
+    pub pool: Option<String>,
+    /// Make every node known to the proxy; its state is UNKNOWN there until it is set
+    #[arg(long, group = "said")]
+    pub initialize_all: bool,
+    /// Set type, state, status and weight of every node as the agent has them, else the cache
+    #[arg(long, group = "said")]
+    pub set_all: bool,
+    /// Set one node: what the next four options say, else as --set-all does
+    #[arg(long, value_name = "NODE", group = "said", conflicts_with_all = ["initialize_all", "set_all"])]
+    pub set: Option<String>,
+    /// With --set, UNKNOWN, STANDBY, ACTIVE, FAILED_ONLINE or FAILED_OFFLINE
+    #[arg(long, value_name = "STATE", value_parser = element_state, requires = "set")]
+    pub state: Option<Element>,
+    /// With --set, OK, OK_INFO, OK_WARN, OK_CRITICAL or FAIL
+    #[arg(long, value_name = "STATUS", value_parser = element_status, requires = "set")]
+    pub status: Option<Element>,
+    /// With --set, PRIMARY or SECONDARY
+    #[arg(long = "type", value_name = "TYPE", value_parser = element_type, requires = "set")]
+    pub node_type: Option<Element>,
+    /// With --set, share of the clients, 0 to 1000
+    #[arg(long, value_name = "WEIGHT", value_parser = element_weight, requires = "set")]
+    pub weight: Option<Element>,
+    /// Print what the proxies hold
+    #[arg(long, group = "said")]
+    pub show_nodes: bool,
+}
+
+impl ProxyAdminArgs {
+    /// What is set of the node; the state last, so that it takes clients only once all is known of it.
+    pub fn elements(&self) -> Vec<Element> {
+        [self.node_type, self.status, self.weight, self.state].into_iter().flatten().collect()
+    }
 }
 
 /// Why and how long.
@@ -228,6 +281,8 @@ pub enum Command {
     },
     /// The longest time from a fault to the switch, for each kind of fault
     Budget { pool: Option<String> },
+    /// Give MPP commands to proxies by hand, as mpp-proxyadmin did
+    Proxyadmin(ProxyAdminArgs),
     /// What packages install beside the program
     #[command(hide = true)]
     Generate {
@@ -311,4 +366,20 @@ fn role(text: &str) -> Result<Role, String> {
 
 fn node_type(text: &str) -> Result<NodeType, String> {
     word(NodeType::from_name(text), NodeType::ALL)
+}
+
+fn element_state(text: &str) -> Result<Element, String> {
+    Element::parse("STATE", text)
+}
+
+fn element_status(text: &str) -> Result<Element, String> {
+    Element::parse("STATUS", text)
+}
+
+fn element_type(text: &str) -> Result<Element, String> {
+    Element::parse("TYPE", text)
+}
+
+fn element_weight(text: &str) -> Result<Element, String> {
+    Element::parse("WEIGHT", text)
 }

@@ -12,6 +12,7 @@ mod manual;
 mod notify;
 mod offline;
 mod orders;
+mod proxyadmin;
 mod read;
 mod screen;
 mod serve;
@@ -97,5 +98,6 @@ fn run(args: &Args) -> Outcome {
             read::route(args, Ask::Route { service, count: *count, min_gtid, site }, *json)
         }
         Command::Budget { pool } => read::budget(args, pool.as_deref()),
+        Command::Proxyadmin(asked) => proxyadmin::proxyadmin(args, asked),
     }
 }

@@ -3,6 +3,7 @@
 mod checkpoints;
 mod errors;
 mod page;
+mod push;
 mod random;
 mod services;
 mod values;

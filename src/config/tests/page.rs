@@ -37,7 +37,8 @@ fn row(key: &Key) -> String {
         Kind::Port => ("number", "1 to 65535".into()),
         Kind::Address => ("address", "see below".into()),
         Kind::Nodes => ("list", "1 or more".into()),
-        Kind::Checkpoints => ("list", "see below".into()),
+        Kind::Checkpoints | Kind::Proxies => ("list", "see below".into()),
+        Kind::Pools => ("list", "pools".into()),
         Kind::NodeName => ("address", "a node of a pool".into()),
         Kind::Listen => ("list", "see below".into()),
         Kind::Mode { .. } => ("text", "`0600` to `0777`".into()),
@@ -45,7 +46,7 @@ fn row(key: &Key) -> String {
     };
     let default = match key.kind.default_value() {
         None if matches!(key.kind, Kind::Address | Kind::Nodes) => "required".into(),
-        None if matches!(key.kind, Kind::Checkpoints) => "empty".into(),
+        None if matches!(key.kind, Kind::Checkpoints | Kind::Proxies) => "empty".into(),
         None if key.scope == Scope::Service => match key.name {
             "role" => "required".into(),
             "port" => "the node's".into(),
@@ -60,7 +61,7 @@ fn row(key: &Key) -> String {
         Some(Value::Flag(flag)) => format!("`{flag}`"),
         Some(Value::Count(n)) => n.to_string(),
         Some(Value::Span(span)) => format!("`{}`", print_duration(span)),
-        Some(Value::Causes(_) | Value::Users(_)) => "empty".into(),
+        Some(Value::Causes(_) | Value::Users(_) | Value::Pools(_)) => "empty".into(),
         Some(Value::ControlSocket(_)) => "`beside-cache`".into(),
         Some(Value::Rate(_)) => "`off`".into(),
         Some(Value::LastResort(_)) => "`alarm`".into(),
@@ -80,6 +81,7 @@ fn section(scope: Scope) -> &'static str {
         Scope::Probe => "## Probe",
         Scope::Pool => "## Pool",
         Scope::Node => "## Node",
+        Scope::Push => "## Push",
         Scope::Service => "## Service",
         Scope::Listen => "## Listen",
     };
@@ -106,7 +108,16 @@ fn every_key_of_the_code_is_on_the_page_as_the_code_has_it() {
 #[test]
 fn every_key_of_the_page_is_in_the_code() {
     let mut rows = 0;
-    for scope in [Scope::Instance, Scope::Probe, Scope::Pool, Scope::Node, Scope::Service, Scope::Listen] {
+    let scopes = [
+        Scope::Instance,
+        Scope::Probe,
+        Scope::Pool,
+        Scope::Node,
+        Scope::Push,
+        Scope::Service,
+        Scope::Listen,
+    ];
+    for scope in scopes {
         for line in section(scope).lines().filter(|line| line.starts_with("| `")) {
             let name = line.split('`').nth(1).unwrap_or_default();
             assert!(

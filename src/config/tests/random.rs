@@ -112,6 +112,24 @@ fn any_probe() -> impl Strategy<Value = ProbeConfig> {
     )
 }
 
+/// A proxy for every pool whose nodes a command can name.
+fn any_push(pools: &[PoolConfig]) -> Vec<PushConfig> {
+    let mut push = Vec::new();
+    for (index, pool) in pools.iter().enumerate() {
+        if pool.nodes.iter().all(|node| !node.address.to_string().contains(' ')) {
+            push.push(PushConfig {
+                address: Address::parse(&format!("proxy{index}:4041")).expect("an address"),
+                user: pool.name.clone(),
+                password_file: Some(format!("/{}", pool.name).into()),
+                pools: vec![pool.name.clone()],
+                interval: Duration::from_millis(10 + u64::from(pool.fall)),
+                timeout: Duration::from_millis(u64::from(pool.rise)),
+            });
+        }
+    }
+    push
+}
+
 fn any_nodes() -> impl Strategy<Value = Vec<NodeConfig>> {
     let node = (prop::option::weighted(0.3, any_probe()), 0..=1000u32, any_text("\\PC{0,20}"));
     let hosts =
@@ -359,7 +377,8 @@ proptest! {
             Some(name) if name.len() % 5 == 0 => ControlSocket::Off,
             Some(name) => ControlSocket::At(format!("/{name}").into()),
         };
-        let config = Config { cache_file: cache.map(Into::into), on_locked, control_socket, control_users, site, listen, pools };
+        let push = any_push(&pools);
+        let config = Config { cache_file: cache.map(Into::into), on_locked, control_socket, control_users, site, listen, pools, push };
         let text = config.dump();
         let again = read(&text);
         prop_assert_eq!(again.as_ref(), Ok(&config), "{}", text);

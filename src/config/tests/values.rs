@@ -69,6 +69,7 @@ fn defaults_are_those_of_the_design() {
         site: String::new(),
         listen: Listen::default(),
         pools: vec![pool],
+        push: vec![],
     };
     assert_eq!(config, wanted);
     assert_eq!(config.control_path(), None);

@@ -6,6 +6,7 @@ use crate::engine::{Input, Severity, Time};
 use crate::io::checkpoint::Checker;
 use crate::io::helper::{Helper, JobResult};
 use crate::io::link::Link;
+use crate::io::push::ProxyLink;
 use crate::probe::AddressBook;
 use std::io;
 use std::net::SocketAddr;
@@ -23,19 +24,25 @@ impl Driver {
         }
     }
 
-    /// What is known of the addresses of a link, or after all links of a checkpoint.
+    /// What is known of the addresses of a link, or after all links of a checkpoint, or after all of those of a proxy.
     pub(super) fn book(&mut self, index: usize) -> Option<&mut AddressBook> {
         match index.checked_sub(self.links.len()) {
             None => self.links.get_mut(index).map(Link::book),
-            Some(index) => self.checkers.get_mut(index).map(Checker::book),
+            Some(index) => match index.checked_sub(self.checkers.len()) {
+                None => self.checkers.get_mut(index).map(Checker::book),
+                Some(index) => self.proxies.get_mut(index).map(ProxyLink::book),
+            },
         }
     }
 
-    /// The name that is resolved for a link, or after all links for a checkpoint.
+    /// The name that is resolved for it.
     pub(super) fn name(&self, index: usize) -> Option<(&str, u16)> {
         match index.checked_sub(self.links.len()) {
             None => self.links.get(index).and_then(Link::name),
-            Some(index) => self.checkers.get(index).and_then(Checker::name),
+            Some(index) => match index.checked_sub(self.checkers.len()) {
+                None => self.checkers.get(index).and_then(Checker::name),
+                Some(index) => self.proxies.get(index).and_then(ProxyLink::name),
+            },
         }
     }
 
@@ -76,7 +83,7 @@ impl Driver {
     /// The resolver has answered. What changes is told.
     pub(super) fn resolved(&mut self, now: Time, index: usize, answer: Result<Vec<SocketAddr>, String>) {
         let Some(link) = self.links.get_mut(index) else {
-            // What comes of a checkpoint's name shows in its looks.
+            // What comes of a checkpoint's or a proxy's name shows when it is used.
             if let Some(book) = self.book(index) {
                 book.resolved(now, answer);
             }

@@ -293,3 +293,21 @@ fn next_available_does_not_come_back_until_it_must() {
     w.look();
     assert_eq!(w.pick("any").map(|b| b.slot), Some(0), "the list begins anew");
 }
+
+#[test]
+fn a_client_that_reaches_none_of_its_nodes_gets_the_next_best() {
+    use super::pick::pick_with;
+    let mut w = World::new(4, &[ro()]);
+    w.nodes[2].view.class = Some(Class::Hung);
+    w.look();
+    let table = w.table("ro");
+    let mut pick = |avoid: &[u32]| {
+        let wish = Wish { avoid, ..Wish::default() };
+        let picked = pick_with(&table, &table.all, &mut w.position, &w.book, &wish).expect("no garbage");
+        picked.backend().map(|b| (b.slot, b.reason))
+    };
+    assert!(matches!(pick(&[1]), Some((3, _))));
+    assert_eq!(pick(&[1, 3]), Some((2, Reason::Spare as i32)));
+    assert_eq!(pick(&[1, 3, 2]), Some((0, Reason::Fallback as i32)));
+    assert_eq!(pick(&[0, 1, 2, 3]), None);
+}

@@ -159,7 +159,7 @@ test("settings that make no sense are refused, with their key", function()
     local file = io.open(FOLDER .. "/bad.lua", "w")
     file:write("return { source = os.getenv('HOME') }")
     file:close()
-    harness.raises("bad.lua", load, FOLDER .. "/bad.lua")
+    harness.raises("global 'os'", load, FOLDER .. "/bad.lua")
 end)
 
 test("the example settings are good, and the page names every key", function()

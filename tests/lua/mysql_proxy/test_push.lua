@@ -171,6 +171,27 @@ test("readers: standbys by weight in turn, weight 0 drains", function()
     set(host, B, "WEIGHT", "0")
     for _ = 1, 10 do equal(harness.client(host).address, C) end
     equal(on_b:query("x"), "forwarded")
+    set(host, C, "WEIGHT", "0")
+    refused(harness.client(host), "no STANDBY node", B .. " is STANDBY/OK", "with weight 0")
+end)
+
+test("a writer's node takes clients whatever its weight", function()
+    local host = fresh()
+    told(host, A, "ACTIVE")
+    set(host, A, "WEIGHT", "0")
+    equal(harness.client(host).address, A)
+end)
+
+test("a backend that serves again is not DOWN any more, before it is chosen", function()
+    local host = fresh({ role = "standby" })
+    told(host, B, "STANDBY", "FAIL")
+    told(host, C, "STANDBY")
+    harness.client(host)
+    equal(harness.states(host), "down down up")
+    set(host, B, "STATUS", "OK")
+    set(host, B, "WEIGHT", "0")
+    equal(harness.client(host).address, C)
+    equal(harness.states(host), "down unknown up")
 end)
 
 test("readers: the fewest clients per weight", function()
@@ -295,6 +316,7 @@ test("a table that nobody fills any more: served or refused, as set; sessions st
         equal(harness.client(host).address, A)
         now = now - 500
         equal(harness.client(host).address, A)
+        equal(harness.shown(host)[A]["mpp.age"], "0")
     end
 end)
 

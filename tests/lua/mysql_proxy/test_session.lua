@@ -124,13 +124,16 @@ test("a message is cut to what fits, and has no control characters", function()
 end)
 
 test("a session without a choice gets nowhere", function()
-    local host = fresh()
+    local host = fresh({}, { data_port_users = { "mpp" } })
     local client = harness.client(host)
-    -- As if a hook had been lost: the connection has a server, the session no choice.
+    -- As if a hook had been lost: the connection has a server, the session no choice, and nobody has seen a login.
     local con = host:accept()
     con.state = "read_query"
     con.server = { dst = A }
     con.backend, con.backend_ndx = host.backends[1], 0
+    con.client.response = { username = "mpp" }
+    equal(con:read_query("\3MPP SHOW ALL").answers[1].errcode, 1053)
+    con.state = "read_query"
     local step = con:read_query("\3SELECT 1")
     equal(step.answers[1].errcode, 1053)
     equal(step.close, true)

@@ -23,9 +23,9 @@ local function guarded(self, hook, body, ...)
     local good, result = pcall(body, self, ...)
     if good then return result end
     log("(" .. hook .. ") " .. tostring(result))
-    self.refused = self.refused or { answer.INTERNAL, "Primacy's script failed, see the proxy's log" }
+    self.refused = self.refused or { answer.INTERNAL, "Primacy's script failed, see the proxy's standard error" }
     if hook == "read_query" then proxy.connection.connection_close = true end
-    return answer.fail(answer.INTERNAL, "Primacy's script failed, see the proxy's log")
+    return answer.fail(answer.INTERNAL, "Primacy's script failed, see the proxy's standard error")
 end
 
 local function give_back(self, outcome)
