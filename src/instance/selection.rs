@@ -80,10 +80,7 @@ impl Services {
         let wish = Wish { min_gtid, ..Wish::default() };
         let (mut message, mut clients) = (String::new(), Vec::new());
         for _ in 0..count {
-            let mut picked = pick_with(&table, table.list(site), &mut position, &counts, &wish)?;
-            if picked.entry().is_none() {
-                picked = pick_with(&table, &table.all, &mut position, &counts, &wish)?;
-            }
+            let picked = pick_with(&table, table.list(site), &mut position, &counts, &wish)?;
             let Some(backend) = picked.backend() else {
                 let why = match (picked, &table.nobody) {
                     (Picked::GtidUnknown, _) => "no node is known to hold these transactions",
