@@ -765,6 +765,10 @@ enum primacy_event_kind
      * A new configuration is in force.
      */
     PRIMACY_EVENT_RELOAD = 20,
+    /**
+     * The instance follows another process that decides for the cache, another one than before, or decides itself from now on.
+     */
+    PRIMACY_EVENT_FOLLOWS = 21,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -1816,7 +1820,7 @@ int32_t primacy_instance_free(struct primacy_instance *p);
  *
  * @param p  the instance
  * @return   0; PRIMACY_E_STATE in the host's loop or after primacy_stop; PRIMACY_E_LOCKED; PRIMACY_E_CACHE; PRIMACY_E_IO;
- *           PRIMACY_E_PANIC; PRIMACY_E_FORKED; PRIMACY_E_HANDLE
+ *           PRIMACY_E_CONFIG_DIFFERS if the process to follow has another configuration; PRIMACY_E_PANIC; PRIMACY_E_FORKED; PRIMACY_E_HANDLE
  *
  * Thread: any thread. Time: disk. Since: 0.1.
  */

@@ -81,4 +81,4 @@ macro_rules! targets {
     };
 }
 
-targets!(wire, session, gtid, config, pool_string, address, cache, control, checkpoint, mpp, engine);
+targets!(wire, session, gtid, config, pool_string, address, cache, control, checkpoint, tables, mpp, engine);

@@ -49,9 +49,9 @@ unsafe impl Send for Value {}
 unsafe impl Sync for Value {}
 
 impl Value {
-    fn new(number: usize, count: &Arc<AtomicUsize>) -> Value {
+    fn new(number: usize, count: &Arc<AtomicUsize>) -> Arc<Value> {
         count.fetch_add(1, Ordering::SeqCst);
-        Value { number, alive: UnsafeCell::new(true), count: Arc::clone(count) }
+        Arc::new(Value { number, alive: UnsafeCell::new(true), count: Arc::clone(count) })
     }
 
     fn look(&self) -> usize {

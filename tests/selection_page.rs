@@ -46,7 +46,12 @@ fn the_page_is_what_the_rows_say() {
     }
     let committed = std::fs::read_to_string(&path).expect("docs/selection.md");
     for (at, (is, should)) in committed.lines().zip(page.lines()).enumerate() {
-        assert_eq!(is, should, "docs/selection.md:{}; set PRIMACY_WRITE_SELECTION=1 to write it anew", at + 1);
+        assert_eq!(
+            is,
+            should,
+            "docs/selection.md:{}; set PRIMACY_WRITE_SELECTION=1 to write it anew",
+            at + 1
+        );
     }
     assert_eq!(committed.len(), page.len(), "docs/selection.md ends differently");
 }
@@ -61,8 +66,8 @@ fn the_page_names_what_hosts_meet() {
     for reason in primacy::select::Reason::ALL {
         assert!(page.contains(&format!("`{}`", reason.name())), "{}", reason.name());
     }
-    for word in
-        ["NO_BACKEND", "PAUSED", "GTID_UNKNOWN", "STALE", "STOPPED", "NOT_FOUND"].map(|e| format!("PRIMACY_E_{e}"))
+    for word in ["NO_BACKEND", "PAUSED", "GTID_UNKNOWN", "STALE", "STOPPED", "NOT_FOUND"]
+        .map(|e| format!("PRIMACY_E_{e}"))
     {
         assert!(page.contains(&word), "{word}");
     }

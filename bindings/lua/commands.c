@@ -176,6 +176,33 @@ static int maintenance(lua_State *L)
     CARRY_OUT(L, primacy_maintenance(order.own->handle, order.pool, order.node, role, reason, limit, order.flags, buf, len));
 }
 
+/*
+ * primacy.proxy_command(command, {proxy =, user =, password_file =, timeout =}): of no instance, so only the state says whether it may
+ * block. Repeated for a longer answer, which only MPP SHOW ALL has, and that changes nothing.
+ */
+int proxy_command(lua_State *L)
+{
+    static const char *const known[] = {"proxy", "user", "password_file", "timeout", NULL};
+    struct primacy_proxy_options options;
+    const char *command;
+    int64_t timeout = 0;
+
+    memset(&options, 0, sizeof options);
+    options.size = sizeof options;
+    lua_settop(L, 2);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    if (!text_argument(L, 1, "command", &command) || !options_argument(L, 2, known) ||
+        !field_text(L, 2, "proxy", &options.proxy) || !field_text(L, 2, "user", &options.user) ||
+        !field_text(L, 2, "password_file", &options.password_file) ||
+        !field_seconds(L, 2, "timeout", LIMIT_LEAST, UINT32_MAX, 1000, &timeout))
+        return 3;
+    options.timeout_ms = (uint32_t)timeout;
+    if (TIME_primacy_proxy_command >= DISK && !blocking_allowed(L))
+        return complain(L, WOULD_BLOCK, "would block");
+    PUSH_TEXT(L, primacy_proxy_command(&options, command, buf, len));
+    return 1;
+}
+
 const luaL_Reg command_methods[] = {
     {"recover", recover},   {"recover_pool", recover_pool},     {"activate_primary", activate_primary},
     {"remove", remove_node}, {"override", override},            {"clear_override", clear_override},

@@ -95,6 +95,7 @@ void keep_instance(lua_State *L, int index);
 
 extern const luaL_Reg observation_methods[]; /* observation.c */
 extern const luaL_Reg command_methods[];     /* commands.c */
+int proxy_command(lua_State *L);
 extern const luaL_Reg snapshot_methods[];    /* snapshot.c */
 extern const luaL_Reg event_methods[];       /* events.c */
 extern const luaL_Reg selector_methods[];    /* selector.c */

@@ -69,6 +69,7 @@ int luaopen_primacy(lua_State *L)
         {"new", instance_new},
         {"open", instance_open},
         {"allow_blocking", instance_allow_blocking},
+        {"proxy_command", proxy_command},
         {"cause_class", cause_class},
         {"rule_text", rule_text},
         {"version", version},

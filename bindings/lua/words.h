@@ -60,6 +60,7 @@ enum time_class { NEVER_BLOCKS, SHORT_LOCK, DISK, NETWORK };
 #define TIME_primacy_backend_current NEVER_BLOCKS
 #define TIME_primacy_node_name NEVER_BLOCKS
 #define TIME_primacy_select_reason NEVER_BLOCKS
+#define TIME_primacy_proxy_command NETWORK
 #define TIME_primacy_error_name NEVER_BLOCKS
 #define TIME_primacy_state_name NEVER_BLOCKS
 #define TIME_primacy_status_name NEVER_BLOCKS
@@ -250,6 +251,7 @@ static const struct word event_kind_list[] = {
     {"ISOLATED", PRIMACY_EVENT_ISOLATED},
     {"CHECKPOINT", PRIMACY_EVENT_CHECKPOINT},
     {"WRITERS", PRIMACY_EVENT_WRITERS},
+    {"PROXY", PRIMACY_EVENT_PROXY},
     {"RELOAD", PRIMACY_EVENT_RELOAD},
     {NULL, 0},
 };

@@ -14,13 +14,14 @@ mod gtid;
 mod input;
 mod mpp;
 mod session;
+mod tables;
 mod wire;
 
 /// A target's name, which is its corpus' folder too, and its function.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     ("wire", wire::run),
     ("session", session::run),
     ("gtid", gtid::run),
@@ -30,6 +31,7 @@ pub const TARGETS: [Target; 11] = [
     ("cache", cache::run),
     ("control", control::run),
     ("checkpoint", checkpoint::run),
+    ("tables", tables::run),
     ("mpp", mpp::run),
     ("engine", engine::run),
 ];

@@ -129,6 +129,7 @@ pub(super) fn build(draft: &ConfigBuilder) -> Result<Config> {
         cache_file: top.text("cache_file").map(PathBuf::from),
         on_locked: match top.word("on_locked") {
             "wait" => OnLocked::Wait,
+            "follow" => OnLocked::Follow,
             _ => OnLocked::Error,
         },
         control_socket: match top.value("control_socket") {

@@ -30,6 +30,7 @@ impl Config {
         let on_locked = match self.on_locked {
             OnLocked::Error => "error",
             OnLocked::Wait => "wait",
+            OnLocked::Follow => "follow",
         };
         top.push(("on_locked", string(on_locked)));
         top.push(match &self.control_socket {

@@ -185,7 +185,7 @@ const NO_PASSWORD_IN_PUSH: &str = "a password does not stand in a configuration:
 /// Every key, in the order of the reference page.
 pub(super) static KEYS: &[Key] = &[
     Key::new(Scope::Instance, "cache_file", Kind::Path),
-    Key::new(Scope::Instance, "on_locked", Kind::Word { landed: &["error", "wait"], later: &["follow"] }),
+    Key::new(Scope::Instance, "on_locked", Kind::Word { landed: &["error", "wait", "follow"], later: &[] }),
     Key::new(Scope::Instance, "control_socket", Kind::ControlSocket),
     Key::new(Scope::Instance, "control_users", Kind::Users),
     Key::new(Scope::Instance, "push", Kind::Proxies),

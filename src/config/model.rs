@@ -15,6 +15,8 @@ pub enum OnLocked {
     Error,
     /// Wait until the lock falls free.
     Wait,
+    /// Select from what the process that holds it decides, and decide once it falls free.
+    Follow,
 }
 
 /// Who makes the observations of a pool.

@@ -150,6 +150,8 @@ pub enum Ask {
         pool: String,
         /// The node's address.
         node: String,
+        /// The service through which it was reached; none for a host that chose by itself.
+        service: Option<String>,
         /// How it ended.
         outcome: ReportOutcome,
     },
@@ -250,8 +252,8 @@ impl Request {
             Ask::Route { service, count, min_gtid, site } => {
                 json!({"command": "route", "service": service, "count": count, "min_gtid": min_gtid, "site": site})
             }
-            Ask::Report { pool, node, outcome } => {
-                json!({"command": "report", "pool": pool, "node": node, "outcome": outcome.name()})
+            Ask::Report { pool, node, service, outcome } => {
+                json!({"command": "report", "pool": pool, "node": node, "service": service, "outcome": outcome.name()})
             }
             Ask::Events { after } => json!({"command": "events", "after": after}),
             Ask::Change { change, wait } => {
@@ -343,6 +345,7 @@ fn read(document: &Map<String, Value>, id: Option<Id>) -> Result<Request> {
         "report" => Ask::Report {
             pool: pool()?,
             node: node()?,
+            service: name(document, "service")?,
             outcome: word(document, "outcome", ReportOutcome::from_name, ReportOutcome::ALL)?
                 .ok_or_else(|| wrong("outcome", &one_of(ReportOutcome::ALL)))?,
         },

@@ -47,6 +47,8 @@ words! {
         Proxy = 19 => "proxy",
         /// A new configuration is in force.
         Reload = 20 => "reload",
+        /// The instance follows another process that decides for the cache, another one than before, or decides itself from now on.
+        Follows = 21 => "follows",
     }
 }
 

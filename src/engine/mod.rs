@@ -47,9 +47,10 @@ use crate::config::{Config, ProbeMode};
 use crate::metrics::PoolFigures;
 use crate::policy::safe::Occasion;
 use crate::pool::Judge;
+use crate::select::ServiceTable;
 use crate::store::Cache;
 use outbox::{Draft, Outbox};
-use pool_machine::{PoolMachine, Running};
+use pool_machine::{EPOCH_RESERVE, PoolMachine, Running};
 use vantage::Vantage;
 
 /// All pools of one instance.
@@ -121,6 +122,26 @@ impl Engine {
     /// The same engine, for an instance without a cache: it asks for no writes.
     pub fn without_store(self) -> Engine {
         Engine { unstored: true, ..self }
+    }
+
+    /// Goes on where another decider of the same cache ended, by the tables that it published last: generations only rise, so a
+    /// session that it let stay stays, and none that it ended revives. Before the first effect is taken.
+    ///
+    /// A crash may have lost the write of its last switch. Then the pool is as that write found it, and tells so by a higher epoch.
+    pub fn adopt(&mut self, now: Now, tables: &[ServiceTable]) {
+        self.out.withdraw_tables();
+        for pool in &mut self.pools {
+            let last =
+                tables.iter().filter(|table| table.pool == pool.config.name).map(|table| table.epoch).max();
+            if last.is_some_and(|last| last > pool.epoch) {
+                pool.epoch_floor = pool.epoch_floor.max(last.unwrap_or(0));
+                pool.epoch = pool.epoch_floor.saturating_add(1);
+                pool.epoch_reserved = pool.epoch_reserved.max(pool.epoch.saturating_add(EPOCH_RESERVE));
+                self.out.dirty = true;
+            }
+            pool.selection.adopt(now.mono, &pool.config.name, tables);
+            pool.select(now, &mut self.out);
+        }
     }
 
     /// Takes one input.

@@ -90,6 +90,11 @@ impl Outbox {
         self.effects.push_front(effect);
     }
 
+    /// Takes back tables that nobody has seen.
+    pub fn withdraw_tables(&mut self) {
+        self.effects.retain(|effect| !matches!(effect, Effect::Publish(_)));
+    }
+
     /// Queues an event.
     pub fn emit(&mut self, now: Now, draft: Draft) {
         self.events += 1;

@@ -257,6 +257,8 @@ pub enum primacy_event_kind {
     PRIMACY_EVENT_PROXY = 19,
     /// A new configuration is in force.
     PRIMACY_EVENT_RELOAD = 20,
+    /// The instance follows another process that decides for the cache, another one than before, or decides itself from now on.
+    PRIMACY_EVENT_FOLLOWS = 21,
 }
 
 /// How urgent an event is.
@@ -393,6 +395,7 @@ same!(primacy_event_kind, EventKind {
     PRIMACY_EVENT_WRITERS = Writers,
     PRIMACY_EVENT_PROXY = Proxy,
     PRIMACY_EVENT_RELOAD = Reload,
+    PRIMACY_EVENT_FOLLOWS = Follows,
 });
 same!(primacy_severity, Severity {
     PRIMACY_SEVERITY_INFO = Info, PRIMACY_SEVERITY_WARNING = Warning, PRIMACY_SEVERITY_ALARM = Alarm,

@@ -74,6 +74,22 @@ pub(super) unsafe fn shell<'a, T: Handle>(handle: *const T::Opaque) -> Result<&'
     }
 }
 
+/// As [`shell`] for calls that are too short for the making of an error: `None` for everything that is no handle of the type.
+///
+/// # Safety
+/// As there.
+#[inline(always)]
+pub(super) unsafe fn known_shell<'a, T: Handle>(handle: *const T::Opaque) -> Option<&'a Shell<T>> {
+    let shell = handle.cast::<Shell<T>>();
+    if shell.is_null() || !shell.is_aligned() {
+        return None;
+    }
+    // SAFETY: not NULL, aligned, and readable by the caller's word.
+    let magic = unsafe { &*shell.cast::<AtomicU64>() }.load(Ordering::Relaxed);
+    // SAFETY: the magic word says that `give` made it for this type.
+    (magic == T::MAGIC).then(|| unsafe { &*shell })
+}
+
 fn name_of(magic: u64) -> Option<&'static str> {
     use super::{
         config::ConfigHandle, events::EventsHandle, instance::InstanceHandle, selector::SelectorHandle,

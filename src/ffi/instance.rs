@@ -178,7 +178,7 @@ pub unsafe extern "C" fn primacy_instance_free(p: *mut primacy_instance) -> i32 
 ///
 /// @param p  the instance
 /// @return   0; PRIMACY_E_STATE in the host's loop or after primacy_stop; PRIMACY_E_LOCKED; PRIMACY_E_CACHE; PRIMACY_E_IO;
-///           PRIMACY_E_PANIC; PRIMACY_E_FORKED; PRIMACY_E_HANDLE
+///           PRIMACY_E_CONFIG_DIFFERS if the process to follow has another configuration; PRIMACY_E_PANIC; PRIMACY_E_FORKED; PRIMACY_E_HANDLE
 ///
 /// Thread: any thread. Time: disk. Since: 0.1.
 #[unsafe(no_mangle)]

@@ -1,7 +1,7 @@
 //! `primacy_selector`: where clients of a service go.
 
 use super::guard::{call, caught};
-use super::handle::{Handle, free_idle, give, shell};
+use super::handle::{Handle, free_idle, give, known_shell, shell};
 use super::instance::{Use, enter, primacy_instance};
 use super::slice::{
     StructOut, TextOut, flags, handle_out, optional_struct_in, optional_text, struct_in, text,
@@ -14,7 +14,7 @@ use super::structs::{
 use crate::engine::ReportOutcome;
 use crate::error::{Error, ErrorCode, Result};
 use crate::instance::{Refusal, Selector, SelectorOptions};
-use crate::io::service_board::{ServiceBoard, Session};
+use crate::io::service_board::ServiceBoard;
 use crate::select::{Backend, Wish, backend::flags as bits};
 use core::ffi::c_char;
 use std::sync::Arc;
@@ -141,7 +141,7 @@ pub unsafe extern "C" fn primacy_select(
             && !out.is_null()
             && out.is_aligned()
             && (*out).size as usize == size_of::<primacy_backend>()
-            && let Ok(shell) = shell::<SelectorHandle>(selector)
+            && let Some(shell) = known_shell::<SelectorHandle>(selector)
         {
             let out = &mut *out.cast::<Backend>();
             // What can be reached from here has no way to panic; should one be found, extern "C" ends the process.
@@ -223,6 +223,20 @@ unsafe fn wish<'a>(options: *const primacy_select_options) -> Result<Wish<'a>> {
     })
 }
 
+/// As [`backend`], without the making of an error.
+///
+/// # Safety
+/// As there.
+#[inline(always)]
+unsafe fn known_backend(from: *const primacy_backend) -> Option<Backend> {
+    if from.is_null() || !from.is_aligned() {
+        return None;
+    }
+    // SAFETY: not NULL, aligned; the fields before the address are there in every size that a selection filled.
+    let (slot, generation, token) = unsafe { ((*from).slot, (*from).generation, (*from).token) };
+    Some(Backend { slot, generation, token, ..Backend::EMPTY }).filter(Backend::is_genuine)
+}
+
 /// What a later version may give a meaning.
 fn zero(reserved: u32) -> Result<()> {
     match reserved {
@@ -239,15 +253,9 @@ unsafe fn backend(from: *const primacy_backend) -> Result<Backend> {
     if from.is_null() || !from.is_aligned() {
         return Err(Error::new(ErrorCode::Invalid, "`backend` is NULL or not aligned"));
     }
-    // SAFETY: not NULL, aligned; the fields before the address are there in every size that a selection filled.
-    let slot = unsafe { (*from).slot };
-    // SAFETY: the same.
-    let (generation, token) = unsafe { ((*from).generation, (*from).token) };
-    let backend = Backend { slot, generation, token, ..Backend::EMPTY };
-    match backend.is_genuine() {
-        true => Ok(backend),
-        false => Err(Error::new(ErrorCode::Invalid, "`backend` was not filled by primacy_select")),
-    }
+    // SAFETY: the same condition.
+    unsafe { known_backend(from) }
+        .ok_or_else(|| Error::new(ErrorCode::Invalid, "`backend` was not filled by primacy_select"))
 }
 
 /// Says that a session ended which a selection began, so that `least-connections` and `two-choices` count one client less. Once for
@@ -265,8 +273,8 @@ pub unsafe extern "C" fn primacy_release(
 ) -> i32 {
     // SAFETY: the contract of handles and structures.
     unsafe {
-        if let Ok(shell) = shell::<SelectorHandle>(selector)
-            && let Ok(backend) = self::backend(backend)
+        if let Some(shell) = known_shell::<SelectorHandle>(selector)
+            && let Some(backend) = known_backend(backend)
             && shell.quick(|this| this.0.release(&backend)).is_some()
         {
             return 0;
@@ -330,6 +338,16 @@ pub unsafe extern "C" fn primacy_backend_current(
     backend: *const primacy_backend,
 ) -> i32 {
     // SAFETY: the contract of handles and structures.
+    unsafe {
+        if let Some(shell) = known_shell::<SelectorHandle>(selector)
+            && !shell.bond().is_parents()
+            && let Some(backend) = known_backend(backend)
+            && let Some(session) = shell.watched().session(backend.slot, backend.generation)
+        {
+            return session as i32;
+        }
+    }
+    // SAFETY: the same.
     let known = unsafe {
         shell::<SelectorHandle>(selector).and_then(|shell| {
             shell.bond().check()?;
@@ -339,9 +357,7 @@ pub unsafe extern "C" fn primacy_backend_current(
         })
     };
     match known {
-        Ok(Some(Session::Ends)) => 0,
-        Ok(Some(Session::Stays)) => 1,
-        Ok(Some(Session::Drains)) => 2,
+        Ok(Some(session)) => session as i32,
         Ok(None) => keep_text(ErrorCode::Stopped, "the instance was stopped; make a new one"),
         Err(error) => keep(&error),
     }

@@ -3,8 +3,9 @@
 use super::names;
 use super::shared::{Core, Handle, Life};
 use super::{Durability, EventFilter, HostObservation, Subscription};
-use crate::config::ProbeMode;
-use crate::engine::{Answer, Command, Engine, Input, ReportOutcome, Snapshot};
+use crate::config::{OnLocked, ProbeMode};
+use crate::control::{Ask, Change, Done, Seen, Terms};
+use crate::engine::{Answer, Engine, Input, ReportOutcome, Snapshot};
 use crate::error::{Error, ErrorCode, Result};
 use crate::io::clock;
 use crate::policy::budget::Budget;
@@ -19,6 +20,7 @@ const DURABLE: Duration = Duration::from_secs(5);
 impl Handle {
     pub(super) fn observe(&self, pool: &str, node: &str, observation: HostObservation) -> Result<()> {
         let mut core = self.open()?;
+        core.deciding()?;
         let node = names::node(&core.config, pool, node)?;
         let probe_mode = core.config.pools.get(node.pool).map(|p| p.probe_mode);
         observed_by_host(pool, probe_mode)?;
@@ -30,12 +32,16 @@ impl Handle {
 
     pub(super) fn report(&self, pool: &str, node: &str, outcome: ReportOutcome) -> Result<()> {
         let mut core = self.open()?;
+        if core.follower.is_some() {
+            return core.pass_on(pool, node, None, outcome);
+        }
         let node = names::node(&core.config, pool, node)?;
         core.give(clock::now(), Input::Report { node, service: None, outcome })
     }
 
     pub(super) fn cycle(&self, pool: &str, pool_status: Option<PoolStatus>) -> Result<()> {
         let mut core = self.open()?;
+        core.deciding()?;
         let index = names::pool(&core.config, pool)?;
         let probe_mode = core.config.pools.get(index).map(|p| p.probe_mode);
         observed_by_host(pool, probe_mode)?;
@@ -43,23 +49,19 @@ impl Handle {
     }
 
     pub(super) fn recover_node(&self, pool: &str, node: &str, durability: Durability) -> Result<Answer> {
-        let node = names::node(&self.open()?.config, pool, node)?;
-        self.command(Command::RecoverNode(node), durability)
+        self.command(Change::Recover { pool: pool.into(), node: node.into() }, durability)
     }
 
     pub(super) fn recover_pool(&self, pool: &str, durability: Durability) -> Result<Answer> {
-        let pool = names::pool(&self.open()?.config, pool)?;
-        self.command(Command::RecoverPool(pool), durability)
+        self.command(Change::RecoverPool { pool: pool.into() }, durability)
     }
 
     pub(super) fn activate_primary(&self, pool: &str, durability: Durability) -> Result<Answer> {
-        let pool = names::pool(&self.open()?.config, pool)?;
-        self.command(Command::ActivatePrimary(pool), durability)
+        self.command(Change::ActivatePrimary { pool: pool.into() }, durability)
     }
 
     pub(super) fn remove_node(&self, pool: &str, node: &str, durability: Durability) -> Result<Answer> {
-        let node = names::node(&self.open()?.config, pool, node)?;
-        self.command(Command::RemoveNode(node), durability)
+        self.command(Change::Remove { pool: pool.into(), node: node.into() }, durability)
     }
 
     pub(super) fn set_override(
@@ -71,13 +73,12 @@ impl Handle {
         limit: Option<Duration>,
         durability: Durability,
     ) -> Result<Answer> {
-        let node = names::node(&self.open()?.config, pool, node)?;
-        self.command(Command::Override { node, set, reason: reason.to_owned(), limit }, durability)
+        let terms = Terms { reason: reason.into(), limit };
+        self.command(Change::Override { pool: pool.into(), node: node.into(), set, terms }, durability)
     }
 
     pub(super) fn clear_override(&self, pool: &str, node: &str, durability: Durability) -> Result<Answer> {
-        let node = names::node(&self.open()?.config, pool, node)?;
-        self.command(Command::ClearOverride(node), durability)
+        self.command(Change::ClearOverride { pool: pool.into(), node: node.into() }, durability)
     }
 
     pub(super) fn freeze(
@@ -87,13 +88,12 @@ impl Handle {
         limit: Option<Duration>,
         durability: Durability,
     ) -> Result<Answer> {
-        let pool = names::pool(&self.open()?.config, pool)?;
-        self.command(Command::Freeze { pool, reason: reason.to_owned(), limit }, durability)
+        let terms = Terms { reason: reason.into(), limit };
+        self.command(Change::Freeze { pool: pool.into(), terms }, durability)
     }
 
     pub(super) fn unfreeze(&self, pool: &str, durability: Durability) -> Result<Answer> {
-        let pool = names::pool(&self.open()?.config, pool)?;
-        self.command(Command::Unfreeze(pool), durability)
+        self.command(Change::Unfreeze { pool: pool.into() }, durability)
     }
 
     pub(super) fn maintenance(
@@ -105,12 +105,22 @@ impl Handle {
         limit: Option<Duration>,
         durability: Durability,
     ) -> Result<Answer> {
-        let node = names::node(&self.open()?.config, pool, node)?;
-        self.command(Command::Maintenance { node, role, reason: reason.to_owned(), limit }, durability)
+        let terms = Terms { reason: reason.into(), limit };
+        self.command(Change::Maintenance { pool: pool.into(), node: node.into(), role, terms }, durability)
     }
 
-    fn command(&self, command: Command, durability: Durability) -> Result<Answer> {
+    fn command(&self, change: Change, durability: Durability) -> Result<Answer> {
+        // What names nothing is refused here, whoever decides.
+        let mut command = self.open()?.command_of(&change)?;
+        let ask = Ask::Change { change, wait: durability == Durability::Wait };
+        if let Some(done) = self.ask_decider(&ask)? {
+            return Ok(Answer { message: done.message, rule: done.rule, sequence: 0 });
+        }
         let mut core = self.open()?;
+        if let Ask::Change { change, .. } = &ask {
+            // A reload may have moved what it names.
+            command = core.command_of(change)?;
+        }
         let answer = core.carry_out(clock::now(), command)?;
         let writer = core.writer.clone();
         drop(core);
@@ -129,7 +139,21 @@ impl Handle {
         Ok(answer)
     }
 
+    /// Asks the decider, if that is another process. After a stop there is nobody to ask.
+    pub(super) fn ask_elsewhere(&self, ask: &Ask) -> Result<Option<Done>> {
+        if self.shared.core.lock().config.on_locked != OnLocked::Follow {
+            return Ok(None);
+        }
+        match self.ask_decider(ask) {
+            Err(error) if error.code() == ErrorCode::Stopped => Ok(None),
+            other => other,
+        }
+    }
+
     pub(super) fn snapshot(&self) -> Result<Snapshot> {
+        if let Some(done) = self.ask_elsewhere(&Ask::Snapshot { pool: None })? {
+            return Seen::decode(&done.body).map(|seen| seen.snapshot);
+        }
         self.look(|engine| engine.snapshot(clock::now())).or_else(|error| {
             let copy = if error.code() == ErrorCode::Panic { self.shared.core.lock().copy() } else { None };
             copy.ok_or(error)
@@ -138,6 +162,9 @@ impl Handle {
 
     pub(super) fn explain(&self, pool: &str) -> Result<String> {
         let index = names::pool(&self.shared.core.lock().config, pool)?;
+        if let Some(done) = self.ask_elsewhere(&Ask::Explain { pool: pool.to_owned() })? {
+            return Ok(done.message);
+        }
         self.look(|engine| engine.explain(clock::now(), index))
     }
 

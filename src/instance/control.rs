@@ -129,7 +129,9 @@ impl Core {
                 },
                 other => other.map(done),
             },
-            Ask::Report { pool, node, outcome } => self.reported(now, &pool, &node, outcome),
+            Ask::Report { pool, node, service, outcome } => {
+                self.reported(now, &pool, &node, service, outcome)
+            }
             look => self.look_for(now, look),
         };
         self.count_request(command, &outcome);
@@ -146,7 +148,7 @@ impl Core {
         outcome
     }
 
-    fn command_of(&self, change: &Change) -> Result<Command> {
+    pub(super) fn command_of(&self, change: &Change) -> Result<Command> {
         Ok(match change {
             Change::Recover { pool, node } => Command::RecoverNode(names::node(&self.config, pool, node)?),
             Change::RecoverPool { pool } => Command::RecoverPool(names::pool(&self.config, pool)?),
@@ -179,9 +181,16 @@ impl Core {
     }
 
     /// A host's report. It says nothing about the node's health, so there is nothing to answer.
-    fn reported(&mut self, now: Now, pool: &str, node: &str, outcome: ReportOutcome) -> Result<Done> {
+    fn reported(
+        &mut self,
+        now: Now,
+        pool: &str,
+        node: &str,
+        service: Option<String>,
+        outcome: ReportOutcome,
+    ) -> Result<Done> {
         let node = names::node(&self.config, pool, node)?;
-        self.give(now, Input::Report { node, service: None, outcome })?;
+        self.give(now, Input::Report { node, service, outcome })?;
         Ok(Done::default())
     }
 

@@ -105,6 +105,11 @@ impl Hub {
         state.tally.lost += lost;
     }
 
+    /// How many events there have been.
+    pub(super) fn count(&self) -> u64 {
+        self.state.lock().count
+    }
+
     /// What was counted so far.
     pub(super) fn tally(&self) -> EventTally {
         let state = self.state.lock();

@@ -1,7 +1,7 @@
 //! What the instance has counted, gathered at one moment, and its text.
 
 use super::shared::{Core, Handle};
-use crate::control::Done;
+use crate::control::{Ask, Done};
 use crate::engine::{Input, Now, Snapshot};
 use crate::error::{ErrorCode, Result};
 use crate::io::clock;
@@ -59,6 +59,9 @@ impl Core {
 
 impl Handle {
     pub(super) fn metrics_text(&self) -> Result<String> {
+        if let Some(done) = self.ask_elsewhere(&Ask::Metrics)? {
+            return Ok(done.message);
+        }
         let figures = {
             let mut core = self.reading()?;
             let snapshot = match core.guarded(|engine| engine.snapshot(clock::now())) {

@@ -10,6 +10,12 @@
 //! drives one cycle in the calling thread. After [`Instance::stop`], and after the last clone is dropped, nothing of
 //! it runs any more; snapshot, explanation and queued events can still be read.
 //!
+//! # Followers
+//!
+//! With `on_locked = "follow"` an instance whose cache is held by another process follows that one: selectors show what it decides, snapshots,
+//! explanations, figures and commands are asked of it (which blocks, for up to six seconds), reports are passed on, and observations and cycles
+//! are refused with [`crate::ErrorCode::Locked`]. Once the lock falls free a started follower decides.
+//!
 //! # Threads
 //!
 //! Every function may be called from any thread. All but `new`, `stop`, `run_cycle`, a command that waits for
@@ -19,6 +25,7 @@ pub mod cache_file;
 mod commands;
 pub mod control;
 mod events;
+mod follower;
 mod metrics;
 mod names;
 mod open;
@@ -139,8 +146,8 @@ impl Instance {
     /// [`crate::ErrorCode::State`] in the host's loop, during [`Instance::run_cycle`] and after a stop; those of the
     /// first use (below); [`crate::ErrorCode::Io`] if the system gives no thread or descriptors.
     ///
-    /// First use: [`crate::ErrorCode::Locked`] if another process holds the cache, [`crate::ErrorCode::Cache`] if the
-    /// file is damaged. Every function but `new`, `stop`, `budget` and `subscribe` can be the first.
+    /// First use: [`crate::ErrorCode::Locked`] if another process holds the cache, [`crate::ErrorCode::ConfigDiffers`] if that one is to be
+    /// followed and has another configuration, [`crate::ErrorCode::Cache`] if the file is damaged. Every function but `new`, `stop`, `budget` and `subscribe` can be the first.
     pub fn start(&self) -> Result<()> {
         self.handle.start()
     }

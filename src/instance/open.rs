@@ -265,6 +265,10 @@ impl Core {
             Some(_) => Engine::new(self.config.clone(), cache.as_ref(), seed, now),
             None => Engine::new(self.config.clone(), None, seed, now).without_store(),
         });
+        let tables = self.inherited();
+        if !tables.is_empty() {
+            self.guarded(|engine| engine.adopt(now, &tables))?;
+        }
         self.writer = writer;
         self.since_ms = now.wall_ms;
         self.tally.written_ms = cache.as_ref().map_or(0, |cache| cache.written_ms);
@@ -278,6 +282,7 @@ impl Core {
             self.hub.say(Severity::Info, (now.mono, now.wall_ms), ("", ""), text);
         }
         self.opened_by = Some(std::process::id());
+        self.begin_sharing();
         self.locate(now)?;
         // The engine may have something to say about what it read.
         self.pump(now, usize::MAX)?;

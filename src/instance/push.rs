@@ -32,6 +32,10 @@ fn is_settled(pool: &PoolSnapshot) -> bool {
 impl Core {
     /// Lets the driver connect to the proxies. Not for a single cycle, which would end in the middle of a push.
     pub(super) fn begin_pushing(&mut self) {
+        if self.follower.is_some() {
+            // The decider does.
+            return;
+        }
         let proxies = self.proxies.clone();
         if let Some(driver) = &mut self.driver {
             driver.set_proxies(clock::mono(), proxies);

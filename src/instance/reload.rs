@@ -30,6 +30,12 @@ impl Handle {
         let mut core = self.open()?;
         core.may_reload()?;
         core.located = located;
+        if core.follower.is_some() {
+            let answer = core.reload_follower(config, (nodes, checks, proxies))?;
+            core.handed = handed;
+            opened::changed(self, fingerprint)?;
+            return Ok(answer);
+        }
         let answer = core.reload(clock::now(), config, (nodes, checks, proxies))?;
         core.handed = handed;
         // With the lock in hand, so that two reloads leave the table as they leave the instance.
@@ -74,11 +80,28 @@ impl Core {
         known
     }
 
+    /// What a follower would decide by: the decider's configuration, once that has it.
+    fn reload_follower(&mut self, config: Config, setups: Setups) -> Result<Answer> {
+        let fingerprint = config.fingerprint();
+        self.same_as_decider(fingerprint)?;
+        if config.cache_file != self.config.cache_file || config.on_locked != self.config.on_locked {
+            let text = "a follower keeps its cache_file and on_locked: stop it, and make a new one";
+            return Err(Error::new(ErrorCode::Refused, text));
+        }
+        (self.fingerprint, self.config) = (fingerprint, config);
+        (self.nodes, self.checks, self.proxies) = setups;
+        let message = "the decider's configuration is this one's too".to_owned();
+        Ok(Answer { message, rule: RELOADED, sequence: 0 })
+    }
+
     fn reload(&mut self, now: Now, config: Config, setups: Setups) -> Result<Answer> {
         // What has come in speaks of the places before.
         self.pump(now, usize::MAX)?;
         let done = self.guarded(|engine| engine.reconfigure(now, config.clone()))??;
         self.fingerprint = config.fingerprint();
+        if let Some(tables) = &mut self.tables {
+            tables.set_fingerprint(self.fingerprint);
+        }
         self.config = config;
         (self.nodes, self.checks, self.proxies) = setups;
         // They go by place.

@@ -3,7 +3,7 @@
 use super::names;
 use super::shared::{Core, Handle, Life, Shared};
 use crate::config::ProbeMode;
-use crate::engine::{Input, Time};
+use crate::engine::{Input, Now, Time};
 use crate::error::{Error, ErrorCode, Result};
 use crate::io::driver::{Driver, Mode};
 use crate::io::lock::CacheLock;
@@ -55,6 +55,9 @@ impl Handle {
                 core.open(None)?;
                 return Ok(core);
             };
+            if core.config.on_locked == crate::config::OnLocked::Follow {
+                return self.open_or_follow(core);
+            }
             if core.config.on_locked == crate::config::OnLocked::Error {
                 let lock = CacheLock::acquire(&folder)?;
                 core.open(Some(lock))?;
@@ -80,9 +83,13 @@ impl Handle {
     /// Makes the driver and begins to probe.
     fn begin(&self, core: &mut Core, mode: Mode) -> Result<()> {
         core.check()?;
-        let mut driver = Driver::new(mode, &self.shared.registry, core.nodes.clone())
+        let leads = core.follower.is_none();
+        let nodes = if leads { core.nodes.clone() } else { Vec::new() };
+        let mut driver = Driver::new(mode, &self.shared.registry, nodes)
             .map_err(|e| os("the system gives no descriptors for the driver", &e))?;
-        driver.add_checkpoints(core.checks.clone());
+        if leads {
+            driver.add_checkpoints(core.checks.clone());
+        }
         core.driver = Some(driver);
         core.stop = false;
         core.ended = false;
@@ -90,8 +97,11 @@ impl Handle {
         Ok(())
     }
 
-    /// Takes commands of other processes from now on.
+    /// Takes commands of other processes from now on, unless one of those decides.
     fn listen(&self, core: &mut Core) -> Result<()> {
+        if core.follower.is_some() {
+            return Ok(());
+        }
         core.open_control(clock::now()).inspect_err(|_| drop(self.end(core)))
     }
 
@@ -126,7 +136,7 @@ impl Handle {
                 return Err(os("the system gives no thread", &error));
             }
         }
-        core.give(clock::now(), Input::Start)
+        core.set_out(clock::now())
     }
 
     pub(super) fn fd(&self) -> Result<RawFd> {
@@ -138,7 +148,7 @@ impl Handle {
                 core.begin_pushing();
                 self.listen(&mut core)?;
                 core.life = Life::Host;
-                core.give(clock::now(), Input::Start)?;
+                core.set_out(clock::now())?;
             }
             Life::Host => {}
             Life::Thread(_) => {
@@ -181,6 +191,7 @@ impl Handle {
     pub(super) fn run_cycle(&self, pool: &str, timeout: Duration) -> Result<()> {
         let deadline = clock::mono() + timeout;
         let mut core = self.open()?;
+        core.deciding()?;
         let index = names::pool(&core.config, pool)?;
         if core.config.pools.get(index).is_some_and(|p| p.probe_mode == ProbeMode::External) {
             return Err(state("the host observes this pool: use observe() and cycle()"));
@@ -291,7 +302,9 @@ impl Handle {
         let driver = self.end(&mut core);
         core.life = Life::Stopped;
         core.services.stop();
+        core.follower = None;
         let writer = core.writer.take();
+        let tables = core.tables.take();
         drop(core);
         if let Some(thread) = thread {
             // It has said that it ended: it is on its last lines.
@@ -308,11 +321,21 @@ impl Handle {
                 }
             }
         }
+        // Its end is what followers wait for, so it comes after that of the lock.
+        drop(tables);
         Ok(())
     }
 }
 
 impl Core {
+    /// The driver is there: begins to probe, or to follow.
+    fn set_out(&mut self, now: Now) -> Result<()> {
+        match self.follower {
+            Some(_) => self.begin_following(now),
+            None => self.give(now, Input::Start),
+        }
+    }
+
     /// What the pool's cycle still waits for.
     fn unsettled(&self, pool: usize) -> Error {
         let (name, nodes) = match self.config.pools.get(pool) {

@@ -47,6 +47,20 @@ impl Services {
         }
     }
 
+    /// Shows a table of another process, unless it is shown already: a service of which nothing changed keeps what its selectors hold.
+    pub(super) fn publish_news(&self, table: Arc<ServiceTable>) {
+        let known =
+            self.boards.read().get(&table.full_name()).is_some_and(|published| *published.last == *table);
+        if !known {
+            self.publish(table);
+        }
+    }
+
+    /// What is shown now.
+    pub(super) fn tables(&self) -> Vec<Arc<ServiceTable>> {
+        self.boards.read().values().map(|published| Arc::clone(&published.last)).collect()
+    }
+
     /// The engine has turned.
     pub(super) fn beat(&self, now: Time) {
         self.pulse.beat(now.0);
@@ -104,7 +118,8 @@ impl Services {
             .iter()
             .map(|slot| json!({"node": slot.node, "standing": slot.standing.name(), "rule": slot.rule}))
             .collect();
-        let body = json!({"service": table.full_name(), "epoch": table.epoch, "clients": clients, "nodes": nodes});
+        let body =
+            json!({"service": table.full_name(), "epoch": table.epoch, "clients": clients, "nodes": nodes});
         Ok(Done { message, body, ..Done::default() })
     }
 
@@ -193,6 +208,9 @@ impl Shared {
         let mut core = self.core.lock();
         if let Life::Stopped = core.life {
             return Err(Error::new(ErrorCode::Stopped, "the instance was stopped; make a new one"));
+        }
+        if core.follower.is_some() {
+            return core.pass_on(&table.pool, node, Some(&table.service), outcome);
         }
         let node = names::node(&core.config, &table.pool, node)?;
         core.give(clock::now(), Input::Report { node, service: Some(table.service.clone()), outcome })

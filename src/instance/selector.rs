@@ -8,7 +8,7 @@ use crate::io::board::Reader;
 use crate::io::clock;
 use crate::io::service_board::{ServiceBoard, Session};
 use crate::select::backend::flags;
-use crate::select::pick::{counts_clients, pick, pick_with};
+use crate::select::pick::{counts_clients, pick, pick_plain, pick_with};
 use crate::select::{Backend, Closed, PickList, Picked, Position, ServiceTable, Wish};
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub struct SelectorOptions {
 /// Where clients of one service go. One for each thread.
 #[derive(Debug)]
 pub struct Selector {
-    reader: Reader<Arc<ServiceTable>>,
+    reader: Reader<ServiceTable>,
     board: Arc<ServiceBoard>,
     position: Position,
     freshness: Freshness,
@@ -129,6 +129,21 @@ impl Selector {
         let table = self.reader.last();
         let list = list(table, self.list);
         let stale = self.freshness.is_stale(table, &self.board);
+        if !stale
+            && self.plain
+            && let Some(entry) = pick_plain(table.strategy, list, &mut self.position)
+        {
+            copy(&entry.backend, out);
+            return Ok(());
+        }
+        self.select_by_strategy(stale, out)
+    }
+
+    /// The strategies that weigh and compare, and what is not the plain case.
+    #[inline(never)]
+    fn select_by_strategy(&mut self, stale: bool, out: &mut Backend) -> core::result::Result<(), Refusal> {
+        let table = self.reader.last();
+        let list = list(table, self.list);
         match pick(table.strategy, list, &mut self.position, &*self.board) {
             Picked::Node(entry) if !stale && self.plain => {
                 copy(&entry.backend, out);

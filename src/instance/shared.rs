@@ -2,6 +2,7 @@
 
 use super::control::{self, Desk};
 use super::events::Hub;
+use super::follower::Follower;
 use super::open;
 use super::selection::Services;
 use crate::config::Config;
@@ -16,6 +17,7 @@ use crate::io::driver::{Driver, NodeSetup};
 use crate::io::file::CacheFolder;
 use crate::io::link::panic_text;
 use crate::io::push::ProxySetup;
+use crate::io::tables::{PULSE, TablesWriter};
 use crate::io::writer::Writer;
 use crate::metrics::{DeskTally, DriverFigures};
 use crate::store::Cache;
@@ -35,9 +37,9 @@ pub(super) const BUDGET: usize = 64;
 /// How old the copy may be that a snapshot after a panic shows.
 const COPY_AGE: Duration = Duration::from_secs(1);
 
-/// Descriptors beside the nodes' sockets (twice, for a reload may bring more nodes): epoll, timer, wake, the control socket with its connections; and those of an
+/// Descriptors beside the nodes' sockets (twice, for a reload may bring more nodes): epoll, timer, wake, the control socket with its connections, what a follower waits for; and those of an
 /// earlier cycle whose helper hangs.
-const SPARE_DESCRIPTORS: usize = 16 + 1 + CLIENTS;
+const SPARE_DESCRIPTORS: usize = 16 + 1 + 2 + CLIENTS;
 
 /// Who turns the driver.
 #[derive(Debug)]
@@ -121,6 +123,12 @@ pub(super) struct Core {
     pub(super) hub: Arc<Hub>,
     /// Where clients are sent.
     pub(super) services: Arc<Services>,
+    /// Another process decides, and this one shows what that one publishes.
+    pub(super) follower: Option<Follower>,
+    /// Where a decider publishes for others; they have not seen the tables of now; the last attempt failed.
+    pub(super) tables: Option<TablesWriter>,
+    pub(super) unshared: bool,
+    pub(super) share_failed: bool,
     /// What the driver may say, and how often.
     pub(super) limiter: Limiter,
     pub(super) tally: DeskTally,
@@ -170,6 +178,10 @@ impl Handle {
             copies: Vec::new(),
             hub: Arc::clone(&hub),
             services: Arc::clone(&services),
+            follower: None,
+            tables: None,
+            unshared: false,
+            share_failed: false,
             limiter: Limiter::default(),
             tally: DeskTally::default(),
             counted: DriverFigures::default(),
@@ -230,6 +242,8 @@ impl Handle {
             driver.abandon();
         }
         core.engine = None;
+        core.follower = None;
+        core.tables = None;
         core.copies = Vec::new();
         // A clone in the helper's hands may hold its lock; only this reference is dropped.
         core.writer = None;
@@ -314,7 +328,10 @@ impl Core {
                     }
                 }
                 Effect::Persist { sequence, cache } => self.persist(sequence, cache),
-                Effect::Publish(table) => self.services.publish(table),
+                Effect::Publish(table) => {
+                    self.services.publish(table);
+                    self.unshared = true;
+                }
                 Effect::Emit(event) => {
                     changed = true;
                     self.unpushed = true;
@@ -365,6 +382,7 @@ impl Core {
             self.refresh_copies(now, changed)?;
         }
         self.tell_notices(now);
+        self.share(now);
         Ok(handled)
     }
 
@@ -396,6 +414,9 @@ impl Core {
 
     /// One turn of the driver, after it was told what is ready. Returns the number of inputs handled.
     pub(super) fn turn(&mut self, now: Now) -> Result<usize> {
+        if self.follower.is_some() {
+            return self.follow(now);
+        }
         self.serve(now);
         let mut handled = self.pump(now, BUDGET)?;
         if handled < BUDGET {
@@ -429,7 +450,13 @@ impl Core {
 
     /// Tells the poller when the next turn is due.
     pub(super) fn set_deadline(&mut self) {
-        let engine = self.engine_deadline();
+        let engine = match self.follower {
+            Some(_) => self.follower_deadline(),
+            None => self.engine_deadline(),
+        };
+        // Others must see that this one lives.
+        let pulse = self.tables.as_ref().filter(|_| self.poisoned.is_none()).map(|_| clock::mono() + PULSE);
+        let engine = engine.into_iter().chain(pulse).min();
         if let Some(driver) = &mut self.driver {
             driver.set_deadline(engine);
         }

@@ -17,7 +17,7 @@ pub struct Padded<T>(pub T);
 /// What is shown to readers.
 #[derive(Debug)]
 pub struct Board<T> {
-    /// From `Box::into_raw`; never NULL.
+    /// From `Arc::into_raw`; never NULL.
     current: Padded<AtomicPtr<T>>,
     shared: Mutex<Backstage<T>>,
 }
@@ -60,17 +60,17 @@ unsafe impl<T: Send + Sync> Sync for Reader<T> {}
 
 impl<T> Board<T> {
     /// A board that shows `first`.
-    pub fn new(first: T) -> Board<T> {
+    pub fn new(first: Arc<T>) -> Board<T> {
         Board {
-            current: Padded(AtomicPtr::new(Box::into_raw(Box::new(first)))),
+            current: Padded(AtomicPtr::new(Arc::into_raw(first).cast_mut())),
             shared: Mutex::new(Backstage { marks: Vec::new(), retired: Vec::new() }),
         }
     }
 
     /// Shows `next` from now on, and frees what nobody holds any more.
-    pub fn publish(&self, next: T) {
+    pub fn publish(&self, next: Arc<T>) {
         let mut shared = self.shared.lock();
-        let old = self.current.0.swap(Box::into_raw(Box::new(next)), Ordering::AcqRel);
+        let old = self.current.0.swap(Arc::into_raw(next).cast_mut(), Ordering::AcqRel);
         shared.retired.push(old);
         // Pairs with the fence of `Reader::renew`.
         fence(Ordering::SeqCst);
@@ -79,8 +79,8 @@ impl<T> Board<T> {
             let held = marks.iter().any(|mark| mark.held.0.load(Ordering::Acquire) == *value);
             if !held {
                 // SAFETY: it is no longer current, and whoever marks a value looks afterwards whether it still is; as no mark
-                // shows it, nobody holds it or ever will. It came from `Box::into_raw` and leaves the list here.
-                drop(unsafe { Box::from_raw(*value) });
+                // shows it, nobody holds it or ever will. It came from `Arc::into_raw` and leaves the list here.
+                drop(unsafe { Arc::from_raw(*value) });
             }
             held
         });
@@ -123,7 +123,7 @@ impl<T> Drop for Board<T> {
         let retired = core::mem::take(&mut self.shared.lock().retired);
         for value in retired.into_iter().chain([current]) {
             // SAFETY: every reader has a reference to the board, so there is none; each value is in one place once.
-            drop(unsafe { Box::from_raw(value) });
+            drop(unsafe { Arc::from_raw(value) });
         }
     }
 }

@@ -7,6 +7,7 @@ use super::checkpoint::{CheckSetup, Checker};
 use super::clock;
 use super::control::{Asked, ClientId, ControlContext, ControlServer, ControlSetup};
 use super::descriptor::Registry;
+use super::following::Following;
 use super::helper::Helper;
 use super::link::{Context, Link};
 use super::poller::{Epoll, Poller, Ready, Waiter};
@@ -109,6 +110,8 @@ pub(crate) struct Driver {
     ready: Vec<Ready>,
     helper: Option<Helper>,
     control: Option<ControlServer>,
+    /// What a follower waits for.
+    following: Option<Following>,
     /// When each link wants to be looked at, and after all links each checker.
     timers: Deadlines,
     /// The last batch of events was full: timers wait until the rest was read.
@@ -149,6 +152,7 @@ impl Driver {
             ready: Vec::new(),
             helper: None,
             control: None,
+            following: None,
             timers: Deadlines::default(),
             more: false,
         };
@@ -213,6 +217,25 @@ impl Driver {
         self.note_places();
         self.add_checkpoints(checks);
         self.admit(now);
+    }
+
+    /// Begins to follow another process; `control` is its control socket.
+    pub(crate) fn follow(&mut self, control: Option<PathBuf>) {
+        self.following = Some(Following::new(&self.registry, &mut self.poller, control));
+    }
+
+    /// What a follower waits for, and where it is watched.
+    pub(crate) fn following(&mut self) -> Option<(&mut Following, &mut dyn Poller)> {
+        Some((self.following.as_mut()?, &mut self.poller))
+    }
+
+    /// Follows no longer: takes in the nodes and begins to probe.
+    pub(crate) fn lead(&mut self, now: Time, nodes: Vec<NodeSetup>, checks: Vec<CheckSetup>) {
+        if let Some(mut following) = self.following.take() {
+            following.shut(&mut self.poller);
+        }
+        self.late = nodes.iter().map(|setup| setup.timeout).min().unwrap_or(TIMEOUT);
+        self.reconfigure(now, nodes, checks, &[]);
     }
 
     /// Takes in the checkpoints; before the first effect, and anew with each configuration.
@@ -502,6 +525,9 @@ impl Driver {
             (self.tally.strangers, self.tally.crowded) = control.turned_away();
             control.shut(&mut self.poller);
         }
+        if let Some(mut following) = self.following.take() {
+            following.shut(&mut self.poller);
+        }
         self.inputs.clear();
     }
 
@@ -545,6 +571,12 @@ impl Driver {
     }
 
     fn handle(&mut self, now: Time, event: Ready) {
+        if Following::owns(event.token) {
+            if let Some(following) = &mut self.following {
+                following.ready(&mut self.poller, &mut self.buffer, now, event);
+            }
+            return;
+        }
         if ControlServer::owns(event.token) {
             if let Some(control) = &mut self.control {
                 let mut context = ControlContext { poller: &mut self.poller, buffer: &mut self.buffer, now };

@@ -33,6 +33,7 @@ pub struct CacheFolder {
     name: CString,
     temporary: CString,
     lock: CString,
+    tables: [CString; 2],
     writing: Mutex<()>,
 }
 
@@ -68,7 +69,16 @@ impl CacheFolder {
         })?;
         let temporary = with_suffix(&name, c".tmp");
         let lock = with_suffix(&name, c".lock");
-        Ok(CacheFolder { folder, path: path.to_owned(), name, temporary, lock, writing: Mutex::new(()) })
+        let tables = [with_suffix(&name, c".tables"), with_suffix(&name, c".tables.tmp")];
+        Ok(CacheFolder {
+            folder,
+            path: path.to_owned(),
+            name,
+            temporary,
+            lock,
+            tables,
+            writing: Mutex::new(()),
+        })
     }
 
     /// The cache file's path as it was given to [`CacheFolder::open`].
@@ -93,6 +103,12 @@ impl CacheFolder {
     /// The name of the lock file inside the folder.
     pub(super) fn lock_name(&self) -> &CStr {
         &self.lock
+    }
+
+    /// The name of the file of tables inside the folder, and the one under which it is made.
+    pub(super) fn tables_names(&self) -> (&CStr, &CStr) {
+        let [tables, temporary] = &self.tables;
+        (tables, temporary)
     }
 
     /// Reads the document; `None` if there is no file.
@@ -187,7 +203,7 @@ impl CacheFolder {
     }
 
     /// Gives the new file the old one's mode and owner, so that a command run by root does not lock the service out.
-    fn inherit(&self, file: &File) -> io::Result<()> {
+    pub(super) fn inherit(&self, file: &File) -> io::Result<()> {
         match self.folder.open_file(&self.name, libc::O_RDONLY, 0).and_then(|old| old.metadata()) {
             Ok(old) => {
                 adopt_owner(file, (old.uid(), old.gid()));

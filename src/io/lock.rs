@@ -327,7 +327,7 @@ fn held(path: &Path, holder: &Holder) -> Error {
     if let Some(date) = format_utc(holder.since_ms).filter(|_| holder.since_ms > 0) {
         text.push_str(&format!(" since {date}"));
     }
-    text.push_str("; stop it, or set on_locked = \"wait\"");
+    text.push_str("; stop it, or set on_locked = \"wait\" or \"follow\"");
     Error::new(ErrorCode::Locked, text)
 }
 

@@ -16,6 +16,7 @@ mod echo;
 pub(crate) mod entropy;
 pub mod file;
 mod folder;
+pub(crate) mod following;
 pub(crate) mod helper;
 pub(crate) mod link;
 pub mod lock;
@@ -30,6 +31,7 @@ pub(crate) mod respond;
 pub(crate) mod service_board;
 mod socket;
 mod sync;
+pub(crate) mod tables;
 pub(crate) mod thread;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;

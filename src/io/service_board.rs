@@ -72,11 +72,11 @@ impl Default for Padded<Counter> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Session {
     /// It must end now.
-    Ends,
+    Ends = 0,
     /// It stays.
-    Stays,
+    Stays = 1,
     /// It should end once it is idle; it will have to at the deadline.
-    Drains,
+    Drains = 2,
 }
 
 /// Low bits of a slot's word; the generation is above them.
@@ -124,7 +124,7 @@ impl Pulse {
 /// One service of an instance.
 #[derive(Debug)]
 pub struct ServiceBoard {
-    table: Arc<Board<Arc<ServiceTable>>>,
+    table: Arc<Board<ServiceTable>>,
     words: Chunks<AtomicU64>,
     counters: Chunks<Padded<Counter>>,
     pulse: Arc<Pulse>,
@@ -166,7 +166,7 @@ impl ServiceBoard {
     }
 
     /// A reader of its tables.
-    pub fn reader(&self) -> Reader<Arc<ServiceTable>> {
+    pub fn reader(&self) -> Reader<ServiceTable> {
         self.table.reader()
     }
 

@@ -6,6 +6,8 @@
 
 pub mod alias;
 pub mod backend;
+pub mod codec;
+pub mod header;
 pub mod pick;
 pub mod pool;
 pub mod quarantine;

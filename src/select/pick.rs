@@ -2,7 +2,7 @@
 
 use super::alias;
 use super::backend::{Backend, Reason};
-use super::table::{Entry, PickList, ServiceTable};
+use super::table::{Entry, Load, PickList, ServiceTable};
 use crate::config::Strategy;
 use crate::error::Result;
 
@@ -114,17 +114,18 @@ fn choose(strategy: Strategy, list: &PickList, position: &mut Position, counts: 
             false => list.wheel.get(position.turn(list.wheel.len())).map_or(0, |at| *at as usize),
         },
         Strategy::Weighted => alias::choose(&list.columns, position.random()),
-        Strategy::LeastConnections if entries.len() <= EXACT => least(entries, position, counts),
-        Strategy::LeastConnections | Strategy::TwoChoices => two_choices(entries, position, counts),
+        Strategy::LeastConnections if entries.len() <= EXACT => least(&list.loads, position, counts),
+        Strategy::LeastConnections | Strategy::TwoChoices => two_choices(&list.loads, position, counts),
     }
 }
 
-fn load(entry: &Entry, counts: &impl Counts) -> u64 {
-    (u64::from(counts.clients(entry.backend.slot)) + 1) * entry.cost
+#[inline]
+fn load(load: &Load, counts: &impl Counts) -> u64 {
+    (u64::from(counts.clients(load.slot)) + 1) * load.cost
 }
 
 /// The one with the fewest clients for its weight; equal ones in turn.
-fn least(entries: &[Entry], position: &mut Position, counts: &impl Counts) -> usize {
+fn least(entries: &[Load], position: &mut Position, counts: &impl Counts) -> usize {
     let begin = position.turn(entries.len());
     let in_turn = (begin..entries.len()).chain(0..begin);
     let loads = in_turn.filter_map(|at| Some((load(entries.get(at)?, counts), at)));
@@ -134,7 +135,7 @@ fn least(entries: &[Entry], position: &mut Position, counts: &impl Counts) -> us
 /// Of two at random, the one with fewer clients for its weight (M. Mitzenmacher, "The power of two choices in randomized load
 /// balancing", 2001).
 #[inline]
-fn two_choices(entries: &[Entry], position: &mut Position, counts: &impl Counts) -> usize {
+fn two_choices(entries: &[Load], position: &mut Position, counts: &impl Counts) -> usize {
     let bits = position.random();
     let count = entries.len() as u64;
     let one = ((bits >> 32) * count >> 32) as usize;
@@ -150,6 +151,21 @@ fn two_choices(entries: &[Entry], position: &mut Position, counts: &impl Counts)
 #[inline]
 pub const fn counts_clients(strategy: Strategy) -> bool {
     matches!(strategy, Strategy::LeastConnections | Strategy::TwoChoices)
+}
+
+/// The choice where it is no more than a look: the first, or the next in turn. `None` for all other cases; nothing is counted then.
+#[inline(always)]
+pub fn pick_plain<'t>(strategy: Strategy, list: &'t PickList, position: &mut Position) -> Option<&'t Entry> {
+    if list.trials {
+        return None;
+    }
+    match strategy {
+        Strategy::FirstAvailable | Strategy::NextAvailable => list.entries.first(),
+        Strategy::RoundRobin | Strategy::RoundRobinWithFallback if list.wheel.is_empty() => {
+            list.entries.get(position.turn(list.entries.len()))
+        }
+        _ => None,
+    }
 }
 
 /// Chooses a node for a client without wishes.
@@ -234,10 +250,13 @@ pub fn pick_with<'t>(
     let Some(wanted) = wish.min_gtid else {
         return Ok(match search(table.strategy, list, position, counts, &mut |entry| !avoided(entry)) {
             // Nodes of other sites are behind those of the own one.
-            Picked::Nobody => match search(table.strategy, &table.all, position, counts, &mut |e| !avoided(e)) {
-                Picked::Nobody => next_best(table, counts, &avoided),
-                picked => picked,
-            },
+            Picked::Nobody if table.sites.is_empty() => next_best(table, counts, &avoided),
+            Picked::Nobody => {
+                match search(table.strategy, &table.all, position, counts, &mut |e| !avoided(e)) {
+                    Picked::Nobody => next_best(table, counts, &avoided),
+                    picked => picked,
+                }
+            }
             picked => picked,
         });
     };
@@ -246,7 +265,8 @@ pub fn pick_with<'t>(
         let known = table.slot(entry.backend.slot).and_then(|slot| slot.gtids.as_deref());
         known.is_some_and(|gtids| gtids.holds(wanted))
     };
-    for list in [list, &table.all] {
+    let others = (!table.sites.is_empty()).then_some(&table.all);
+    for list in core::iter::once(list).chain(others) {
         if let Picked::Node(entry) =
             search(table.strategy, list, position, counts, &mut |entry| !avoided(entry) && holds(entry))
         {

@@ -127,7 +127,7 @@ impl PoolSelection {
     }
 
     /// Goes on where another decider ended: generations only rise.
-    pub fn adopt(&mut self, pool: &str, tables: &[ServiceTable]) {
+    pub fn adopt(&mut self, now: Time, pool: &str, tables: &[ServiceTable]) {
         for service in &mut self.services {
             let name = &service.config.name;
             let Some(table) = tables.iter().find(|t| t.pool == pool && t.service == *name) else { continue };
@@ -138,9 +138,13 @@ impl PoolSelection {
                     node: slot.node.clone(),
                     generation: slot.generation,
                     seat: slot.seat,
+                    // How long sessions have been draining nobody knows: they have the whole time.
+                    drain_until: (slot.seat == Seat::Drains).then(|| now + service.config.drain_deadline),
+                    quarantine: Quarantine::resumed(now),
                     ..SeatState::default()
                 })
                 .collect();
+            service.table = None;
         }
     }
 
@@ -388,7 +392,8 @@ impl Service {
         if self.config.strategy != Strategy::NextAvailable {
             return;
         }
-        let takes_none = |seat: &SeatState| seat.took && seat.own.standing >= Standing::Stays && !seat.discarded;
+        let takes_none =
+            |seat: &SeatState| seat.took && seat.own.standing >= Standing::Stays && !seat.discarded;
         if self.seats.iter().any(takes_none) {
             self.seats.iter_mut().filter(|seat| takes_none(seat)).for_each(|seat| seat.discarded = true);
             self.judge_all(now, node_of);
@@ -434,8 +439,8 @@ impl Service {
         // The first tier that has somebody; where these are trials, which are for one client each, the next ones as well.
         let (mut entries, mut rest): (Vec<Entry>, Vec<Entry>) = (Vec::new(), Vec::new());
         for tier in tiers.iter().take(reach) {
-            let enough = entries.iter().any(|entry| entry.trial == 0)
-                || tier.1 == Reason::Held && !entries.is_empty();
+            let enough =
+                entries.iter().any(|entry| entry.trial == 0) || tier.1 == Reason::Held && !entries.is_empty();
             for entry in members(tier) {
                 // Held for the role and for the fallback.
                 if !entries.iter().chain(&rest).any(|known| known.backend.slot == entry.backend.slot) {

@@ -48,6 +48,12 @@ pub struct Quarantine {
 }
 
 impl Quarantine {
+    /// What hosts said to another decider is not known; the numbers of its trials are below this one's, for it made fewer of them
+    /// than nanoseconds passed.
+    pub fn resumed(now: Time) -> Quarantine {
+        Quarantine { trials: now.0, ..Quarantine::default() }
+    }
+
     /// Whether new clients stay away.
     pub fn is_held(&self) -> bool {
         matches!(self.stage, Stage::Held(_))

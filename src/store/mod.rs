@@ -1,7 +1,7 @@
 //! What outlives the process.
 
 pub mod cache;
-mod checksum;
+pub(crate) mod checksum;
 pub mod text;
 pub mod utc;
 

@@ -3,8 +3,7 @@
 /// Rooms that know no clock, socket, file, thread, environment and no randomness of their own.
 pub const ROOMS: &[&str] = &[
     "engine", "pool", "policy", "probe", "wire", "gtid", "select", "config", "store", "control", "metrics",
-    "mpp",
-    "respond",
+    "mpp", "respond",
 ];
 
 /// Rooms whose outcome must be the same on every machine: no floating point.

@@ -111,15 +111,19 @@ fn reports_take_no_command_out_of_the_memory() {
     let mut client = place.client();
     for n in 0..300 {
         let outcome = ReportOutcome::ALL[n % ReportOutcome::ALL.len()];
-        let ask = Ask::Report { pool: "p".into(), node: OTHER.into(), outcome };
+        let ask = Ask::Report { pool: "p".into(), node: OTHER.into(), service: None, outcome };
         let done = client.ask(new_id().unwrap(), ask, LONG).expect("an answer").expect("taken");
         assert_eq!(done, Done::default());
     }
     let second = place.client().ask(id, recover(), LONG).expect("an answer").expect("the first answer");
     assert_eq!(first, second);
     assert_eq!(node(&running.instance, 0).state, State::FailedOffline, "not recovered again");
-    let ask =
-        Ask::Report { pool: "p".into(), node: "10.1.1.1".into(), outcome: ReportOutcome::ConnectFailed };
+    let ask = Ask::Report {
+        pool: "p".into(),
+        node: "10.1.1.1".into(),
+        service: None,
+        outcome: ReportOutcome::ConnectFailed,
+    };
     let error = client.ask(new_id().unwrap(), ask, LONG).expect("an answer").expect_err("no such node");
     assert_eq!(error.code(), ErrorCode::NotFound);
 }

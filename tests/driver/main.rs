@@ -7,6 +7,7 @@ mod control;
 mod control_orders;
 mod durability;
 mod events;
+mod followers;
 mod fork;
 mod killed;
 mod life;

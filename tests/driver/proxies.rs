@@ -73,6 +73,15 @@ fn wait_active(front: &Front, node: &str) {
     });
 }
 
+/// Waits until the proxy holds these values of a node.
+fn wait_holds(front: &Front, node: &str, values: &str) {
+    let end = Instant::now() + SOON;
+    while front.proxy().of(node) != values {
+        assert!(Instant::now() < end, "{node} is {:?} and not {values:?}", front.proxy().of(node));
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
 fn event(events: &Subscription, part: &str) -> Event {
     let mut seen = Vec::new();
     wait_for(&format!("an event with {part:?}"), SOON, || {
@@ -114,9 +123,10 @@ fn two_proxies_are_told_and_follow_a_switch() {
     // A stand-in in maintenance takes no clients.
     let stay = primacy::pool::MaintenanceRole::Stay;
     instance.maintenance("p", NODES[1], stay, "a new disk", None, Durability::NoWait).expect("an order");
-    wait_for("maintenance", SOON, || (one.proxy().of(NODES[1]) == "SECONDARY STANDBY OK 0").then_some(()));
+    wait_holds(&one, NODES[1], "SECONDARY UNKNOWN OK 0");
     instance.clear_override("p", NODES[1], Durability::NoWait).expect("its end");
-    wait_for("its end", SOON, || (one.proxy().of(NODES[1]) == "SECONDARY STANDBY OK 3").then_some(()));
+    observe(&instance, [Cause::Ok; 2]);
+    wait_holds(&one, NODES[1], "SECONDARY STANDBY OK 3");
     fail_over(&instance);
     for proxy in [&one, &two] {
         wait_active(proxy, NODES[1]);

@@ -26,6 +26,7 @@ template <> struct name<int32_t> { static std::string of() { return "i4"; } };
 template <> struct name<uint32_t> { static std::string of() { return "u4"; } };
 template <> struct name<int64_t> { static std::string of() { return "i8"; } };
 template <> struct name<uint64_t> { static std::string of() { return "u8"; } };
+template <> struct name<primacy_address> { static std::string of() { return "u8x14"; } };
 template <> struct name<char> { static std::string of() { return "char"; } };
 template <class T> struct name<T *> { static std::string of() { return name<typename std::remove_const<T>::type>::of() + "*"; } };
 @HANDLES@
@@ -52,6 +53,8 @@ def name(kind):
     }
     if kind in simple:
         return simple[kind]
+    if issubclass(kind, ctypes.Array):
+        return f"{name(kind._type_)}x{kind._length_}"
     if issubclass(kind, ctypes._Pointer):
         return name(kind._type_) + "*"
     return kind.__name__

@@ -1,11 +1,11 @@
 /*
- * Clients at an even rate, whatever becomes of the earlier ones: each connects, asks once and leaves. Half of them write to one port,
- * half read from another. Beside them some keep their session.
+ * Clients at an even rate, whatever becomes of the earlier ones: each connects, asks once and leaves. Half of them write to one
+ * port, half read from another. Beside them some keep their session.
  *
  *     load RATE SECONDS RW_PORT RO_PORT USER PASSWORD TABLE KEPT PAUSE_MS PING
  *
- * RATE new connections a second for SECONDS, or until SIGTERM. KEPT sessions write every PAUSE_MS; with PING 1 they look first whether
- * the session is still there, as a pool of connections does that validates what it hands out. One line a request:
+ * RATE new connections a second for SECONDS, or until SIGTERM. KEPT sessions write every PAUSE_MS; with PING 1 they look first
+ * whether the session is still there, as a pool of connections does that validates what it hands out. One line a request:
  *
  *     KIND SEQUENCE BEGUN SENT DONE ERRNO SERVER_ID TEXT
  *
@@ -62,8 +62,8 @@ static void sleep_until(int64_t when)
 static void tell(const struct request *r, unsigned number, const char *text)
 {
     flockfile(stdout);
-    printf("%c %ld %lld %lld %lld %u %u %s\n", r->kind, r->sequence, (long long)r->begun, (long long)r->sent, (long long)clock_ns(), number,
-           r->server, number != 0 ? text : "");
+    printf("%c %ld %lld %lld %lld %u %u %s\n", r->kind, r->sequence, (long long)r->begun, (long long)r->sent, (long long)clock_ns(),
+           number, r->server, number != 0 ? text : "");
     funlockfile(stdout);
 }
 

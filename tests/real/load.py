@@ -46,8 +46,8 @@ def rows(server):
 
 
 class Load:
-    """`rate` new connections a second, half of them writing to `rw`, half reading from `ro`, both ports; `kept` sessions beside them
-    that write every `pause` ms, with `ping` after a look whether they are still there."""
+    """`rate` new connections a second, half of them writing to `rw`, half reading from `ro`, both ports; `kept` sessions beside
+    them that write every `pause` ms, with `ping` after a look whether they are still there."""
 
     def __init__(self, program, folder, rw, ro, rate=200, seconds=60, kept=0, pause=20, ping=False):
         self.rate = rate

@@ -46,7 +46,9 @@ def test_kill_under_safe(ring, watch, figure, probe):
     # A process takes its time to die: for some 100 ms MySQL's sockets are there and nobody behind them.
     assert doubt.cause in ("refused", "reset", "no_reply") and doubt.sequence < switch.sequence
     failed = w.event("state", a, new_state="FAILED_OFFLINE")
-    assert failed.old_state == "ACTIVE" and failed.new_status == "FAIL" and failed.cause in ("refused", "reset")
+    assert failed.old_state == "ACTIVE" and failed.new_status == "FAIL"
+    # Four quick probes may all fall into that time.
+    assert failed.cause in ("refused", "reset", "no_reply" if probe else "refused"), w.story()
     taken = w.event("state", b, new_state="ACTIVE")
     assert taken.old_state == "STANDBY" and taken.epoch == epoch + 1
     w.until(lambda: w.node(a).cause == "refused", 5, "the cause refused")

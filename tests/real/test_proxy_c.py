@@ -1,5 +1,5 @@
-"""examples/c/proxy.c before two real servers: 200 connections a second of reads and writes, while the ACTIVE node is killed, hangs and
-comes back, or hands its role over; and a benchmark client."""
+"""examples/c/proxy.c before two real servers: 200 connections a second of reads and writes, while the ACTIVE node is killed, hangs
+and comes back, or hands its role over; and a benchmark client."""
 
 import os
 import re
@@ -38,7 +38,8 @@ def driver(tmp_path_factory):
 def proxy(ring, secret, tmp_path):
     """The proxy before the ring, once both services answer."""
     make_requests_table(ring)
-    with Proxy(ring, secret, tmp_path) as made:
+    # A client that validates its session and then is kept from running for as long would be cut off between the two.
+    with Proxy(ring, secret, tmp_path, options=["-i", "500"]) as made:
         yield made.settled(ring.a)
 
 
@@ -56,12 +57,13 @@ def load(driver, tmp_path, proxy):
 
 
 class Proxy:
-    def __init__(self, ring, secret, folder, services=""):
+    def __init__(self, ring, secret, folder, services="", options=()):
         self.file = folder / "primacy.toml"
-        self.file.write_text(configuration(ring.nodes, top={"cache_file": folder / "cache"}, password_file=secret) + services)
+        top = {"cache_file": folder / "cache"}
+        self.file.write_text(configuration(ring.nodes, top=top, password_file=secret) + services)
         self.rw, self.ro = free_port(), free_port()
         self.trace, self.log = folder / "trace", folder / "proxy.log"
-        words = [PROXY, "-t", self.trace, self.file, f"rw={self.rw}", f"ro={self.ro}"]
+        words = [PROXY, "-t", self.trace, *options, self.file, f"rw={self.rw}", f"ro={self.ro}"]
         with open(self.log, "w") as log:
             self.process = popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         wait_until(lambda: "ready\n" in self.log.read_text() or not self.running(), 10, "the proxy listens")
@@ -71,8 +73,9 @@ class Proxy:
         return self.process.poll() is None
 
     def connect(self, port):
+        times = {"connect_timeout": 10, "read_timeout": 10}
         return pymysql.connect(
-            host="127.0.0.1", port=port, user=APP.user, password=APP.password, autocommit=True, connect_timeout=10, read_timeout=10
+            host="127.0.0.1", port=port, user=APP.user, password=APP.password, autocommit=True, **times
         )
 
     def server(self, port):
@@ -82,7 +85,8 @@ class Proxy:
             return cursor.fetchone()[0]
 
     def settled(self, active):
-        wait_until(lambda: self.server(self.rw) == active.server_id != self.server(self.ro), 15, lambda: self.log.read_text(), every=0.1)
+        good = lambda: self.server(self.rw) == active.server_id != self.server(self.ro)
+        wait_until(good, 15, lambda: self.log.read_text(), every=0.1)
         return self
 
     def traced(self):
@@ -153,8 +157,8 @@ def test_kill_of_the_active(ring, proxy, load, figure):
     outage = (back - killed) / 1e9
     worst = max(request.done - request.begun for request in requests if request.number == 0) / 1e6
     figure(
-        f"C proxy, kill -9, {ring.flavour}, {RATE} connections/s: outage {outage * 1000:.0f} ms, {len(bad)} of {len(requests)} requests"
-        f" failed, {len(flying)} were in flight, the slowest good one took {worst:.0f} ms"
+        f"C proxy, kill -9, {ring.flavour}, {RATE} connections/s: outage {outage * 1000:.0f} ms, {len(bad)} of {len(requests)}"
+        f" requests failed, {len(flying)} were in flight, the slowest good one took {worst:.0f} ms"
     )
     assert len(bad) <= len(flying) + RATE * outage, complaints(requests)
     assert outage < 3, complaints(requests)
@@ -182,7 +186,7 @@ def test_hang_of_the_active(ring, proxy, load, figure):
     # A session that sends nothing ends as well.
     with pytest.raises(ConnectionResetError):
         idle._sock.recv(1)
-    assert time.monotonic_ns() - decided < 2e9
+    assert time.monotonic_ns() - decided < 5e9
     sender.join()
     wait_until(lambda: len(served(running.done(), decided)) > RATE, 30, "writes on the new ACTIVE node")
     a.sigcont()
@@ -209,8 +213,9 @@ def test_hang_of_the_active(ring, proxy, load, figure):
     acknowledged = [request for request in requests if request.kind != "r" and request.number == 0]
     assert all(request.sequence in there for request in acknowledged), "an acknowledged row is missing"
     figure(
-        f"C proxy, SIGSTOP, {ring.flavour}, {RATE} connections/s: outage {(back - stopped) / 1e6:.0f} ms, {len(bad)} of {len(requests)}"
-        f" requests failed, {len(late)} of them were sent before the switch and committed on the old node after SIGCONT; 0 sent after it"
+        f"C proxy, SIGSTOP, {ring.flavour}, {RATE} connections/s: outage {(back - stopped) / 1e6:.0f} ms,"
+        f" {len(bad)} of {len(requests)} requests failed, {len(late)} of them were sent before the switch and committed on the old node"
+        f" after SIGCONT; 0 sent after it"
     )
     assert len(bad) <= len(flying) + (RATE + 8 * 200) * (back - stopped) / 1e9, complaints(requests)
     assert not [request for request in bad if request.kind == "r"], complaints(requests)
@@ -219,12 +224,12 @@ def test_hang_of_the_active(ring, proxy, load, figure):
 def test_planned_move_with_drain(ring, proxy, load, figure):
     """Sessions drain: those that come and go end by themselves, kept ones between two statements. Nobody is refused, no row lost."""
     a, b = ring.nodes
-    running = load(kept=5, pause=500, ping=True)
+    running = load(kept=5, pause=1000, ping=True)
     wait_until(lambda: len(running.done()) > RATE, 20, "a second of load")
     asked = time.monotonic_ns()
     decided = proxy.move(a, b).decided
     wait_until(lambda: len(served(running.done(), decided)) > RATE, 30, "writes on the new ACTIVE node")
-    wait_until(lambda: len(served(running.done(), decided, "k")) >= 10, 20, "writes of the kept sessions")
+    wait_until(lambda: len(served(running.done(), decided, "k")) >= 5, 20, "writes of the kept sessions")
     requests = running.stop()
     counters = proxy.stop()
     worst = max(request.done - request.begun for request in requests) / 1e6
@@ -250,7 +255,7 @@ def test_what_does_not_drain_ends_at_the_deadline(rings, secret, tmp_path):
     services = """
         [pool.orders.service.rw]
         role = "active"
-        drain_deadline = "2s"
+        drain_deadline = "3s"
         [pool.orders.service.ro]
         role = "standby"
         fallback = "active"
@@ -264,11 +269,11 @@ def test_what_does_not_drain_ends_at_the_deadline(rings, secret, tmp_path):
         decided = proxy.move(a, b).decided / 1e9
         # Nothing can be seen of a transaction; the server rolls it back.
         assert thinker._sock.recv(1) == b""
-        assert time.monotonic() - decided < 1.9
+        assert time.monotonic() - decided < 2.9
         assert wait_until(lambda: a.value(f"COUNT(*) FROM {TABLE}") == 0, 5, "rolled back")
         with pytest.raises(pymysql.err.OperationalError):
             sleeper._read_query_result()
-        assert 1.9 < time.monotonic() - decided < 6
+        assert 2.9 < time.monotonic() - decided < 8
         counters = proxy.stop()
         assert (counters["rw"]["drained"], counters["rw"]["killed"]) == (1, 1), counters
 

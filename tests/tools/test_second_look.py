@@ -42,7 +42,7 @@ def look(tmp_path, *arguments, **files):
     for name, text in files.items():
         (tmp_path / f"test_{name}.py").write_text(text)
     command = [sys.executable, TOOLS / "second_look.py", "--save", tmp_path / "first.log", "--", "-q", "-n", "1", tmp_path]
-    return subprocess.run([*command, *arguments], capture_output=True, text=True, env=BARE, cwd=tmp_path, timeout=120)
+    return subprocess.run([*command, *arguments], capture_output=True, text=True, env=BARE, cwd=tmp_path, timeout=600)
 
 
 def flaky(number):
@@ -99,7 +99,7 @@ def run(tmp_path, *parts, c=1, python=0, **files):
         (tmp_path / f"test_{name}.py").write_text(text)
     (tmp_path / "parts").write_text(PARTS % {"c": c, "python": python, "python_path": sys.executable, "tools": TOOLS, "tests": tmp_path})
     env = {**BARE, "PRIMACY_PARTS": str(tmp_path / "parts"), "PRIMACY_LOGS": str(tmp_path), "PRIMACY_DEPS": "no"}
-    done = subprocess.run([TOOLS / "run", *parts], capture_output=True, text=True, env=env, timeout=120)
+    done = subprocess.run([TOOLS / "run", *parts], capture_output=True, text=True, env=env, timeout=600)
     return done.returncode, done.stdout.splitlines()
 
 

@@ -68,7 +68,9 @@ pub fn explain(config: &Config, pool: &str) -> Option<String> {
 /// Which backends clients of a service would get. The cache knows nothing of that.
 pub fn route(config: &Config, ask: Ask) -> Result<Done, Failure> {
     let path = config.control_path();
-    let nobody = || "no agent answers, and where clients go is decided in the process that runs the library".to_string();
+    let nobody = || {
+        "no agent answers, and where clients go is decided in the process that runs the library".to_string()
+    };
     let mut client = match path.map(|path| Client::connect(&path, LOOK)) {
         Some(Ok(Ok(client))) => client,
         Some(Err(error)) => return Err(error.into()),

@@ -306,10 +306,6 @@ fn what_has_not_landed_says_so() {
     assert_eq!(error.message(), later("helper.path"));
     for (text, message) in [
         (
-            "on_locked = \"follow\"",
-            "p.toml:1:13: key on_locked: \"follow\" has not landed in version V: one of error, wait is allowed",
-        ),
-        (
             "[pool.a]\nkind = \"router\"",
             "p.toml:2:8: key pool.a.kind: \"router\" has not landed in version V: one of ring, replicated, group is allowed",
         ),

@@ -108,15 +108,8 @@ fn every_key_of_the_code_is_on_the_page_as_the_code_has_it() {
 #[test]
 fn every_key_of_the_page_is_in_the_code() {
     let mut rows = 0;
-    let scopes = [
-        Scope::Instance,
-        Scope::Probe,
-        Scope::Pool,
-        Scope::Node,
-        Scope::Push,
-        Scope::Service,
-        Scope::Listen,
-    ];
+    let scopes =
+        [Scope::Instance, Scope::Probe, Scope::Pool, Scope::Node, Scope::Push, Scope::Service, Scope::Listen];
     for scope in scopes {
         for line in section(scope).lines().filter(|line| line.starts_with("| `")) {
             let name = line.split('`').nth(1).unwrap_or_default();

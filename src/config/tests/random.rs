@@ -349,7 +349,7 @@ proptest! {
         pools in prop::collection::vec(any_pool(), 1..3),
         names in prop::collection::btree_set("[a-zA-Z0-9_.-]{1,10}", 3),
         cache in prop::option::of(any_text("[^\\x00]{1,20}")),
-        wait in any::<bool>(),
+        wait in 0..3usize,
         control in prop::option::of(any_text("[^\\x00]{1,20}")),
         control_users in prop::collection::vec(any_text("[a-z_][a-z0-9_-]{0,8}|[1-9][0-9]{0,6}"), 0..1),
         site in any_text("\\PC{0,20}"),
@@ -371,7 +371,7 @@ proptest! {
             0 => Listen::default(),
             _ => Listen { http: pick(0), agent_check: pick(1), node, unix_mode: 0o600 | listens as u32 },
         };
-        let on_locked = if wait { OnLocked::Wait } else { OnLocked::Error };
+        let on_locked = [OnLocked::Error, OnLocked::Wait, OnLocked::Follow][wait];
         let control_socket = match control {
             None => ControlSocket::BesideCache,
             Some(name) if name.len() % 5 == 0 => ControlSocket::Off,

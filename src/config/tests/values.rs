@@ -89,7 +89,7 @@ fn defaults_are_those_of_the_design() {
 /// The example of the reference page.
 const EXAMPLE: &str = r#"
 cache_file = "/var/lib/primacy/cache"
-on_locked  = "error"               # error | wait
+on_locked  = "error"               # error | wait | follow
 control_socket = "beside-cache"    # beside-cache | none | a path
 
 [probe]                            # defaults for every pool; each key may be set per pool or node

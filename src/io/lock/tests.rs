@@ -198,7 +198,7 @@ fn the_holder_is_named() {
     assert_eq!(
         error.message(),
         format!(
-            "the cache {} is held by process {} ({}) since {}; stop it, or set on_locked = \"wait\"",
+            "the cache {} is held by process {} ({}) since {}; stop it, or set on_locked = \"wait\" or \"follow\"",
             path.display(),
             holder.pid,
             holder.program,

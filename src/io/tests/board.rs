@@ -23,18 +23,18 @@ impl Drop for Counted {
 #[test]
 fn a_value_lives_as_long_as_a_reader_holds_it() {
     static ALIVE: AtomicUsize = AtomicUsize::new(0);
-    let board = Arc::new(Board::new(Counted::new(1, &ALIVE)));
+    let board = Arc::new(Board::new(Arc::new(Counted::new(1, &ALIVE))));
     let mut reader = board.reader();
     assert_eq!(reader.get().0.0, 1);
-    board.publish(Counted::new(2, &ALIVE));
-    board.publish(Counted::new(3, &ALIVE));
+    board.publish(Arc::new(Counted::new(2, &ALIVE)));
+    board.publish(Arc::new(Counted::new(3, &ALIVE)));
     // 1 is held; 2 never was.
     assert_eq!((ALIVE.load(Order::SeqCst), board.retired(), reader.last().0), (2, 1, 1));
     let (value, changed) = reader.get();
     assert_eq!((value.0, changed), (3, true));
     assert!(!reader.get().1);
     // What a reader gave back goes with the next publication.
-    board.publish(Counted::new(4, &ALIVE));
+    board.publish(Arc::new(Counted::new(4, &ALIVE)));
     assert_eq!(ALIVE.load(Order::SeqCst), 2);
     drop(reader);
     let again = board.reader();
@@ -47,7 +47,7 @@ fn a_value_lives_as_long_as_a_reader_holds_it() {
 #[test]
 fn readers_in_threads_see_values_that_only_rise() {
     static ALIVE: AtomicUsize = AtomicUsize::new(0);
-    let board = Arc::new(Board::new(Counted::new(0, &ALIVE)));
+    let board = Arc::new(Board::new(Arc::new(Counted::new(0, &ALIVE))));
     std::thread::scope(|scope| {
         for _ in 0..4 {
             let mut reader = board.reader();
@@ -61,7 +61,7 @@ fn readers_in_threads_see_values_that_only_rise() {
             });
         }
         for number in 1..=20_000 {
-            board.publish(Counted::new(number, &ALIVE));
+            board.publish(Arc::new(Counted::new(number, &ALIVE)));
         }
     });
     assert!(board.retired() <= 4);

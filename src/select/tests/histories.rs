@@ -243,9 +243,16 @@ impl History {
             for entry in entries {
                 let own = standing(entry.backend.slot);
                 prop_assert!(own <= Standing::Held);
-                prop_assert!(own != Standing::Held || best == Some(Standing::Held), "{}: held, in vain", name);
-                prop_assert!(table.slots[entry.backend.slot as usize].weight > 0 || table.role == Role::Active
-                    || entry.backend.reason == Reason::Fallback as i32);
+                prop_assert!(
+                    own != Standing::Held || best == Some(Standing::Held),
+                    "{}: held, in vain",
+                    name
+                );
+                prop_assert!(
+                    table.slots[entry.backend.slot as usize].weight > 0
+                        || table.role == Role::Active
+                        || entry.backend.reason == Reason::Fallback as i32
+                );
             }
             for site in ["east", "west"] {
                 let list = table.list(site);

@@ -7,8 +7,7 @@ use crate::policy::serving::Selection;
 fn cases() -> impl Iterator<Item = Case> {
     let roles = [Role::Active, Role::Standby, Role::Any];
     let demotions = [OnDemotion::Auto, OnDemotion::Kill, OnDemotion::Drain, OnDemotion::Keep];
-    let answers =
-        [Selection::Takes, Selection::Spare, Selection::Waits, Selection::No, Selection::Error];
+    let answers = [Selection::Takes, Selection::Spare, Selection::Waits, Selection::No, Selection::Error];
     roles.into_iter().flat_map(move |role| {
         demotions.into_iter().flat_map(move |on_demotion| {
             answers.into_iter().flat_map(move |served| {

@@ -170,7 +170,7 @@ fn another_decider_goes_on_with_the_generations() {
     w.switch(0, State::FailedOffline, 1);
     let last = w.table("rw");
     let mut next = PoolSelection::new(&[rw()]);
-    next.adopt("orders", &[(*last).clone()]);
+    next.adopt(w.now, "orders", &[(*last).clone()]);
     w.selection = next;
     w.look();
     assert_eq!((w.seat("rw", 0), w.seat("rw", 1)), ((Seat::Ended, 2), (Seat::Serves, 1)));
