@@ -89,12 +89,13 @@ impl Services {
         seed: u64,
     ) -> Result<Done> {
         let board = self.find(name)?;
-        let table = Arc::clone(board.reader().last());
+        let reader = board.reader();
+        let table = reader.last();
         let (counts, mut position) = (Onlooker::new(&board), Position::new(seed));
         let wish = Wish { min_gtid, ..Wish::default() };
         let (mut message, mut clients) = (String::new(), Vec::new());
         for _ in 0..count {
-            let picked = pick_with(&table, table.list(site), &mut position, &counts, &wish)?;
+            let picked = pick_with(table, table.list(site), &mut position, &counts, &wish)?;
             let Some(backend) = picked.backend() else {
                 let why = match (picked, &table.nobody) {
                     (Picked::GtidUnknown, _) => "no node is known to hold these transactions",
