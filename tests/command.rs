@@ -25,6 +25,8 @@ mod page;
 mod proxyadmin;
 #[path = "command/respond.rs"]
 mod respond;
+#[path = "command/route.rs"]
+mod route;
 #[path = "command/serve.rs"]
 mod serve;
 #[path = "command/site.rs"]

@@ -22,7 +22,7 @@ pub use document::{DOCUMENT, LONGEST_GTIDS, document};
 pub use events::Told;
 pub use frame::{FrameReader, LARGEST_ANSWER, LARGEST_REQUEST, frame};
 pub use memory::Memory;
-pub use request::{Ask, Change, Id, Request, Terms};
+pub use request::{Ask, Change, Id, MOST_CLIENTS, Request, Terms};
 pub use snapshot::{Seen, read};
 
 /// The version of the protocol.

@@ -132,6 +132,17 @@ pub enum Ask {
         /// The pool's name.
         pool: String,
     },
+    /// Which backends clients of a service would get. Nobody is counted, and no trial is taken.
+    Route {
+        /// The service, with or without its pool.
+        service: String,
+        /// How many clients.
+        count: u32,
+        /// Transactions that the node must be known to hold.
+        min_gtid: Option<String>,
+        /// Where the clients are; the configuration's `site` by default.
+        site: Option<String>,
+    },
     /// How a host's own use of a node ended. It makes no more than a look come early, so one that comes twice does no
     /// harm, and none takes the place of a change in the memory of ids.
     Report {
@@ -167,6 +178,9 @@ pub struct Request {
     pub ask: Ask,
 }
 
+/// More clients than anybody reads of.
+pub const MOST_CLIENTS: u32 = 1000;
+
 impl Ask {
     /// The command's word.
     pub fn name(&self) -> &'static str {
@@ -176,6 +190,7 @@ impl Ask {
             Ask::Events { .. } => "events",
             Ask::Metrics => "metrics",
             Ask::Budget { .. } => "budget",
+            Ask::Route { .. } => "route",
             Ask::Report { .. } => "report",
             Ask::Change { change, .. } => change.name(),
         }
@@ -234,6 +249,9 @@ impl Request {
             Ask::Explain { pool } => json!({"command": "explain", "pool": pool}),
             Ask::Metrics => json!({"command": "metrics"}),
             Ask::Budget { pool } => json!({"command": "budget", "pool": pool}),
+            Ask::Route { service, count, min_gtid, site } => {
+                json!({"command": "route", "service": service, "count": count, "min_gtid": min_gtid, "site": site})
+            }
             Ask::Report { pool, node, service, outcome } => {
                 json!({"command": "report", "pool": pool, "node": node, "service": service, "outcome": outcome.name()})
             }
@@ -301,6 +319,23 @@ fn read(document: &Map<String, Value>, id: Option<Id>) -> Result<Request> {
         "explain" => Ask::Explain { pool: pool()? },
         "metrics" => Ask::Metrics,
         "budget" => Ask::Budget { pool: pool()? },
+        "route" => Ask::Route {
+            service: required(document, "service")?,
+            count: match document.get("count") {
+                None | Some(Value::Null) => 1,
+                Some(value) => value
+                    .as_u64()
+                    .and_then(|count| u32::try_from(count).ok())
+                    .filter(|count| (1..=MOST_CLIENTS).contains(count))
+                    .ok_or_else(|| wrong("count", &format!("a number from 1 to {MOST_CLIENTS}")))?,
+            },
+            min_gtid: match document.get("min_gtid") {
+                None | Some(Value::Null) => None,
+                Some(Value::String(text)) => Some(text.clone()),
+                Some(_) => return Err(wrong("min_gtid", "text")),
+            },
+            site: name(document, "site")?,
+        },
         "events" => Ask::Events {
             after: match document.get("after") {
                 None | Some(Value::Null) => 0,

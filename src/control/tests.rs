@@ -57,6 +57,8 @@ fn ask() -> impl Strategy<Value = Ask> {
         name().prop_map(|pool| Ask::Explain { pool }),
         Just(Ask::Metrics),
         name().prop_map(|pool| Ask::Budget { pool }),
+        (name(), 1_u32..=MOST_CLIENTS, prop::option::of(name()), prop::option::of(name()))
+            .prop_map(|(service, count, min_gtid, site)| Ask::Route { service, count, min_gtid, site }),
         (name(), name(), prop::sample::select(ReportOutcome::ALL)).prop_map(|(pool, node, outcome)| {
             let service = node.len().is_multiple_of(2).then(|| "ro".to_owned());
             Ask::Report { pool, node, service, outcome }

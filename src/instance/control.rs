@@ -7,6 +7,7 @@ use crate::control::{Answer, Ask, Change, Done, Id, Memory, Request, Seen, Terms
 use crate::engine::{self, Command, Input, Now, ReportOutcome, Severity};
 use crate::error::{Error, ErrorCode, Result};
 use crate::io::control::{Asked, ClientId, ControlSetup};
+use crate::io::entropy;
 use crate::io::file::CacheFolder;
 use crate::io::place::Place;
 use crate::io::users;
@@ -218,6 +219,11 @@ impl Core {
                 let index = names::pool(&self.config, &pool)?;
                 let budget = self.config.pools.get(index).map(crate::policy::budget::budget);
                 Ok(Done { message: budget.map(|b| b.to_string()).unwrap_or_default(), ..Done::default() })
+            }
+            Ask::Route { service, count, min_gtid, site } => {
+                let seed = entropy::bytes::<8>().map_or(1, u64::from_ne_bytes);
+                let site = site.unwrap_or_else(|| self.config.site.clone());
+                self.services.route(&service, count, min_gtid.as_deref(), &site, seed)
             }
             Ask::Change { .. } | Ask::Report { .. } => {
                 Err(Error::new(ErrorCode::State, "a change is no look"))

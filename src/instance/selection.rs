@@ -2,12 +2,16 @@
 
 use super::shared::{Handle, Life, Shared};
 use super::{Selector, SelectorOptions, names};
+use crate::control::Done;
 use crate::engine::{Input, ReportOutcome, Time};
 use crate::error::{Error, ErrorCode, Result};
 use crate::io::service_board::{Pulse, ServiceBoard};
 use crate::io::{clock, entropy};
-use crate::select::{Closed, ServiceTable};
+use crate::select::pick::pick_with;
+use crate::select::{Closed, Counts, Picked, Position, Reason, ServiceTable, Wish};
 use parking_lot::RwLock;
+use serde_json::json;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -75,6 +79,51 @@ impl Services {
         }
     }
 
+    /// Which backends so many clients would get, in words and as a document. What they would count and claim stays here.
+    pub(super) fn route(
+        &self,
+        name: &str,
+        count: u32,
+        min_gtid: Option<&str>,
+        site: &str,
+        seed: u64,
+    ) -> Result<Done> {
+        let board = self.find(name)?;
+        let reader = board.reader();
+        let table = reader.last();
+        let (counts, mut position) = (Onlooker::new(&board), Position::new(seed));
+        let wish = Wish { min_gtid, ..Wish::default() };
+        let (mut message, mut clients) = (String::new(), Vec::new());
+        for _ in 0..count {
+            let picked = pick_with(table, table.list(site), &mut position, &counts, &wish)?;
+            let Some(backend) = picked.backend() else {
+                let why = match (picked, &table.nobody) {
+                    (Picked::GtidUnknown, _) => "no node is known to hold these transactions",
+                    (_, Some(nobody)) => &nobody.text,
+                    (_, None) => "no node takes clients",
+                };
+                message.push_str(&format!("nobody: {why}\n"));
+                clients.push(json!({"node": null, "why": why}));
+                continue;
+            };
+            let node = table.slot(backend.slot).map_or("", |slot| slot.node.as_str());
+            let address = backend.address().map(|address| address.to_string()).unwrap_or_default();
+            let reason = Reason::from_number(backend.reason).map_or("", Reason::name);
+            message.push_str(&format!("{address} ({reason})\n"));
+            clients.push(json!({"node": node, "address": address, "reason": reason}));
+        }
+        message.push('\n');
+        message.push_str(&table.explain());
+        let nodes: Vec<_> = table
+            .slots
+            .iter()
+            .map(|slot| json!({"node": slot.node, "standing": slot.standing.name(), "rule": slot.rule}))
+            .collect();
+        let body =
+            json!({"service": table.full_name(), "epoch": table.epoch, "clients": clients, "nodes": nodes});
+        Ok(Done { message, body, ..Done::default() })
+    }
+
     /// What was published last of a service, by its name in full.
     #[cfg(feature = "cli")]
     pub(super) fn table(&self, name: &str) -> Option<Arc<ServiceTable>> {
@@ -103,6 +152,34 @@ impl Services {
             false => format!("several pools have a service '{name}': write {}", shown.join(" or ")),
         };
         Err(Error::new(ErrorCode::NotFound, problem))
+    }
+}
+
+/// Sees the clients that there are, and counts its own for itself.
+struct Onlooker<'b> {
+    board: &'b ServiceBoard,
+    own: RefCell<BTreeMap<u32, u32>>,
+}
+
+impl Onlooker<'_> {
+    fn new(board: &ServiceBoard) -> Onlooker<'_> {
+        Onlooker { board, own: RefCell::default() }
+    }
+}
+
+impl Counts for Onlooker<'_> {
+    fn clients(&self, slot: u32) -> u32 {
+        let own = self.own.borrow().get(&slot).copied().unwrap_or(0);
+        self.board.clients(slot).saturating_add(own)
+    }
+
+    fn add(&self, slot: u32) {
+        *self.own.borrow_mut().entry(slot).or_default() += 1;
+    }
+
+    /// A trial is for a client.
+    fn claim(&self, _slot: u32, _trial: u64) -> bool {
+        false
     }
 }
 

@@ -200,7 +200,8 @@ impl PoolSelection {
 
     /// When time alone changes something.
     pub fn deadline(&self, now: Time) -> Option<Time> {
-        self.services.iter().flat_map(|service| service.deadlines(now)).min()
+        let first = self.services.iter().map(|service| service.deadline(now)).fold(Time::NEVER, Time::min);
+        (first != Time::NEVER).then_some(first)
     }
 
     /// The tables in force.
@@ -282,11 +283,14 @@ impl Service {
         }
     }
 
-    fn deadlines(&self, now: Time) -> impl Iterator<Item = Time> + '_ {
-        self.seats.iter().flat_map(move |seat| {
+    /// When time alone changes something; [`Time::NEVER`] if it does not.
+    fn deadline(&self, now: Time) -> Time {
+        let of = |seat: &SeatState| {
             let ramp = seat.since.and_then(|since| slow_start::share(since, self.config.slow_start, now).1);
-            [seat.drain_until, ramp, seat.quarantine.deadline()].into_iter().flatten()
-        })
+            let times = [seat.drain_until, ramp, seat.quarantine.deadline()];
+            times.into_iter().fold(Time::NEVER, |first, next| first.min(next.unwrap_or(Time::NEVER)))
+        };
+        self.seats.iter().map(of).fold(Time::NEVER, Time::min)
     }
 
     fn fallback(&self) -> Option<Role> {
@@ -388,8 +392,11 @@ impl Service {
         if self.config.strategy != Strategy::NextAvailable {
             return;
         }
-        for seat in &mut self.seats {
-            seat.discarded |= seat.took && seat.own.standing >= Standing::Stays;
+        let takes_none =
+            |seat: &SeatState| seat.took && seat.own.standing >= Standing::Stays && !seat.discarded;
+        if self.seats.iter().any(takes_none) {
+            self.seats.iter_mut().filter(|seat| takes_none(seat)).for_each(|seat| seat.discarded = true);
+            self.judge_all(now, node_of);
         }
         if self.seats.iter().all(|seat| seat.own.standing >= Standing::Stays) {
             self.seats.iter_mut().for_each(|seat| seat.discarded = false);
@@ -412,7 +419,6 @@ impl Service {
         let slots: Vec<Slot> =
             self.seats.iter().enumerate().map(|(at, seat)| self.slot(seat, node_of(at))).collect();
         let paused = self.seats.iter().any(|seat| seat.own.standing == Standing::Waits);
-        // The first tier that has somebody.
         let own = |wanted: Standing| move |seat: &SeatState| seat.own.standing == wanted;
         let other =
             |wanted: Standing| move |seat: &SeatState| seat.fallback.is_some_and(|f| f.standing == wanted);
@@ -430,16 +436,19 @@ impl Service {
         };
         // While the role is about to move nobody stands in for it.
         let reach = if paused { 2 } else { tiers.len() };
-        let mut tiers = tiers.iter().take(reach).map(members).filter(|list| !list.is_empty());
-        let mut entries = tiers.next().unwrap_or_default();
-        let mut rest: Vec<Entry> = Vec::new();
-        for entry in tiers.flatten() {
-            // Held for the role and for the fallback.
-            if !entries.iter().chain(&rest).any(|known| known.backend.slot == entry.backend.slot) {
-                rest.push(entry);
+        // The first tier that has somebody; where these are trials, which are for one client each, the next ones as well.
+        let (mut entries, mut rest): (Vec<Entry>, Vec<Entry>) = (Vec::new(), Vec::new());
+        for tier in tiers.iter().take(reach) {
+            let enough =
+                entries.iter().any(|entry| entry.trial == 0) || tier.1 == Reason::Held && !entries.is_empty();
+            for entry in members(tier) {
+                // Held for the role and for the fallback.
+                if !entries.iter().chain(&rest).any(|known| known.backend.slot == entry.backend.slot) {
+                    if enough { rest.push(entry) } else { entries.push(entry) }
+                }
             }
         }
-        // A trial is for one client; where nobody else is left, everybody may try.
+        // Where nobody else is left, everybody may try.
         if entries.iter().all(|entry| entry.trial > 0) {
             for entry in &mut entries {
                 entry.trial = 0;

@@ -1,4 +1,5 @@
-//! The share of a node that comes back: a tenth at once, a tenth more with every tenth of `slow_start`.
+//! The share of a node that comes back: a tenth at once, a tenth more with every tenth of `slow_start`, so
+//! the whole after nine of them.
 
 use crate::engine::time::{Duration, Time};
 
@@ -11,8 +12,8 @@ pub fn share(since: Time, slow_start: Duration, now: Time) -> (u32, Option<Time>
     if step.is_zero() {
         return (FULL, None);
     }
-    let passed = (now.since(since).as_nanos() / step.as_nanos()).min(u128::from(FULL - 1)) as u32;
-    match now.since(since) >= slow_start {
+    let passed = (now.since(since).as_nanos() / step.as_nanos()).min(u128::from(FULL)) as u32;
+    match passed + 1 >= FULL {
         true => (FULL, None),
         false => (passed + 1, Some(since + step * (passed + 1))),
     }

@@ -75,8 +75,12 @@ static void *work(void *number)
         /* Readers come and go while tables are published. */
         if (n % 32 == 31) {
             primacy_selector *other = NULL;
-            bad += primacy_selector_new(p, service, NULL, &other) != 0 || primacy_selector_free(own) != 0;
-            own = other;
+            if (primacy_selector_new(p, service, NULL, &other) == 0) {
+                bad += primacy_selector_free(own) != 0;
+                own = other;
+            } else {
+                bad++;
+            }
         }
         n++;
     }

@@ -52,6 +52,7 @@ const IN_C: &[(&str, &[&str])] = &[
     ("maintenance", &["maintenance"]),
     ("watch", &["snapshot_take", "events_new", "explain"]),
     ("explain", &["explain"]),
+    ("route", &["selector_new", "select", "select_reason"]),
     ("budget", &["budget", "budget_json"]),
     ("proxyadmin", &["proxy_command", "snapshot_node"]),
 ];

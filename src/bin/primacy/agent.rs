@@ -65,6 +65,20 @@ pub fn explain(config: &Config, pool: &str) -> Option<String> {
     look(config, Ask::Explain { pool: pool.to_owned() }).map(|done| done.message)
 }
 
+/// Which backends clients of a service would get. The cache knows nothing of that.
+pub fn route(config: &Config, ask: Ask) -> Result<Done, Failure> {
+    let path = config.control_path();
+    let nobody = || {
+        "no agent answers, and where clients go is decided in the process that runs the library".to_string()
+    };
+    let mut client = match path.map(|path| Client::connect(&path, LOOK)) {
+        Some(Ok(Ok(client))) => client,
+        Some(Err(error)) => return Err(error.into()),
+        _ => return Err(Failure::new(Exit::Unreachable, nobody())),
+    };
+    Ok(client.ask(new_id()?, ask, LOOK)??)
+}
+
 /// Figures for monitoring, as the agent has them now.
 pub fn metrics(config: &Config) -> Option<String> {
     look(config, Ask::Metrics).map(|done| done.message)

@@ -1,6 +1,7 @@
 //! The command line.
 
 use clap::{Parser, Subcommand};
+use primacy::control::MOST_CLIENTS;
 use primacy::engine::{LONGEST_LIMIT, SHORTEST_LIMIT};
 use primacy::mpp::Element;
 use primacy::policy::serving::Role;
@@ -260,6 +261,24 @@ pub enum Command {
     },
     /// Why a pool is as it is, and what would change it
     Explain { pool: Option<String> },
+    /// Which node clients of a service would get now, and why; asks the agent
+    Route {
+        /// POOL.SERVICE, or SERVICE where one pool alone has one of that name
+        service: String,
+        /// So many clients, one after the other
+        #[arg(short = 'n', value_name = "N", default_value_t = 1,
+              value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_CLIENTS)))]
+        count: u32,
+        /// Transactions that the node must be known to hold
+        #[arg(long, value_name = "SET")]
+        min_gtid: Option<String>,
+        /// Where the clients are [default: the configuration's site]
+        #[arg(long, value_name = "SITE")]
+        site: Option<String>,
+        /// For programs; docs/command.md names the keys
+        #[arg(long)]
+        json: bool,
+    },
     /// The longest time from a fault to the switch, for each kind of fault
     Budget { pool: Option<String> },
     /// Give MPP commands to proxies by hand, as mpp-proxyadmin did

@@ -24,6 +24,7 @@ mod watch;
 use args::{Args, Command};
 use clap::Parser;
 use failure::{Exit, Failure};
+use primacy::control::Ask;
 use primacy::pool::{MaintenanceRole, Override};
 use std::process::ExitCode;
 
@@ -92,6 +93,10 @@ fn run(args: &Args) -> Outcome {
         }
         Command::Explain { pool } => read::explain(args, pool.as_deref()),
         Command::Generate { what } => generate::generate(what),
+        Command::Route { service, count, min_gtid, site, json } => {
+            let (service, min_gtid, site) = (service.clone(), min_gtid.clone(), site.clone());
+            read::route(args, Ask::Route { service, count: *count, min_gtid, site }, *json)
+        }
         Command::Budget { pool } => read::budget(args, pool.as_deref()),
         Command::Proxyadmin(asked) => proxyadmin::proxyadmin(args, asked),
     }

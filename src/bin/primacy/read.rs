@@ -6,6 +6,7 @@ use crate::terminal::{print, warn};
 use crate::view::{Source, View};
 use crate::{Outcome, agent, find, json, load, table, terminal};
 use primacy::config::Config;
+use primacy::control::Ask;
 use primacy::engine::{Engine, NodeRef};
 use primacy::instance::secrets;
 use primacy::metrics::{self as figures, Figures};
@@ -169,6 +170,16 @@ pub fn explain(args: &Args, pool: Option<&str>) -> Outcome {
     }
     print(&text)?;
     Ok(Exit::Done)
+}
+
+pub fn route(args: &Args, ask: Ask, as_json: bool) -> Outcome {
+    let config = load::config(args)?;
+    let done = agent::route(&config, ask)?;
+    let nobody = done.body["clients"].as_array().is_none_or(|all| all.iter().any(|c| c["node"].is_null()));
+    let line = |line: &str| format!("{}\n", terminal::printable(line));
+    let text = if as_json { format!("{}\n", done.body) } else { done.message.lines().map(line).collect() };
+    print(&text)?;
+    Ok(if nobody { Exit::No } else { Exit::Done })
 }
 
 pub fn metrics(args: &Args, require_agent: bool) -> Outcome {

@@ -240,6 +240,18 @@ fn a_trial_of_the_last_node_is_for_all() {
 }
 
 #[test]
+fn a_trial_leaves_the_others_the_next_tier() {
+    let mut w = World::new(2, &[ro()]);
+    for _ in 0..3 {
+        w.report(1, ReportOutcome::ConnectFailed);
+    }
+    w.pass(Duration::from_secs(1));
+    let mut reasons: Vec<i32> = (0..3).map(|_| w.pick("ro").expect("somebody").reason).collect();
+    reasons.sort_unstable();
+    assert_eq!(reasons, [Reason::Fallback, Reason::Fallback, Reason::Trial].map(|reason| reason as i32));
+}
+
+#[test]
 fn a_trial_at_a_site_leaves_its_clients_the_other_sites() {
     let ro = service("ro", Role::Standby, Strategy::RoundRobin);
     let mut w = World::new(3, &[ServiceConfig { same_site_first: true, ..ro }]);
