@@ -23,6 +23,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Files that several nodes name are read once.
 #[derive(Default)]
@@ -52,13 +53,19 @@ impl Files {
 /// Passwords that were handed in by descriptor, by its number: what a pipe held is gone once it was read.
 pub(super) type Handed = BTreeMap<i32, Secret>;
 
+/// Names of nodes that nobody probes are looked up no longer than this, and what one look at the resolver takes: clients cannot be sent
+/// to the others until a reload.
+const LOOKING_UP: Duration = Duration::from_secs(2);
+
 /// Where names lead before anybody was reached there. Nobody probes the nodes of pools that the host observes, so their names are
 /// looked up here; an address that is known stays. Blocks on the resolver.
 pub(super) fn located(config: &Config, nodes: &[NodeSetup]) -> Vec<(NodeRef, IpAddr)> {
+    let ends = clock::mono() + LOOKING_UP;
     let known = |node: NodeRef, name: &str, port: u16| {
         let setup = nodes.iter().find(|setup| setup.node == node);
         match setup {
             Some(setup) => setup.book.current().map(|address| address.ip()),
+            None if clock::mono() >= ends => None,
             None => helper::resolve(name, port).ok()?.first().map(|address| address.ip()),
         }
     };
