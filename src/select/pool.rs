@@ -1,6 +1,6 @@
 //! The services of one pool in motion: what the pool's nodes are becomes seats, generations and tables.
 
-use super::backend::{BackendAddress, Reason, flags};
+use super::backend::{BackendAddress, Reason};
 use super::quarantine::{Quarantine, Terms};
 use super::slow_start;
 use super::standing::{Case, Rule, Standing, rule_for, sentence};
@@ -450,11 +450,11 @@ impl Service {
         }
         // Where nobody else is left, everybody may try.
         if entries.iter().all(|entry| entry.trial > 0) {
-            for entry in &mut entries {
-                entry.trial = 0;
-                entry.backend.flags &= !flags::TRIAL;
-                entry.backend.reason = Reason::Held as i32;
-            }
+            let for_all = |entry: &Entry| {
+                let number = entry.backend.slot;
+                Entry::new(slots.get(number as usize)?, number, pool.epoch, Reason::Held)
+            };
+            entries = entries.iter().filter_map(for_all).collect();
         }
         let nobody = entries.is_empty().then(|| self.nobody(pool, paused));
         let strategy = self.config.strategy;

@@ -149,7 +149,8 @@ impl Entry {
     pub fn new(slot: &Slot, number: u32, epoch: u64, reason: Reason) -> Option<Entry> {
         let (address, addrlen) = slot.address.as_ref()?.sockaddr()?;
         let weight = slot.weight.max(1).saturating_mul(slot.share.clamp(1, slow_start::FULL));
-        let trial = slot.trial.unwrap_or(0);
+        // To a node that hosts could not reach clients come only where nobody else is left: then all may try.
+        let trial = slot.trial.filter(|_| reason != Reason::Held).unwrap_or(0);
         let fallback = if reason == Reason::Fallback { flags::FALLBACK } else { 0 };
         Some(Entry {
             backend: Backend {

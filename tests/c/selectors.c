@@ -182,13 +182,16 @@ static void threads_outlive_the_instance(void)
     CHECK_CALL(0, primacy_selector_free(watched));
 }
 
+static pthread_barrier_t together;
+
 static void *overlap(void *selector)
 {
     struct primacy_backend backend;
     int i;
 
     backend.size = sizeof backend;
-    for (i = 0; i < 20000; i++)
+    pthread_barrier_wait(&together);
+    for (i = 0; i < 500000; i++)
         primacy_select(selector, NULL, &backend);
     return NULL;
 }
@@ -202,6 +205,7 @@ static void a_planted_race(void)
 
     p = settled(THREE(""));
     shared = selector_of(p, "ro");
+    pthread_barrier_init(&together, NULL, 2);
     for (i = 0; i < 2; i++)
         CHECK(pthread_create(&threads[i], NULL, overlap, shared) == 0);
     for (i = 0; i < 2; i++)
