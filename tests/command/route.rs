@@ -20,7 +20,11 @@ fn route_tells_who_would_get_clients_and_why() {
     site.run(&["set", &nodes[1], "--state", "ACTIVE", "--status", "OK", "--reason", "test"]).exits(0);
     let told = site.run(&["route", "rw", "-n", "2", "--site", "nowhere"]).exits(0).out;
     let lines: Vec<&str> = told.lines().collect();
-    assert_eq!(lines[..3], [&*format!("{} (role)", nodes[1]), &*format!("{} (role)", nodes[1]), ""], "{told}");
+    assert_eq!(
+        lines[..3],
+        [&*format!("{} (role)", nodes[1]), &*format!("{} (role)", nodes[1]), ""],
+        "{told}"
+    );
     assert!(told.contains(&format!("{}: takes clients (rule 617", nodes[1])), "{told}");
     // Readers have no stand-in.
     let text = site.run(&["route", "ro", "--json"]).exits(0).out;
