@@ -231,7 +231,8 @@ fn next_best<'t>(
     counts: &impl Counts,
     avoided: &dyn Fn(&Entry) -> bool,
 ) -> Picked<'t> {
-    match table.rest.iter().find(|entry| !avoided(entry)) {
+    let free = |entry: &Entry| entry.trial == 0 || counts.claim(entry.backend.slot, entry.trial);
+    match table.rest.iter().find(|entry| !avoided(entry) && free(entry)) {
         Some(entry) => {
             if counts_clients(table.strategy) {
                 counts.add(entry.backend.slot);

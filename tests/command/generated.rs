@@ -107,7 +107,10 @@ fn the_unit_file_is_in_order() {
     site.write("primacy.service", &text);
     let unit = site.path("primacy.service");
     let checked = said(Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&unit));
-    assert_eq!((checked.err.as_str(), checked.out.as_str()), ("", ""), "deps: systemd");
+    // It looks at the units that are installed too, and what it says of those is not ours.
+    let ours: Vec<&str> =
+        checked.err.lines().chain(checked.out.lines()).filter(|line| line.contains("primacy")).collect();
+    assert_eq!(ours, [""; 0], "deps: systemd");
     let checked = checked.exits(0);
     drop(checked);
     // From 0, locked up, to 10, unprotected; services without any care have 9.6.
