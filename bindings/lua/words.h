@@ -253,6 +253,7 @@ static const struct word event_kind_list[] = {
     {"WRITERS", PRIMACY_EVENT_WRITERS},
     {"PROXY", PRIMACY_EVENT_PROXY},
     {"RELOAD", PRIMACY_EVENT_RELOAD},
+    {"FOLLOWS", PRIMACY_EVENT_FOLLOWS},
     {NULL, 0},
 };
 const struct enumeration event_kind_words = {"event_kind", event_kind_list, primacy_event_kind_name};
