@@ -40,7 +40,7 @@ fn threshold(part: u64, whole: u64) -> u32 {
 /// The weight's index for 64 random bits; 0 without columns.
 #[inline]
 pub fn choose(columns: &[Column], random: u64) -> usize {
-    let at = ((random >> 32) * columns.len() as u64 >> 32) as usize;
+    let at = (((random >> 32) * columns.len() as u64) >> 32) as usize;
     let Some(column) = columns.get(at) else { return 0 };
     // Nobody can foretell this outcome, so it is no branch.
     let own = usize::from((random as u32) < column.threshold) | usize::from(column.threshold == u32::MAX);

@@ -145,8 +145,8 @@ pub(super) fn one_of(is_first: usize, first: usize, second: usize) -> usize {
 fn two_choices(entries: &[Load], position: &mut Position, counts: &impl Counts) -> usize {
     let bits = position.random();
     let count = entries.len() as u64;
-    let one = ((bits >> 32) * count >> 32) as usize;
-    let mut other = ((bits & 0xffff_ffff) * count.saturating_sub(1) >> 32) as usize;
+    let one = (((bits >> 32) * count) >> 32) as usize;
+    let mut other = (((bits & 0xffff_ffff) * count.saturating_sub(1)) >> 32) as usize;
     other += usize::from(other >= one);
     match (entries.get(one), entries.get(other)) {
         (Some(a), Some(b)) => one_of(usize::from(load(b, counts) < load(a, counts)), other, one),
