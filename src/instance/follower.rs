@@ -489,7 +489,9 @@ impl Core {
                         let text = format!("{} events of the decider are not kept any more", told.lost);
                         self.hub.say(Severity::Warning, (now.mono, now.wall_ms), ("", ""), text);
                     }
-                    told.events.into_iter().for_each(|event| self.hub.publish(event));
+                    // Whom the decider followed before is its own affair, and says "this one".
+                    let of_the_pools = told.events.into_iter().filter(|event| event.kind != EventKind::Follows);
+                    of_the_pools.for_each(|event| self.hub.publish(event));
                 }
                 Err(error) => self.unreachable(now, was, &error),
             },

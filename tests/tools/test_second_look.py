@@ -89,6 +89,7 @@ def test_a_death_in_the_second_look_is_a_failure(tmp_path):
 PARTS = """
 part_rust() { echo 'test result: ok. 7 passed; 0 failed; 0 ignored'; }
 part_c() { echo 'ok one'; echo 'not ok two'; return %(c)d; }
+part_lua() { echo 'ok three'; }
 part_python() { echo 'Ran 5 tests in 0.1s'; echo; echo 'OK (skipped=1)'; return %(python)d; }
 part_real() { %(python_path)s %(tools)s/second_look.py --save "$PRIMACY_LOGS/first.log" -- -q -n 1 %(tests)s; }
 """
@@ -110,7 +111,7 @@ def test_the_sum_of_all_runners(tmp_path):
     assert lines[-2].startswith("2 passed only when run alone: "), lines[-3:]
     assert lines[-3].startswith("== real: 3 passed, 0 failed; 2 passed only when run alone: "), lines[-3:]
     code, lines = run(tmp_path, "all", bad=BAD)
-    assert (code, lines[-1]) == (1, "15 passed, 2 failed"), lines[-5:]
+    assert (code, lines[-1]) == (1, "16 passed, 2 failed"), lines[-5:]
     assert "== c: 1 passed, 1 failed" in lines and "== real: 3 passed, 1 failed" in lines, lines
     # A part that ends badly, whatever it says.
     code, lines = run(tmp_path, "rust", "python", python=4)
