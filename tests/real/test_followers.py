@@ -41,7 +41,7 @@ def test_followers_see_what_the_decider_sees_and_take_over(rings, secret, tmp_pa
             first.process.wait()
             second.until(lambda *n: n[1]["state"] == "ACTIVE" and n[1]["cause"] == "ok", 20, "another decider")
             led = [p for p in (second, third) if any("this one does from now on" in e["message"] for e in p.found("follows"))]
-            assert len(led) == 1, [p.ask() for p in (second, third)]
+            assert len(led) == 1, [[(e["message"], p.process.pid) for e in p.found("follows")] for p in (second, third)]
             [decider] = led
             [follower] = {second, third} - {decider}
             follower.until(lambda *n: n[1]["cause"] == "ok", 20, "the new decider's observations")
