@@ -41,7 +41,7 @@ static void check(int32_t outcome, const char *what)
 
 static primacy_instance *instance;
 static int nodes;
-static atomic_int stop;
+static atomic_int stop, finished;
 
 static void address(char *to, size_t size, int node)
 {
@@ -124,7 +124,7 @@ struct work {
     const char *service;
     unsigned contenders;
     double cost[CONTENDERS][BLOCKS_MAX];
-    int blocks;
+    int blocks, decides, ended;
 };
 
 static pthread_barrier_t together;
@@ -160,7 +160,7 @@ static void *worker(void *arg)
     primacy_backend out = {.size = sizeof out}, given = {.size = sizeof given};
     check(primacy_select(selector, NULL, &given), "select");
     primacy_backend other = out = given;
-    while (now_ns() < work->until && work->blocks < BLOCKS_MAX) {
+    while (!work->ended) {
         for (int what = 0; what < CONTENDERS; what++) {
             if (!(work->contenders & 1u << what))
                 continue;
@@ -171,18 +171,12 @@ static void *worker(void *arg)
             work->cost[what][work->blocks] = (double)(now_ns() - begin) / BLOCK;
         }
         work->blocks++;
-        /* Whoever is out of time first must not leave the other at the barrier. */
+        /* One decides for all, so that nobody is left at the barrier. */
         pthread_barrier_wait(&together);
-        if (now_ns() >= work->until)
-            work->until = 0;
+        if (work->decides)
+            atomic_store(&finished, now_ns() >= work->until || work->blocks == BLOCKS_MAX);
         pthread_barrier_wait(&together);
-        if (atomic_load(&stop))
-            break;
-        if (work->until == 0)
-            atomic_store(&stop, 1);
-        pthread_barrier_wait(&together);
-        if (atomic_load(&stop))
-            break;
+        work->ended = atomic_load(&finished);
     }
     check(primacy_selector_free(selector), "selector_free");
     return NULL;
@@ -239,6 +233,7 @@ int main(int argc, char **argv)
     for (int i = 0; i < threads; i++) {
         work[i].until = now_ns() + (int64_t)(seconds * 1e9);
         work[i].service = "p.ro";
+        work[i].decides = i == 0;
         work[i].contenders = calls ? ~7u : 7u;
         pthread_create(&work[i].thread, NULL, worker, &work[i]);
     }
