@@ -1,7 +1,6 @@
 #!/bin/sh
-# `make bench`: fail-over times, the cost of a probe, the time of a check, the watching of thousands of nodes and the
-# cost of a selection, as tables on the
-# terminal and in target/bench/*.txt.
+# `make bench`: fail-over times, the cost of a probe, the time of a check, the watching of thousands of nodes and the cost of a
+# selection, as tables on the terminal and in target/bench/*.txt.
 #
 #   PRIMACY_BENCH_SERVER="mariadb mysql"   flavours for the fail-over times (default: mariadb)
 #   PRIMACY_BENCH_RUNS=20                  faults of each kind
