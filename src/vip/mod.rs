@@ -4,4 +4,9 @@
 //! operators, its heir and the order of claiming and releasing; the tier joins this host's VIPs with what the other hosts say on the
 //! peer channel ([`peer`]). All of it is pure: time, bytes and random numbers come in as arguments.
 
+pub mod announce;
+pub mod hooks;
+pub mod machine;
 pub mod ownership;
+pub mod placement;
+pub mod step;
