@@ -247,6 +247,11 @@ impl<M> Vip<M> {
         (self.epoch, self.highest)
     }
 
+    /// The other hosts, as they were told of last.
+    pub fn peers(&self) -> &[Peer] {
+        &self.peers
+    }
+
     /// Times that the address came and left.
     pub fn moves(&self) -> (u64, u64) {
         (self.claims, self.releases)
