@@ -5,3 +5,4 @@
 //! peer channel ([`peer`]). All of it is pure: time, bytes and random numbers come in as arguments.
 
 pub mod ownership;
+pub mod vrrp;
