@@ -4,4 +4,5 @@
 //! operators, its heir and the order of claiming and releasing; the tier joins this host's VIPs with what the other hosts say on the
 //! peer channel ([`peer`]). All of it is pure: time, bytes and random numbers come in as arguments.
 
+pub mod lease;
 pub mod ownership;
