@@ -143,9 +143,7 @@ impl Request {
     /// The path of the gateway and the body to post.
     pub fn encode(&self) -> (&'static str, String) {
         let number = |n: i64| n.to_string();
-        let put = |key: &str, value: &str, lease: i64| {
-            json!({ "request_put": { "key": base64(key), "value": base64(value), "lease": number(lease) } })
-        };
+        let put = |key: &str, value: &str, lease: i64| json!({ "request_put": { "key": base64(key), "value": base64(value), "lease": number(lease) } });
         let range = |key: &str| json!({ "request_range": { "key": base64(key) } });
         let (path, body) = match self {
             Request::Grant { seconds } => ("/v3/lease/grant", json!({ "TTL": seconds.to_string() })),
@@ -292,8 +290,7 @@ fn refused(status: u16, body: &Value) -> Answer {
     let number = ["code", "grpc_code"].iter().find_map(|name| error.get(*name).and_then(integer));
     let said = ["message", "error"].iter().find_map(|name| error.get(*name).and_then(Value::as_str));
     let Some(said) = said else { return garbage(status, "the answer says nothing") };
-    let said: String =
-        said.chars().map(|c| if c.is_control() { ' ' } else { c }).take(WORDS_MAX).collect();
+    let said: String = said.chars().map(|c| if c.is_control() { ' ' } else { c }).take(WORDS_MAX).collect();
     if number == Some(code::NOT_FOUND) && said.contains("lease not found") {
         return Answer::NoLease;
     }

@@ -136,7 +136,10 @@ enum Role {
     Aside,
     Waiting,
     /// The key was ours at that time; `detached` if it may not be any more.
-    Owner { since: Time, detached: bool },
+    Owner {
+        since: Time,
+        detached: bool,
+    },
     /// The address is being taken off.
     Leaving,
 }
@@ -361,7 +364,8 @@ impl Lease {
             (RivalAction::Claim, _) => self.claim = Some((now, row.number)),
             (RivalAction::ClaimByRank, _) => {
                 let at = now + self.stand_off();
-                self.claim = Some(self.claim.filter(|(planned, _)| *planned <= at).unwrap_or((at, row.number)));
+                self.claim =
+                    Some(self.claim.filter(|(planned, _)| *planned <= at).unwrap_or((at, row.number)));
             }
             (RivalAction::Own, Some(holder)) => match self.lease {
                 Some(lease) if now < self.end(&lease) => self.own(now, row.number, holder.revision),
@@ -369,7 +373,10 @@ impl Lease {
             },
             (RivalAction::Revoke, Some(holder)) => {
                 let until = now + self.settings.length();
-                self.doom(now, &Grant { id: holder.lease, ttl: Duration::ZERO, sent: until, renew_at: until });
+                self.doom(
+                    now,
+                    &Grant { id: holder.lease, ttl: Duration::ZERO, sent: until, renew_at: until },
+                );
             }
             (RivalAction::TakeOver, Some(holder)) => {
                 if let Some(lease) = self.fresh(now) {

@@ -43,7 +43,8 @@ fn questions_as_the_gateway_reads_them() {
 #[test]
 fn answers_as_recorded() {
     let ttl = Duration::from_secs(5);
-    let granted = Request::Grant { seconds: 5 }.decode(200, &wire(r#","ID":"2324035528854877191","TTL":"5""#));
+    let granted =
+        Request::Grant { seconds: 5 }.decode(200, &wire(r#","ID":"2324035528854877191","TTL":"5""#));
     assert_eq!(granted, Answer::Granted { lease: 2324035528854877191, ttl });
     let keep = Request::KeepAlive { lease: 2324035528854877191 };
     let alive = format!("{{\"result\":{{{HEADER},\"ID\":\"2324035528854877191\",\"TTL\":\"5\"}}}}\n");
@@ -55,14 +56,22 @@ fn answers_as_recorded() {
     assert_eq!(Request::Revoke { lease: 7 }.decode(200, &wire("")), Answer::NoLease);
     let left = Request::Remaining { lease: 7 };
     assert_eq!(left.decode(200, &wire(r#","ID":"7","TTL":"-1""#)), Answer::NoLease);
-    assert_eq!(left.decode(200, &wire(r#","ID":"7","TTL":"4","grantedTTL":"5""#)), Answer::Left { time: Duration::from_secs(4) });
-    assert_eq!(left.decode(200, &wire(r#","ID":"7","grantedTTL":"5""#)), Answer::Left { time: Duration::ZERO });
+    assert_eq!(
+        left.decode(200, &wire(r#","ID":"7","TTL":"4","grantedTTL":"5""#)),
+        Answer::Left { time: Duration::from_secs(4) }
+    );
+    assert_eq!(
+        left.decode(200, &wire(r#","ID":"7","grantedTTL":"5""#)),
+        Answer::Left { time: Duration::ZERO }
+    );
     let kv = r#"{"key":"L3AvYQ==","create_revision":"2","mod_revision":"2","version":"1","value":"eyJoIjoxfQ==","lease":"2324035528854877191"}"#;
     let holder = Answer::Held(Holder { value: "{\"h\":1}".into(), lease: 2324035528854877191, revision: 2 });
     assert_eq!(look().decode(200, &wire(&format!(r#","kvs":[{kv}],"count":"1""#))), holder);
     assert_eq!(look().decode(200, &wire("")), Answer::Free);
     assert_eq!(failed(&look().decode(200, b"{}")), Some(Trouble::Garbage), "an empty object frees no key");
-    let lost = format!(r#","responses":[{{"response_range":{{"header":{{"revision":"2"}},"kvs":[{kv}],"count":"1"}}}}]"#);
+    let lost = format!(
+        r#","responses":[{{"response_range":{{"header":{{"revision":"2"}},"kvs":[{kv}],"count":"1"}}}}]"#
+    );
     assert_eq!(claim().decode(200, &wire(&lost)), holder);
     let won = r#","succeeded":true,"responses":[{"response_put":{"header":{"revision":"3"}}}]"#;
     assert_eq!(claim().decode(200, &wire(won)), Answer::Claimed { revision: 3 });
@@ -93,7 +102,9 @@ fn refusals_are_told_apart() {
     // A stream wraps its error, and old gateways name the code otherwise.
     let wrapped = br#"{"error":{"grpc_code":14,"http_code":503,"message":"etcdserver: no leader","http_status":"Service Unavailable"}}"#;
     assert_eq!(failed(&Request::KeepAlive { lease: 1 }.decode(200, wrapped)), Some(Trouble::NoQuorum));
-    for (status, body) in [(404, &b"Not Found\n"[..]), (200, b""), (200, b"<html>"), (200, b"[]"), (200, b"3"), (500, b"{}")] {
+    for (status, body) in
+        [(404, &b"Not Found\n"[..]), (200, b""), (200, b"<html>"), (200, b"[]"), (200, b"3"), (500, b"{}")]
+    {
         assert_eq!(failed(&claim().decode(status, body)), Some(Trouble::Garbage), "{status} {body:?}");
     }
 }
