@@ -100,7 +100,7 @@ pub struct LeaseStatus {
     /// For how long this host's is still good, in milliseconds.
     pub valid_ms: Option<u64>,
     /// What is wrong with etcd.
-    pub trouble: Option<String>,
+    pub trouble: Option<&'static str>,
 }
 
 /// Whole milliseconds.
@@ -123,7 +123,7 @@ impl VipStatus {
             Who::Lease(lease) => {
                 let status = LeaseStatus {
                     valid_ms: lease.valid_until().map(|until| milliseconds(until.since(now))),
-                    trouble: lease.trouble().map(|trouble| trouble.to_string()),
+                    trouble: lease.trouble().map(|trouble| trouble.name()),
                 };
                 ("lease", Vec::new(), Some(status))
             }
