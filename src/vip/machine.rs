@@ -18,6 +18,8 @@ const ASK: Duration = Duration::from_millis(200);
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// From one attempt to take an address off to the next, while it fails.
 const REMOVE_AGAIN: Duration = Duration::from_millis(100);
+/// For so long two hosts may say that they own an address before people are told: what they say is a little old.
+const TWO_OWNERS_FOR: Duration = Duration::from_secs(2);
 /// How much later than its lifetime the kernel takes an address off, at most (measured: 0.1 s).
 const KERNEL_LATE: Duration = Duration::from_millis(200);
 
@@ -141,6 +143,8 @@ pub struct Vip<M> {
     fence: Duration,
     /// When the kernel takes the address off by itself.
     kernel: Option<Time>,
+    /// What is left of a lease is too short for the kernel's seconds: the address is added with its next renewal.
+    waits: bool,
     next_refresh: Time,
     started: Option<Time>,
     ask_until: Option<Time>,
@@ -149,6 +153,11 @@ pub struct Vip<M> {
     asked: bool,
     stuck_until: Time,
     announcements: Announcements,
+    /// The latest ownership of another host for which the address was announced again.
+    outrun: u64,
+    /// Since when another host says that it owns the address, too; and whether people were told.
+    two_since: Option<Time>,
+    two_told: bool,
     hooks: Hooks,
     restarting: bool,
     release_reason: (u16, String),
@@ -190,6 +199,7 @@ impl<M> Vip<M> {
             valid: None,
             fence,
             kernel: None,
+            waits: false,
             next_refresh: Time::NEVER,
             started: None,
             ask_until: None,
@@ -198,6 +208,9 @@ impl<M> Vip<M> {
             asked: false,
             stuck_until: Time::NEVER,
             announcements: Announcements::default(),
+            outrun: 0,
+            two_since: None,
+            two_told: false,
             hooks: Hooks::default(),
             restarting: false,
             release_reason: (0, String::new()),
@@ -281,6 +294,7 @@ impl<M> Vip<M> {
             self.address_failed,
             Some(self.next_refresh).filter(|_| self.stage == Stage::Held),
             Some(self.announcements.due(self.config.announce_interval)),
+            self.two_since.filter(|_| !self.two_told).map(|since| since + TWO_OWNERS_FOR),
             Some(self.stuck_until).filter(|_| self.stage == Stage::Stuck),
         ]
         .into_iter()
@@ -315,10 +329,20 @@ impl<M> Vip<M> {
 
     fn pass_hooks(&mut self) {
         while let Some(action) = self.hooks.poll() {
-            self.effects.push_back(match action {
-                HookAction::Run(job, call) => Effect::Run { job: Some(job), call },
-                HookAction::Cancel(job) => Effect::Cancel { job },
-            });
+            match action {
+                HookAction::Run(job, call) => self.effects.push_back(Effect::Run { job: Some(job), call }),
+                HookAction::Cancel(job) => {
+                    // One that has not even begun is not run at all.
+                    let runs = |effect: &Effect<M>| matches!(effect, Effect::Run { job: Some(number), .. } if *number == job);
+                    match self.effects.iter().position(runs) {
+                        Some(at) => {
+                            self.effects.remove(at);
+                            self.hooks.ended(job);
+                        }
+                        None => self.effects.push_back(Effect::Cancel { job }),
+                    }
+                }
+            }
         }
     }
 
@@ -429,6 +453,13 @@ impl<M> Vip<M> {
             self.pass_hooks();
         }
         self.peers = peers;
+        if self.stage == Stage::Held && self.highest > self.epoch.max(self.outrun) {
+            // Somebody claimed the address after this host did, and clients may still believe it, although it may have left without
+            // having been heard as a rival: both were cut off from each other.
+            self.outrun = self.highest;
+            self.tell(step::OUTRUN, Urgency::Warning, format!(" (epoch {} after {})", self.highest, self.epoch));
+            self.effects.push_back(Effect::Step(Step::Announce));
+        }
     }
 
     // What the network and the kernel say.
@@ -452,7 +483,10 @@ impl<M> Vip<M> {
     /// An address is not there any more, and it was not this agent that took it off.
     pub fn vanished(&mut self, now: Time, what: &str) {
         if self.stage == Stage::Held {
-            self.tell(step::VANISHED, Urgency::Warning, format!(" ({what})"));
+            // At the end of its lifetime it is the kernel that took it off: this process was stopped, or the store did not answer.
+            if self.kernel.is_none_or(|end| now + KERNEL_LATE < end) {
+                self.tell(step::VANISHED, Urgency::Warning, format!(" ({what})"));
+            }
             self.add(now);
         }
     }
@@ -517,14 +551,20 @@ impl<M> Vip<M> {
         if self.ask_until.is_some_and(|until| until <= now) {
             self.ask_until = None;
             let patience = self.started.is_some_and(|at| now.since(at) < self.fence + ASK_AGAIN);
+            // While this host only stands by it is the owner that answers, as it should.
+            let claims = self.stage == Stage::Asking;
             if !self.answered {
                 self.asked = true;
             } else if patience {
                 self.asks_again = Some(now + ASK_AGAIN);
-                self.tell(step::ANSWERED, Urgency::Warning, "");
+                if claims {
+                    self.tell(step::ANSWERED, Urgency::Warning, "");
+                }
             } else {
                 self.asked = true;
-                self.tell(step::CLAIMED_ANYWAY, Urgency::Alarm, "");
+                if claims {
+                    self.tell(step::CLAIMED_ANYWAY, Urgency::Alarm, "");
+                }
             }
             if self.asked && self.stage == Stage::Asking {
                 self.begin_claim(now);
@@ -533,6 +573,16 @@ impl<M> Vip<M> {
         if self.asks_again.is_some_and(|at| at <= now) {
             self.asks_again = None;
             self.ask(now);
+        }
+        let two = self.stage == Stage::Held && self.peers.iter().any(|peer| peer.score.is_some() && peer.owns.is_some());
+        match self.two_since {
+            _ if !two => (self.two_since, self.two_told) = (None, false),
+            None => self.two_since = Some(now),
+            Some(since) if !self.two_told && since + TWO_OWNERS_FOR <= now => {
+                self.two_told = true;
+                self.tell(step::TWO_OWNERS, Urgency::Alarm, "");
+            }
+            Some(_) => {}
         }
         if self.stage == Stage::Held && self.next_refresh <= now {
             self.refresh(now);
@@ -645,29 +695,30 @@ impl<M> Vip<M> {
     /// Takes what the machine of ownership says; whether it said anything.
     fn listen<W: Ownership<Action = M>>(&mut self, now: Time, wall_ms: u64, who: &mut W) -> bool {
         let mut any = false;
+        // What a new ownership is good for is said right after it, and the address is not added before that is known.
+        let mut owned = None;
         while let Some(output) = who.poll() {
             any = true;
             match output {
                 Output::Own { rule, why, epoch } => {
-                    self.valid = self.valid.filter(|until| *until > now);
+                    self.valid = None;
                     self.epoch = epoch.unwrap_or_else(|| (self.highest + 1).max(wall_ms).max(self.epoch + 1));
                     self.highest = self.highest.max(self.epoch);
-                    match self.stage {
-                        Stage::Absent => self.own(now, rule, &why),
-                        _ => self.owned_again = Some((rule, why)),
-                    }
+                    owned = Some((rule, why));
                 }
                 Output::Valid { until } => {
                     self.valid = Some(until);
-                    if self.stage == Stage::Held {
-                        self.refresh(now);
+                    match self.stage {
+                        Stage::Held => self.refresh(now),
+                        Stage::Adding if self.waits => self.add(now),
+                        _ => {}
                     }
                 }
                 Output::Lose { rule, why } => {
                     if self.release_reason.0 == 0 {
                         self.release_reason = (rule, why);
                     }
-                    self.owned_again = None;
+                    (owned, self.owned_again) = (None, None);
                     self.lose(now, who);
                 }
                 Output::Announce { .. } => {
@@ -681,6 +732,12 @@ impl<M> Vip<M> {
                     words: format!("{}: {}", self.config.name, notice.words),
                     ..notice
                 })),
+            }
+        }
+        if let Some((rule, why)) = owned {
+            match self.stage {
+                Stage::Absent => self.own(now, rule, &why),
+                _ => self.owned_again = Some((rule, why)),
             }
         }
         any
@@ -709,11 +766,16 @@ impl<M> Vip<M> {
 
     fn add(&mut self, now: Time) {
         self.stage = Stage::Adding;
+        // The kernel counts whole seconds: with less than one left it would keep the address beyond the lease.
+        self.waits = self.valid.is_some_and(|until| until.since(now) < Duration::from_secs(1));
+        if self.waits {
+            return;
+        }
         let lifetime = self.lifetime(now);
         self.effects.push_back(Effect::Step(Step::Add { lifetime }));
     }
 
-    /// For how many seconds the kernel is to keep the address. Never longer than a lease is valid, but at least one second: the owner itself goes before.
+    /// For how many seconds the kernel is to keep the address. Never longer than a lease is valid.
     fn lifetime(&mut self, now: Time) -> u32 {
         let span = match self.valid {
             Some(until) => until.since(now),
@@ -808,6 +870,7 @@ impl<M> Vip<M> {
         let was_here = matches!(self.stage, Stage::Releasing(_) | Stage::Stuck);
         self.stage = Stage::Absent;
         (self.kernel, self.valid, self.next_refresh) = (None, None, Time::NEVER);
+        self.waits = false;
         if let Some(heir) = self.heir.take() {
             self.effects.push_back(Effect::HandOver { heir, epoch: self.epoch });
         }

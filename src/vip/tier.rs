@@ -184,6 +184,9 @@ struct Held {
     cleared: u64,
     /// Something changed that the other hosts should know.
     changed: bool,
+    /// Hosts that handed the address over, by the number of the ownership that they gave up. What they said before may still be what is
+    /// known of them, for a datagram may overtake another: it must not send the address back.
+    left: BTreeMap<String, u64>,
 }
 
 /// This host's part of a tier.
@@ -204,7 +207,7 @@ impl Tier {
     /// A tier of these VIPs. `channel` speaks to nobody where there are no other hosts.
     pub fn new(host: &str, version: &str, vips: Vec<(Vip<Action>, Who)>, channel: Channel) -> Tier {
         let mut held: Vec<Held> =
-            vips.into_iter().map(|(vip, who)| Held { vip, who, cleared: 0, changed: true }).collect();
+            vips.into_iter().map(|(vip, who)| Held { vip, who, cleared: 0, changed: true, left: BTreeMap::new() }).collect();
         let registers = channel.registers();
         for one in &mut held {
             one.cleared = registers.cleared(&one.vip.config().name, host);
@@ -420,7 +423,7 @@ impl Tier {
         if news.is_empty() {
             return;
         }
-        let mut heirs = Vec::new();
+        let mut heirs: Vec<String> = Vec::new();
         for item in news {
             match &item {
                 PeerInput::Found { .. } => self.tell(None, step::PEER, Urgency::Info, &format!(": {item}")),
@@ -433,7 +436,12 @@ impl Tier {
                     self.obey();
                     self.effects.push_back(Effect::Save(self.channel.registers().encode()));
                 }
-                PeerInput::HandOver { vip, .. } => heirs.push(vip.clone()),
+                PeerInput::HandOver { peer, vip, epoch } => {
+                    for one in self.held.iter_mut().filter(|one| one.vip.config().name == *vip) {
+                        one.left.insert(peer.clone(), *epoch);
+                    }
+                    heirs.push(vip.clone());
+                }
             }
         }
         self.survey();
@@ -450,10 +458,14 @@ impl Tier {
             let vip = &one.vip.config().name;
             let peers = names.iter().map(|name| {
                 let state = self.channel.said(name).and_then(|said| said.vips.get(vip)).map(|(state, _)| state);
+                let here = |s: &&VipState| matches!(s.role, Role::Claiming | Role::Owner | Role::Releasing);
+                let left = one.left.get(name).copied();
+                let stale = state.filter(here).is_some_and(|s| left.is_some_and(|left| s.epoch <= left));
+                let stands = |s: &VipState| s.eligible && !stale;
                 Peer {
                     name: name.clone(),
-                    score: state.map(|s| Score(if s.eligible { s.score } else { 0 })),
-                    owns: state.filter(|s| matches!(s.role, Role::Claiming | Role::Owner)).map(|s| s.epoch),
+                    score: state.map(|s| Score(if stands(s) { s.score } else { 0 })),
+                    owns: state.filter(|s| !stale && matches!(s.role, Role::Claiming | Role::Owner)).map(|s| s.epoch),
                     epoch: state.map_or(0, |s| s.epoch),
                 }
             });

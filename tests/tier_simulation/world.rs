@@ -425,7 +425,13 @@ impl World {
         let generation = it.timer;
         it.spins = if after_timer && at <= self.now { it.spins + 1 } else { 0 };
         if it.spins > 2 {
-            self.judge.object(self.now, format!("rt{} names a time in the past again and again", host + 1));
+            let it = &self.hosts[host];
+            let (clock, mut parts) = (it.clock(self.now).mono, Vec::new());
+            for (vip, who) in it.tier.iter().flat_map(|tier| tier.vips()) {
+                parts.push((vip.poll_timeout(), primacy::vip::ownership::Ownership::poll_timeout(who)));
+            }
+            let words = format!("rt{} names a time in the past again and again: {due} at {clock}: {parts:?}", host + 1);
+            self.judge.object(self.now, words);
         }
         self.at(at, Event::Timer { host, generation });
     }
