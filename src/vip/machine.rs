@@ -64,6 +64,8 @@ pub struct Peer {
     pub owns: Option<u64>,
     /// The highest epoch that it knows.
     pub epoch: u64,
+    /// When it said so.
+    pub heard: Time,
 }
 
 /// Where the address is.
@@ -145,6 +147,10 @@ pub struct Vip<M> {
     kernel: Option<Time>,
     /// What is left of a lease is too short for the kernel's seconds: the address is added with its next renewal.
     waits: bool,
+    /// `on_claim` is run once the address is added.
+    hook_due: bool,
+    /// When this ownership began.
+    claimed_at: Time,
     next_refresh: Time,
     started: Option<Time>,
     ask_until: Option<Time>,
@@ -200,6 +206,8 @@ impl<M> Vip<M> {
             fence,
             kernel: None,
             waits: false,
+            hook_due: false,
+            claimed_at: Time(0),
             next_refresh: Time::NEVER,
             started: None,
             ask_until: None,
@@ -270,6 +278,12 @@ impl<M> Vip<M> {
         (self.claims, self.releases)
     }
 
+    /// Whether an owner waits for a peer to be heard before it could leave the address to it.
+    pub fn awaits_news(&self) -> bool {
+        let score = self.score().0;
+        self.stage != Stage::Absent && self.peers.iter().any(|p| p.heard < self.claimed_at && p.score.is_some_and(|s| s > score))
+    }
+
     /// Whether nothing is under way: no release, no program.
     pub fn is_idle(&self) -> bool {
         self.stage == Stage::Absent && self.hooks.is_idle() && self.effects.is_empty()
@@ -329,20 +343,10 @@ impl<M> Vip<M> {
 
     fn pass_hooks(&mut self) {
         while let Some(action) = self.hooks.poll() {
-            match action {
-                HookAction::Run(job, call) => self.effects.push_back(Effect::Run { job: Some(job), call }),
-                HookAction::Cancel(job) => {
-                    // One that has not even begun is not run at all.
-                    let runs = |effect: &Effect<M>| matches!(effect, Effect::Run { job: Some(number), .. } if *number == job);
-                    match self.effects.iter().position(runs) {
-                        Some(at) => {
-                            self.effects.remove(at);
-                            self.hooks.ended(job);
-                        }
-                        None => self.effects.push_back(Effect::Cancel { job }),
-                    }
-                }
-            }
+            self.effects.push_back(match action {
+                HookAction::Run(job, call) => Effect::Run { job: Some(job), call },
+                HookAction::Cancel(job) => Effect::Cancel { job },
+            });
         }
     }
 
@@ -552,17 +556,13 @@ impl<M> Vip<M> {
             self.ask_until = None;
             let patience = self.started.is_some_and(|at| now.since(at) < self.fence + ASK_AGAIN);
             // While this host only stands by it is the owner that answers, as it should.
-            let claims = self.stage == Stage::Asking;
-            if !self.answered {
-                self.asked = true;
-            } else if patience {
+            let troubled = self.answered && self.stage == Stage::Asking;
+            if troubled && patience {
                 self.asks_again = Some(now + ASK_AGAIN);
-                if claims {
-                    self.tell(step::ANSWERED, Urgency::Warning, "");
-                }
+                self.tell(step::ANSWERED, Urgency::Warning, "");
             } else {
                 self.asked = true;
-                if claims {
+                if troubled {
                     self.tell(step::CLAIMED_ANYWAY, Urgency::Alarm, "");
                 }
             }
@@ -587,7 +587,9 @@ impl<M> Vip<M> {
         if self.stage == Stage::Held && self.next_refresh <= now {
             self.refresh(now);
         }
-        match self.announcements.take(now, self.config.announce_interval) {
+        // An owner whose lease has ended must not be believed for an instant more, although it has not been told yet.
+        let sound = self.valid.is_none_or(|until| until > now);
+        match self.announcements.take(now, self.config.announce_interval).filter(|_| sound) {
             Some(Due::RivalSilent) => {
                 self.tell(step::RIVAL_SILENT, Urgency::Info, "");
                 self.effects.push_back(Effect::Step(Step::Announce));
@@ -644,7 +646,9 @@ impl<M> Vip<M> {
 
     /// Whether an owner keeps the address, and for whom it leaves.
     fn settle<W: Ownership<Action = M>>(&mut self, now: Time, score: Score, who: &mut W) {
-        let heir = self.best();
+        // Who has not been heard since this host took over may be as dead as the owner before, and gets nothing that could stay here.
+        let since = if who.owns() { self.claimed_at } else { Time(0) };
+        let heir = self.best(since).or_else(|| self.best(Time(0)).filter(|_| !score.stands()));
         let beats = |(_, theirs): &(String, Score)| {
             self.config.stickiness < 254
                 && u16::from(theirs.0) > u16::from(score.0) + u16::from(self.config.stickiness)
@@ -680,11 +684,11 @@ impl<M> Vip<M> {
         }
     }
 
-    /// The best of the others that were heard and stand; of equals the first by name.
-    fn best(&self) -> Option<(String, Score)> {
+    /// The best of the others that were heard since then and stand; of equals the first by name.
+    fn best(&self, since: Time) -> Option<(String, Score)> {
         let mut best: Option<(&str, Score)> = None;
         for peer in &self.peers {
-            let Some(score) = peer.score.filter(|score| score.stands()) else { continue };
+            let Some(score) = peer.score.filter(|score| score.stands() && peer.heard >= since) else { continue };
             if best.is_none_or(|(name, most)| score > most || (score == most && peer.name.as_str() < name)) {
                 best = Some((&peer.name, score));
             }
@@ -701,7 +705,7 @@ impl<M> Vip<M> {
             any = true;
             match output {
                 Output::Own { rule, why, epoch } => {
-                    self.valid = None;
+                    (self.valid, self.claimed_at) = (None, now);
                     self.epoch = epoch.unwrap_or_else(|| (self.highest + 1).max(wall_ms).max(self.epoch + 1));
                     self.highest = self.highest.max(self.epoch);
                     owned = Some((rule, why));
@@ -758,10 +762,12 @@ impl<M> Vip<M> {
         let before = self.config.hooks.order == ClaimOrder::Before && !self.config.hooks.on_claim.is_empty();
         if before {
             self.stage = Stage::Hooking;
+            self.call(HookKind::Claim, step::CLAIMED, step::sentence(step::CLAIMED));
         } else {
+            // Once the address is there: what cannot be had needs no program.
+            self.hook_due = true;
             self.add(now);
         }
-        self.call(HookKind::Claim, step::CLAIMED, step::sentence(step::CLAIMED));
     }
 
     fn add(&mut self, now: Time) {
@@ -794,6 +800,7 @@ impl<M> Vip<M> {
     fn refresh(&mut self, now: Time) {
         if self.valid.is_some_and(|until| until.since(now) < Duration::from_secs(1)) {
             // What the kernel has ends before, or as early as it can.
+            self.next_refresh = Time::NEVER;
             return;
         }
         let lifetime = self.lifetime(now);
@@ -827,6 +834,9 @@ impl<M> Vip<M> {
                 self.claims += 1;
                 self.announcements.claimed(now);
                 self.effects.push_back(Effect::Step(Step::Announce));
+                if core::mem::take(&mut self.hook_due) {
+                    self.call(HookKind::Claim, step::CLAIMED, step::sentence(step::CLAIMED));
+                }
             }
             (Step::Add { .. }, Stage::Adding, Err(why)) => {
                 self.tell(step::ADD_FAILED, Urgency::Alarm, format!(": {why}"));
@@ -870,7 +880,7 @@ impl<M> Vip<M> {
         let was_here = matches!(self.stage, Stage::Releasing(_) | Stage::Stuck);
         self.stage = Stage::Absent;
         (self.kernel, self.valid, self.next_refresh) = (None, None, Time::NEVER);
-        self.waits = false;
+        (self.waits, self.hook_due) = (false, false);
         if let Some(heir) = self.heir.take() {
             self.effects.push_back(Effect::HandOver { heir, epoch: self.epoch });
         }

@@ -302,6 +302,10 @@ impl Tier {
             }
             Input::Datagram { from, bytes } => {
                 let news = self.channel.handle_datagram(at, from, bytes);
+                if news.is_empty() && self.held.iter().any(|one| one.vip.awaits_news()) {
+                    self.survey();
+                    self.drive_all(now);
+                }
                 self.hear(now, news);
             }
             Input::Answered { vip, job, answer } => {
@@ -457,7 +461,8 @@ impl Tier {
         for one in &mut self.held {
             let vip = &one.vip.config().name;
             let peers = names.iter().map(|name| {
-                let state = self.channel.said(name).and_then(|said| said.vips.get(vip)).map(|(state, _)| state);
+                let said = self.channel.said(name).and_then(|said| said.vips.get(vip));
+                let state = said.map(|(state, _)| state);
                 let here = |s: &&VipState| matches!(s.role, Role::Claiming | Role::Owner | Role::Releasing);
                 let left = one.left.get(name).copied();
                 let stale = state.filter(here).is_some_and(|s| left.is_some_and(|left| s.epoch <= left));
@@ -467,6 +472,7 @@ impl Tier {
                     score: state.map(|s| Score(if stands(s) { s.score } else { 0 })),
                     owns: state.filter(|s| !stale && matches!(s.role, Role::Claiming | Role::Owner)).map(|s| s.epoch),
                     epoch: state.map_or(0, |s| s.epoch),
+                    heard: said.map_or(Time(0), |(_, at)| *at),
                 }
             });
             let peers = peers.collect();
@@ -526,7 +532,19 @@ impl Tier {
                 machine::Effect::Own(Action::Send(send)) => Effect::Advert { vip, send },
                 machine::Effect::Own(Action::Ask(ask)) => Effect::Ask { vip, ask },
                 machine::Effect::Run { job, call } => Effect::Run { vip, job, call },
-                machine::Effect::Cancel { job } => Effect::Cancel { vip, job },
+                machine::Effect::Cancel { job } => {
+                    // One that has not even begun is not run at all.
+                    let begins = |e: &Effect| matches!(e, Effect::Run { vip: of, job: Some(it), .. } if (*of, *it) == (vip, job));
+                    let Some(waiting) = self.effects.iter().position(begins) else {
+                        self.effects.push_back(Effect::Cancel { vip, job });
+                        continue;
+                    };
+                    self.effects.remove(waiting);
+                    if let Some(one) = self.held.get_mut(vip) {
+                        one.vip.hook_ended(now.mono, Some(job), &HookEnd::Cancelled);
+                    }
+                    continue;
+                }
                 machine::Effect::Tell(notice) => Effect::Tell { vip: Some(vip), notice },
                 machine::Effect::HandOver { heir, epoch } => {
                     let name = self.held.get(vip).map(|one| one.vip.config().name.clone()).unwrap_or_default();

@@ -21,6 +21,8 @@ struct Seen {
     /// It was handed to an heir at that time.
     handed: Option<u64>,
     last_epoch: u64,
+    /// When clients began to believe somebody else.
+    turned: u64,
     /// An announcement to the clients was lost since it came.
     missed: bool,
 }
@@ -83,6 +85,14 @@ impl Judge {
 
     pub fn meddled(&mut self, until: u64) {
         self.meddled = self.meddled.max(until);
+    }
+
+    /// Clients hear an announcement.
+    pub fn believe(&mut self, now: u64, vip: usize, by: usize) {
+        if self.cache[vip] != Some(by) {
+            self.seen[vip].turned = now;
+        }
+        self.cache[vip] = Some(by);
     }
 
     pub fn missed(&mut self, vip: usize) {
@@ -224,7 +234,7 @@ impl World {
         }
         let owner = holders.trailing_zeros() as usize;
         let bound = (4 * self.plan.interval * MS).max(SECOND) + 300 * MS;
-        let since = seen.since.max(self.judge.impaired).max(self.judge.rough);
+        let since = seen.since.max(seen.turned).max(self.judge.impaired).max(self.judge.rough);
         let there = self.hosts[owner].runs(now) && self.hosts[owner].owns(vip) && self.stage(owner, vip) == Stage::Held;
         if there && now > since + bound && self.judge.cache[vip] != Some(owner) {
             let words = format!("clients believe {:?} to have {}, not rt{}", self.judge.cache[vip], vip_name(vip), owner + 1);

@@ -113,7 +113,7 @@ pub struct Plan {
     pub hook_bad: u64,
     /// Host 0 has priority 255.
     pub address_owner: bool,
-    /// Host 0 speaks otherwise than the others: 1 checksum, 2 addresses, 3 version.
+    /// Host 0 speaks otherwise than the others: 1 checksum, 2 addresses, 3 version, 4 key of the peer channel.
     pub odd: u8,
     /// Parts in a million by which clocks run fast.
     pub ppm: Vec<i64>,
@@ -199,7 +199,7 @@ impl Plan {
             hook_time: r.pick(&[5, 50, 300]),
             hook_bad: r.pick(&[0, 10, 50]),
             address_owner: !lease && r.chance(4),
-            odd: if !lease && r.chance(6) { r.between(1, 3) as u8 } else { 0 },
+            odd: if r.chance(6) { if lease { 4 } else { r.between(1, 4) as u8 } } else { 0 },
             // Twice 0.9 % is within the margin, which is 2 % of the lease and more.
             ppm: (0..hosts).map(|_| r.below(18_000) as i64 - 9000).collect(),
             delay: r.pick(&[MS, MS, 4 * MS]),

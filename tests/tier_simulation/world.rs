@@ -230,7 +230,7 @@ impl World {
             }
             Event::Claimed { vip, by, to } => {
                 if to == self.clients() {
-                    self.judge.cache[vip] = Some(by);
+                    self.judge.believe(self.now, vip, by);
                 } else if self.hosts[to].link {
                     self.deliver(to, In::Rival { vip });
                 }
@@ -475,7 +475,7 @@ impl World {
             }
             match effect {
                 Effect::Step { vip, step } => {
-                    if backend {
+                    if backend && !matches!(step, Step::Refresh { .. } | Step::Announce) {
                         self.judge.object(self.now, format!("rt{}: {step} because of the backend", host + 1));
                     }
                     if self.hosts[host].kill_at.is_some() && !matches!(step, Step::Ask | Step::Announce) {
@@ -534,6 +534,12 @@ impl World {
                         self.count_row(notice.rule);
                     }
                     self.note(|| format!("rt{}: {} {}", host + 1, notice.rule, notice.words));
+                    if notice.rule == primacy::vip::step::RELEASED
+                        && let Some((_, row)) = notice.words.rsplit_once("(rule ")
+                        && let Ok(row @ 701..=720) = row.trim_end_matches(')').parse()
+                    {
+                        self.count_row(row);
+                    }
                     if let Some(vip) = vip {
                         self.told(host, vip, notice.rule);
                     }
