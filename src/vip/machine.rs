@@ -576,7 +576,13 @@ impl<M> Vip<M> {
         }
         let two = self.stage == Stage::Held && self.peers.iter().any(|peer| peer.score.is_some() && peer.owns.is_some());
         match self.two_since {
-            _ if !two => (self.two_since, self.two_told) = (None, false),
+            _ if !two => {
+                if self.two_since.take().is_some() && self.stage == Stage::Held {
+                    // The other one may have been the last that clients heard.
+                    self.effects.push_back(Effect::Step(Step::Announce));
+                }
+                self.two_told = false;
+            }
             None => self.two_since = Some(now),
             Some(since) if !self.two_told && since + TWO_OWNERS_FOR <= now => {
                 self.two_told = true;

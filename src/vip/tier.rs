@@ -464,8 +464,8 @@ impl Tier {
                 let said = self.channel.said(name).and_then(|said| said.vips.get(vip));
                 let state = said.map(|(state, _)| state);
                 let here = |s: &&VipState| matches!(s.role, Role::Claiming | Role::Owner | Role::Releasing);
-                let left = one.left.get(name).copied();
-                let stale = state.filter(here).is_some_and(|s| left.is_some_and(|left| s.epoch <= left));
+                let left = one.left.get(name).copied().unwrap_or(0);
+                let stale = state.is_some_and(|s| s.epoch < left || (here(&s) && s.epoch == left));
                 let stands = |s: &VipState| s.eligible && !stale;
                 Peer {
                     name: name.clone(),

@@ -5,7 +5,7 @@ use crate::plan::{MS, Plan, SECOND};
 use crate::world::{World, beside};
 use primacy::vip::hooks::{Call, HookKind};
 use primacy::vip::machine::Stage;
-use primacy::vip::ownership::SCORE_WANTED;
+use primacy::vip::ownership::{Notice, SCORE_LEAST, SCORE_WANTED};
 use primacy::vip::step;
 
 /// What is known of one address.
@@ -264,9 +264,9 @@ impl World {
     }
 
     /// What an agent told its people.
-    pub fn told(&mut self, host: usize, vip: usize, rule: u16) {
+    pub fn told(&mut self, host: usize, vip: usize, notice: &Notice) {
         let now = self.now;
-        match rule {
+        match notice.rule {
             step::CLAIMED => {
                 let Some(tier) = &self.hosts[host].tier else { return };
                 let Some(epoch) = tier.vips().nth(vip).map(|(vip, _)| vip.epoch().0) else { return };
@@ -281,7 +281,12 @@ impl World {
                     self.judge.object(now, format!("rt{} claims epoch {epoch}, another had {last}", host + 1));
                 }
             }
-            step::HANDED_OVER => self.judge.seen[vip].handed = Some(now),
+            step::HANDED_OVER => {
+                // One that cannot take it, which the leaver could not know yet, costs more.
+                let heir = (0..self.plan.hosts).find(|index| notice.words.ends_with(&format!("(rt{})", index + 1)));
+                let good = heir.is_some_and(|heir| self.could(heir, vip) && self.hosts[heir].score(vip) >= SCORE_LEAST);
+                self.judge.seen[vip].handed = good.then_some(now);
+            }
             _ => {}
         }
     }
@@ -344,6 +349,6 @@ impl World {
     /// Nothing has happened for long enough.
     fn settled(&self, host: usize) -> bool {
         let standing = self.plan.nobody_bound() + self.plan.preempt_delay * MS;
-        self.judge.disturbed + standing < self.now && Host::address(host).port() != 0 && self.plan.odd != 3
+        self.judge.disturbed + standing < self.now && Host::address(host).port() != 0 && self.plan.odd < 3
     }
 }

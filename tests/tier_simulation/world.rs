@@ -541,7 +541,7 @@ impl World {
                         self.count_row(row);
                     }
                     if let Some(vip) = vip {
-                        self.told(host, vip, notice.rule);
+                        self.told(host, vip, &notice);
                     }
                 }
             }
