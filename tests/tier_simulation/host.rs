@@ -313,7 +313,7 @@ pub fn tier(plan: &Plan, host: &Host, index: usize, now: u64) -> Tier {
         .filter(|other| *other != index)
         .map(|other| PeerAddress { name: format!("rt{}", other + 1), address: Host::address(other) })
         .collect();
-    let settings = Settings { name: host.name.clone(), peers, interval: Duration::from_secs(2) };
+    let settings = Settings { name: host.name.clone(), peers, interval: Duration::from_millis(plan.peers * 500) };
     let keys = Keys::new(Secret::new(vec![if plan.odd == 4 && index == 0 { 8 } else { 7 }; 32]), None).unwrap();
     let registers = Registers::decode(host.orders.as_bytes(), "orders").unwrap_or_default();
     let mut seed = [0u8; 32];

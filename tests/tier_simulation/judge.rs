@@ -234,6 +234,8 @@ impl World {
         }
         let owner = holders.trailing_zeros() as usize;
         let bound = (4 * self.plan.interval * MS).max(SECOND) + 300 * MS;
+        // Whoever gave way without having been heard is known by the peer channel, which begins anew after it was cut.
+        let bound = bound + if self.judge.impaired > 0 { 2 * self.plan.peers * SECOND / 2 } else { 0 };
         let since = seen.since.max(seen.turned).max(self.judge.impaired).max(self.judge.rough);
         let there = self.hosts[owner].runs(now) && self.hosts[owner].owns(vip) && self.stage(owner, vip) == Stage::Held;
         if there && now > since + bound && self.judge.cache[vip] != Some(owner) {

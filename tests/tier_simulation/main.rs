@@ -2,6 +2,8 @@
 //!
 //! `PRIMACY_TIER_SEED=n` runs one schedule and prints it; `PRIMACY_TIER_SCHEDULES=n` that many; `PRIMACY_TIER_FIRST=n` from there on.
 
+mod coverage;
+mod faults;
 mod host;
 mod judge;
 mod plan;
@@ -83,9 +85,7 @@ fn schedules() {
     }
     println!("{count} schedules, {events} events, {:.1?}", began.elapsed());
     println!("longest: nobody {} ms, two {} ms, planned move {} ms", longest[0] / MS, longest[1] / MS, longest[2] / MS);
-    for (row, times) in fired.iter().enumerate() {
-        println!("rule {}: {times}", 700 + row);
-    }
+    coverage::check(&fired, count);
     let shown = wrong.iter().take(30).cloned().collect::<Vec<_>>().join("\n");
     assert!(wrong.is_empty(), "{} schedules went wrong; run one with PRIMACY_TIER_SEED:\n{shown}", wrong.len());
 }

@@ -72,7 +72,7 @@ pub enum Act {
     /// The address is removed by hand.
     RemoveByHand(usize),
     /// Somebody else answers for the address.
-    Stranger,
+    Stranger(u64),
     EngineFails(usize),
     Stop(usize),
     StoreDown(bool),
@@ -106,6 +106,10 @@ pub struct Plan {
     pub restart_interval: u64,
     pub hooks: bool,
     pub restart: bool,
+    /// Somebody else answers for the address from the start.
+    pub stranger: bool,
+    /// Seconds from one state on the peer channel to the next, in halves.
+    pub peers: u64,
     pub order: ClaimOrder,
     pub failure: HookFailure,
     /// Milliseconds that programs run, and percent of them that fail or hang.
@@ -158,7 +162,8 @@ impl Plan {
             false => 2 * self.down(1) + 100 * MS,
             true => self.ttl * SECOND * 3 / 2 + 500 * MS + 8 * self.retry() + self.ttl * SECOND / 2 + 1000 * MS,
         };
-        one + hook + 250 * MS
+        let asking = if self.stranger { self.fence() + 2500 * MS } else { 0 };
+        one + hook + asking + 250 * MS
     }
 
     /// For how long a lost, killed or stalled agent may leave the address beside another's.
@@ -173,7 +178,7 @@ impl Plan {
         let ignore = lease && r.chance(15);
         let (v4, v6) = r.pick(&[(true, false), (true, false), (true, false), (false, true), (true, true)]);
         let interval = r.pick(&[300, 500, 1000]);
-        let kind = r.below(20);
+        let kind = r.below(24);
         let scores = (0..hosts).map(|i| if r.chance(50) { 200 - 50 * i as u8 } else { 100 + r.below(3) as u8 }).collect();
         let mut plan = Plan {
             seed,
@@ -194,6 +199,8 @@ impl Plan {
             restart_interval: 1000,
             hooks: r.chance(35),
             restart: r.chance(20),
+            stranger: kind == 22,
+            peers: if kind == 23 { 1 } else { 4 },
             order: if r.chance(40) { ClaimOrder::Before } else { ClaimOrder::Beside },
             failure: if r.chance(30) { HookFailure::Release } else { HookFailure::Alarm },
             hook_time: r.pick(&[5, 50, 300]),
@@ -233,7 +240,7 @@ impl Plan {
             let other = r.below(self.hosts as u64 + u64::from(self.lease)) as usize;
             let soon = at + r.between(50, 3000) * MS;
             let mut add = |at: u64, act: Act| self.acts.push((at, act));
-            let which = if r.chance(70) { kind } else { r.below(20) };
+            let which = if r.chance(70) { kind } else { r.below(24) };
             match which {
                 0 => add(at, Act::Cut(host, other)),
                 1 => add(at, Act::Isolate(host, r.chance(50))),
@@ -297,8 +304,32 @@ impl Plan {
                     add(at + MS, if r.chance(50) { Act::Move(other.min(self.hosts - 1)) } else { Act::Local(host, false) });
                     add(soon + SECOND, Act::Start(host));
                 }
-                15 => add(at, if r.chance(50) { Act::RemoveByHand(host) } else { Act::Stranger }),
+                15 => add(at, if r.chance(50) { Act::RemoveByHand(host) } else { Act::Stranger(8) }),
                 16 => add(at, if r.chance(70) { Act::Stop(host) } else { Act::EngineFails(host) }),
+                20 => {
+                    // It cannot be taken off, and the agent is stopped meanwhile.
+                    add(at, Act::StepsFail(host, "remove", 200));
+                    add(at + MS, if r.chance(50) { Act::Standby(host, true) } else { Act::Local(host, false) });
+                    add(at + 200 * MS, Act::Stall(host, 4 * self.interval + 300));
+                    add(at + 9 * SECOND, Act::Standby(host, false));
+                }
+                21 => {
+                    // It cannot be taken off, and a better one comes.
+                    add(at, Act::StepsFail(host, "remove", 200));
+                    add(at + MS, if r.chance(50) { Act::Standby(host, true) } else { Act::Local(host, false) });
+                    add(at + 300 * MS, Act::Move(other.min(self.hosts - 1)));
+                }
+                22 => add(at, Act::Stranger(8)),
+                23 => {
+                    // It cannot be taken off before its heir is gone.
+                    add(at, Act::StepsFail(host, "remove", 200));
+                    add(at + MS, Act::Standby(host, true));
+                    for index in (0..self.hosts).filter(|index| *index != host) {
+                        add(at + 100 * MS, Act::Crash(index));
+                        add(at + 12 * SECOND, Act::Start(index));
+                    }
+                    add(at + 12 * SECOND, Act::Standby(host, false));
+                }
                 17 if self.lease => {
                     let act = r.pick(&[Act::StoreDown(true), Act::Leaderless(true), Act::NewLeader]);
                     add(at, act);
@@ -319,6 +350,9 @@ impl Plan {
             if r.chance(40) {
                 self.acts.push((at, Act::Heal));
             }
+        }
+        if self.stranger {
+            self.acts.push((1, Act::Stranger((self.fence() + 2 * SECOND) / (150 * MS))));
         }
         let last = self.acts.iter().map(|(at, _)| *at).max().unwrap_or(at);
         self.calm_at = last + r.between(100, 1000) * MS;

@@ -10,7 +10,7 @@ use primacy::vip::hooks::{HookEnd, HookKind};
 use primacy::vip::lease::{Ask, Trouble};
 use primacy::vip::machine::Stage;
 use primacy::vip::peer::Order;
-use primacy::vip::step::Step;
+use primacy::vip::step::{self, Step};
 use primacy::vip::tier::{Effect, Input};
 use primacy::vip::vrrp::{Family, Packet};
 use primacy::vip::who::Who;
@@ -530,13 +530,14 @@ impl World {
                 Effect::Tell { vip, notice } => {
                     // The rows of VRRP are counted by the routers, those of leases by their rule.
                     let counted = matches!(notice.rule, 721..=749) && !matches!(notice.rule, 723 | 729 | 740);
-                    if !counted && !matches!(notice.rule, 751..=759 | 761..=769) {
+                    if !counted && !matches!(notice.rule, 751..=753 | 755..=759 | 761..=769) {
                         self.count_row(notice.rule);
                     }
                     self.note(|| format!("rt{}: {} {}", host + 1, notice.rule, notice.words));
-                    if notice.rule == primacy::vip::step::RELEASED
+                    // Rows that others overtake within the same call show in what they led to.
+                    if matches!(notice.rule, step::RELEASED | step::CLAIMED)
                         && let Some((_, row)) = notice.words.rsplit_once("(rule ")
-                        && let Ok(row @ 701..=720) = row.trim_end_matches(')').parse()
+                        && let Ok(row @ (701..=720 | 751..=769)) = row.trim_end_matches(')').parse()
                     {
                         self.count_row(row);
                     }
@@ -752,11 +753,11 @@ impl World {
                     self.deliver(host, In::Vanished { vip: 0 });
                 }
             }
-            Act::Stranger => {
+            Act::Stranger(times) => {
                 for host in 0..self.plan.hosts {
-                    for i in 0..3 {
+                    for i in 0..times {
                         let life = self.hosts[host].life;
-                        self.at(self.now + i * 400 * MS, Event::In { host, life, input: In::Rival { vip: 0 } });
+                        self.at(self.now + i * 150 * MS, Event::In { host, life, input: In::Rival { vip: 0 } });
                     }
                 }
             }
