@@ -653,7 +653,12 @@ impl<M> Vip<M> {
     /// Whether an owner keeps the address, and for whom it leaves.
     fn settle<W: Ownership<Action = M>>(&mut self, now: Time, score: Score, who: &mut W) {
         // Who has not been heard since this host took over may be as dead as the owner before, and gets nothing that could stay here.
-        let since = if who.owns() { self.claimed_at } else { Time(0) };
+        let since = match (who.owns(), self.stage) {
+            (false, _) => Time(0),
+            // It took over just now, and has not been listened to yet.
+            (true, Stage::Absent) => now,
+            (true, _) => self.claimed_at,
+        };
         let heir = self.best(since).or_else(|| self.best(Time(0)).filter(|_| !score.stands()));
         let beats = |(_, theirs): &(String, Score)| {
             self.config.stickiness < 254

@@ -22,8 +22,8 @@ const FAULTS: &[(Fault, &[&str], &str)] = &[
     (Fault::Without(725), &["is on hosts"], "an owner gives no way to a better one (no row 725)"),
     (Fault::Without(730), &["is on hosts", "planned move", "nobody has"], "priority 0 is not understood (no row 730)"),
     (Fault::Without(732), &["is on hosts"], "a backup does not hear the owner (no row 732)"),
-    (Fault::Without(736), &["nobody has"], "nobody takes over by himself (no row 736)"),
-    (Fault::Without(746), &["moved to", "standby", "nobody has"], "nobody leaves (no row 746)"),
+    (Fault::Without(736), &["nobody has", "in the past"], "nobody takes over by himself (no row 736)"),
+    (Fault::Without(746), &["moved to", "standby", "nobody has", "in the past"], "nobody leaves (no row 746)"),
     (Fault::Without(747), &["planned move"], "the heir does not claim (no row 747)"),
 ];
 

@@ -153,13 +153,14 @@ impl Plan {
 
     /// For how long nobody may have the address while a host that could is there and nothing else happens:
     ///
-    /// - vrrp: the down interval of the lowest score, once more if what a leaver said was lost, and while an advert is on its way;
+    /// - vrrp: the down interval of the lowest score, once more if what a leaver said was lost or its heir is dead, once more if who takes over is
+    ///   not in order and lets go for who may be better (row 717);
     /// - lease: its length as etcd counts it, its look-through, three retries of standing off, a question that timed out and the look after it;
     /// - both: asking at the start, which waits for a dead agent's address to go (`self_fence` + 1 s, then 1.2 s), a program before the claim.
     pub fn nobody_bound(&self) -> u64 {
         let hook = if self.hooks && self.order == ClaimOrder::Before { 2 * self.hook_timeout() } else { 0 };
         let one = match self.lease {
-            false => 2 * self.down(1) + 100 * MS,
+            false => 3 * self.down(1) + 100 * MS,
             true => self.ttl * SECOND * 3 / 2 + 500 * MS + 8 * self.retry() + self.ttl * SECOND / 2 + 1000 * MS,
         };
         let asking = if self.stranger { self.fence() + 2500 * MS } else { 0 };
@@ -339,6 +340,12 @@ impl Plan {
                 }
                 18 if self.lease => add(at, r.pick(&[Act::RevokeByHand, Act::DeleteByHand])),
                 _ => {
+                    if self.lease && r.chance(50) {
+                        // Questions arrive, answers do not.
+                        let etcd = self.hosts;
+                        (0..self.hosts).for_each(|to| add(at - MS, Act::Cut(etcd, to)));
+                        add(at + r.between(100, 900) * MS, Act::Heal);
+                    }
                     // A host goes, and the next by name with it: what the first said of its heir is stale.
                     add(at, Act::Local(host, false));
                     add(at + 20 * MS, Act::Move(other.min(self.hosts - 1)));

@@ -40,6 +40,8 @@ pub struct World {
     free: Vec<usize>,
     sequence: u64,
     lives: u64,
+    /// An agent that was stopped takes what piled up.
+    resuming: bool,
     pub count: u64,
 }
 
@@ -77,6 +79,7 @@ impl World {
             free: Vec::new(),
             sequence: 0,
             lives: 0,
+            resuming: false,
             count: 0,
             plan,
         };
@@ -286,9 +289,11 @@ impl World {
             };
             inbox.sort_by_key(kind);
         }
+        self.resuming = true;
         for input in inbox {
             self.deliver(host, input);
         }
+        self.resuming = false;
         if self.hosts[host].runs(self.now) {
             self.handle(host, None);
         }
@@ -308,7 +313,8 @@ impl World {
 
     /// Hands an input to the tier, a timer for `None`, and does what it asks for.
     fn handle(&mut self, host: usize, input: Option<In>) {
-        let backend = matches!(input, Some(In::Backend(_)));
+        // One that was stopped does with the first input what was due long before.
+        let backend = matches!(input, Some(In::Backend(_))) && !self.resuming;
         let timer = input.is_none();
         let clock = self.hosts[host].clock(self.now);
         let Some(mut tier) = self.hosts[host].tier.take() else { return };
@@ -663,7 +669,7 @@ impl World {
     fn order(&mut self, by: usize, order: &Order) {
         let by = if self.hosts[by].runs(self.now) { by } else { (by + 1) % self.plan.hosts };
         if !self.hosts[by].runs(self.now) || self.plan.fault == Fault::DeafToOrders {
-            if let Order::Standby { host, standby } = order {
+            if let (Fault::DeafToOrders, Order::Standby { host, standby }) = (self.plan.fault, order) {
                 self.judge.ordered_standby(host, *standby);
             }
             return;
