@@ -37,6 +37,8 @@ pub(crate) use open::{Opened, open};
 
 /// Rounds of reading before the clock is looked at all the same: a flood must not keep an owner from advertising.
 const ROUNDS: usize = 4;
+/// Adverts that are read in a row from one socket.
+const ADVERTS: usize = 256;
 /// How long the end waits for release hooks and others that are under way.
 const LAST_WORDS: Duration = Duration::from_millis(600);
 /// Longest path of the first line of a program's output that is passed on.
@@ -115,7 +117,6 @@ pub(crate) struct TierDriver {
     outlet: Box<dyn Outlet>,
     owners: Vec<Option<String>>,
     stopping: Option<Time>,
-    buffer: Vec<u8>,
     #[cfg(feature = "testing")]
     planted: bool,
 }
@@ -313,23 +314,14 @@ impl TierDriver {
 
     /// Reads adverts; whether there may be more.
     fn read_ears(&mut self) -> bool {
-        let mut any = false;
-        while let Some((vips, received)) = self.ears.receive(&mut self.buffer) {
-            any = true;
-            let now = Now { mono: clock::boot(), wall_ms: clock::now().wall_ms };
-            for vip in vips {
-                let packet = vrrp::Packet {
-                    family: received.family,
-                    source: received.source,
-                    destination: received.destination,
-                    hops: received.hops,
-                    bytes: self.buffer.get(..received.length).unwrap_or_default(),
-                };
-                self.tier.handle(now, Input::Packet { vip, packet });
-            }
-            self.drain(now);
-        }
-        any
+        let Self { ears, tier, .. } = self;
+        let mut now = Now { mono: clock::boot(), wall_ms: clock::now().wall_ms };
+        let more = ears.receive(ADVERTS, |vip, packet| {
+            now.mono = clock::boot();
+            tier.handle(now, Input::Packet { vip, packet: *packet });
+        });
+        self.drain(now);
+        more
     }
 
     fn read_peer(&mut self) -> bool {
