@@ -109,6 +109,17 @@ fn seen() -> Seen {
         threads_connected: Some(7),
         max_connections: Some(151),
         round_trip: Some(Duration::from_micros(420)),
+        backend: Some(BackendSeen {
+            good: false,
+            words: "port 6446: nobody".into(),
+            servers: vec![PortServer {
+                port: 6447,
+                uuid: "a-b".into(),
+                host: "db2".into(),
+                server_port: 3306,
+                read_only: Some(true),
+            }],
+        }),
     };
     let node = |name: &str, facts: Facts| NodeSnapshot {
         name: name.into(),

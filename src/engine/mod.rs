@@ -18,6 +18,7 @@ mod intent;
 pub mod notice;
 mod orders;
 mod outbox;
+mod owned;
 mod pool_machine;
 mod reconfigure;
 mod recovery;
@@ -29,6 +30,7 @@ mod telling;
 mod tests;
 pub mod time;
 mod vantage;
+pub mod verdicts;
 mod views;
 mod what_if;
 
@@ -42,6 +44,7 @@ pub use reconfigure::Reconfigured;
 pub use schedule::BACK_OFF;
 pub use snapshot::{CheckpointSnapshot, NodeSnapshot, PoolSnapshot, Snapshot, Standing};
 pub use time::{Now, Time};
+pub use verdicts::LocalVerdict;
 
 use crate::config::{Config, ProbeMode};
 use crate::metrics::PoolFigures;
@@ -210,6 +213,12 @@ impl Engine {
                 self.touched.push(node.pool);
                 if let Some(n) = self.pools.get_mut(node.pool).and_then(|p| p.nodes.get_mut(node.node)) {
                     n.located = Some(ip);
+                }
+            }
+            Input::Owner { pool, node } => {
+                self.touched.push(pool);
+                if let Some(p) = self.pools.get_mut(pool) {
+                    p.owned(now, node, &mut self.out);
                 }
             }
             Input::Cycle { pool, pool_status } => {

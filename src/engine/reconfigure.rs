@@ -12,10 +12,11 @@ use super::time::Now;
 use super::{Deadlines, Engine};
 use crate::config::{Config, PoolConfig};
 use crate::error::{Error, ErrorCode, Result};
+use crate::policy::follow::Owner;
 use crate::policy::mpp::{Member, Settings};
 use crate::policy::{reload, rule_sentence, safe};
 use crate::pool::overrides::types_in_force;
-use crate::pool::{Address, Judge, Node, NodeType, State, Status};
+use crate::pool::{Address, Judge, Node, NodeType, PoolKind, State, Status};
 
 /// What became of a reload that was not refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -239,11 +240,19 @@ impl PoolMachine {
             cycle_started,
             cycle_open,
             following,
+            owner,
             tally,
         } = self;
         // What nodes say goes by place; who has another place is heard anew.
         let same = from.len() == nodes.len() && from.iter().enumerate().all(|(i, was)| *was == Some(i));
         let following = if same { following } else { Following::new(config.kind, config.nodes.len()) };
+        // The owner keeps its address, whatever its node's place is now.
+        let owner = owner.filter(|_| config.kind == PoolKind::Router).map(|owner| match owner {
+            Owner::Node(was) => {
+                from.iter().position(|from| *from == Some(was)).map_or(Owner::Nobody, Owner::Node)
+            }
+            other => other,
+        });
         let mut nodes: Vec<Option<Node>> = nodes.into_iter().map(Some).collect();
         let alike: Vec<bool> = from
             .iter()
@@ -295,6 +304,7 @@ impl PoolMachine {
             cut_off,
             alarmed,
             checks: checks.moved(from, &counts, &alike),
+            owner,
             gate,
             orders,
             selection,
@@ -338,7 +348,7 @@ fn moved(judge: Judge, config: &PoolConfig, types: &[NodeType], from: &[Option<u
             },
         },
         Judge::Safe { model, settings: old, counts } => {
-            let settings = safe::Settings { fall: config.fall, rise: config.rise, failback: config.failback };
+            let settings = safe::Settings::of(config);
             let member = |(was, node_type): (&Option<usize>, NodeType)| {
                 let Some(member) = was.and_then(|was| model.members.get(was)) else {
                     return safe::Member::new(node_type);

@@ -18,5 +18,5 @@ pub use cause::{Cause, Class};
 pub use checkpoint::{CheckMethod, Checkpoint, CheckpointKind};
 pub use exchange::{Action, PeerSign, ProbeRequest, SessionConfig};
 pub use membership::{Group, GroupKind, GroupMember};
-pub use observation::{Channel, Facts, Flavour, Observation, ServerVersion, ThreadState};
+pub use observation::{BackendSeen, Channel, Facts, Flavour, Observation, PortServer, ServerVersion, ThreadState};
 pub use session::Session;

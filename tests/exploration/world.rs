@@ -145,7 +145,7 @@ impl Pool {
         Pool {
             name,
             types,
-            settings: Settings { fall, rise, failback: Failback::AfterRecover },
+            settings: Settings { fall, rise, failback: Failback::AfterRecover, stateless: false },
             letters: all_letters(),
             dues: &[NONE, HAND_BACK],
             activate: true,
