@@ -68,10 +68,6 @@ fn node(pool: &PoolSnapshot, index: usize, node: &NodeSnapshot) -> Value {
     });
     if let (Value::Object(known), Value::Object(facts)) = (&mut value, facts(&node.facts)) {
         known.extend(facts);
-        // Of routers alone.
-        if let Some(seen) = &node.facts.backend {
-            known.insert("backend".into(), backend(seen));
-        }
     }
     value
 }
@@ -99,6 +95,7 @@ fn facts(facts: &Facts) -> Value {
         "rtt_us": facts.round_trip.map(micros),
         "channels": channels,
         "group": facts.group.as_ref().map(group),
+        "backend": facts.backend.as_ref().map(backend),
     })
 }
 

@@ -18,7 +18,7 @@ use crate::metrics::PoolTally;
 use crate::policy::follow::Owner;
 use crate::policy::{mpp, reload, rule_sentence, safe};
 use crate::pool::evidence::Surroundings;
-use crate::pool::{Judge, Node, PoolStatus, State, Status};
+use crate::pool::{Judge, Node, PoolKind, PoolStatus, State, Status};
 use crate::probe::{Class, Observation};
 use crate::select::PoolSelection;
 use crate::store::{StoredNode, StoredPool};
@@ -440,7 +440,11 @@ impl PoolMachine {
     /// Whether the heir of a hand-over has proven itself; if so the role moves.
     fn try_proof(&mut self, now: Now, out: &mut Outbox) {
         let (Some(active), Some(heir)) = (self.judge.active(), self.heir()) else { return };
-        let view = GateView { active: &self.nodes[active], heir: &self.nodes[heir] };
+        let view = GateView {
+            active: &self.nodes[active],
+            heir: &self.nodes[heir],
+            stateless: self.config.kind == PoolKind::Router,
+        };
         if self.gate.is_proven(&view) {
             self.evaluate(now, safe::Occasion::Proven, out);
         }

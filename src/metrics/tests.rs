@@ -4,7 +4,7 @@ use super::*;
 use crate::engine::{EventKind, NodeRef, NodeSnapshot, PoolSnapshot, Snapshot, Time};
 use crate::policy::{reload, rules};
 use crate::pool::{NodeType, PolicyName, PoolKind, PoolStatus, State, Status};
-use crate::probe::{Cause, Channel, Facts, Flavour, Observation, ServerVersion, ThreadState};
+use crate::probe::{BackendSeen, Cause, Channel, Facts, Flavour, Observation, ServerVersion, ThreadState};
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
