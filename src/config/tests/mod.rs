@@ -8,6 +8,7 @@ mod push;
 mod random;
 mod services;
 mod values;
+mod vips;
 
 use super::*;
 
