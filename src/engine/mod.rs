@@ -46,15 +46,22 @@ pub use snapshot::{CheckpointSnapshot, NodeSnapshot, PoolSnapshot, Snapshot, Sta
 pub use time::{Now, Time};
 pub use verdicts::LocalVerdict;
 
-use crate::config::{Config, ProbeMode};
+use crate::config::{Config, PoolConfig, ProbeMode};
 use crate::metrics::PoolFigures;
+use crate::policy::follow::Owner;
 use crate::policy::safe::Occasion;
-use crate::pool::Judge;
+use crate::pool::{Judge, PoolKind};
 use crate::select::ServiceTable;
 use crate::store::Cache;
 use outbox::{Draft, Outbox};
 use pool_machine::{EPOCH_RESERVE, PoolMachine, Running};
 use vantage::Vantage;
+
+/// A pool of routers whose address a host owns elects nobody: who holds it is ACTIVE, once that is told.
+fn owner_at_start(config: &Config, pool: &PoolConfig) -> Option<Owner> {
+    let named = config.vips.iter().any(|vip| vip.pool.as_deref() == Some(pool.name.as_str()));
+    (named && pool.kind == PoolKind::Router).then_some(Owner::Untold)
+}
 
 /// All pools of one instance.
 #[derive(Clone, Debug)]
@@ -97,6 +104,7 @@ impl Engine {
                 if let Some(stored) = stored {
                     pool.resume(now, stored, &mut out);
                 }
+                pool.owner = owner_at_start(&config, &pool.config);
                 pool.select(now, &mut out);
                 pool
             })

@@ -9,7 +9,7 @@ use super::input::NodeRef;
 use super::outbox::{Draft, Outbox};
 use super::pool_machine::{EPOCH_RESERVE, PoolMachine, Running};
 use super::time::Now;
-use super::{Deadlines, Engine};
+use super::{Deadlines, Engine, owner_at_start};
 use crate::config::{Config, PoolConfig};
 use crate::error::{Error, ErrorCode, Result};
 use crate::policy::follow::Owner;
@@ -110,6 +110,16 @@ impl Engine {
             pool.selection.end().into_iter().for_each(|table| self.out.push(Effect::Publish(table)));
         }
         self.vantage.moved(&moved, &self.pools);
+        for (pool, pool_config) in self.pools.iter_mut().zip(&config.pools) {
+            let before = self.config.pool(&pool_config.name);
+            let was = before.is_some_and(|before| owner_at_start(&self.config, before).is_some());
+            match owner_at_start(&config, pool_config) {
+                Some(untold) => pool.owner = pool.owner.or(Some(untold)),
+                // No address goes with it any more: the pool elects again.
+                None if was => pool.owner = None,
+                None => {}
+            }
+        }
         self.config = config;
         self.timers = Deadlines::default();
         self.touch_all();
