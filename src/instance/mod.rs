@@ -40,6 +40,7 @@ pub mod secrets;
 mod selection;
 mod selector;
 mod shared;
+mod tier;
 
 use self::shared::Handle;
 use crate::config::Config;

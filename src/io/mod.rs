@@ -42,6 +42,7 @@ mod socket;
 mod sync;
 pub(crate) mod tables;
 pub(crate) mod thread;
+pub(crate) mod tier;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
 pub(crate) mod users;

@@ -33,7 +33,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) use open::{Opened, open};
+pub(crate) use open::{Opened, host_of, open};
 
 /// Rounds of reading before the clock is looked at all the same: a flood must not keep an owner from advertising.
 const ROUNDS: usize = 4;
