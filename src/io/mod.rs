@@ -46,6 +46,7 @@ pub(crate) mod tier;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
 pub(crate) mod users;
+pub(crate) mod vrrp;
 pub(crate) mod wake;
 pub(crate) mod writer;
 
