@@ -22,6 +22,11 @@ pub(crate) mod link;
 pub mod lock;
 #[cfg(not(feature = "tls"))]
 pub(crate) mod no_tls;
+// Both wait for the thread that drives a tier.
+#[allow(dead_code)]
+pub(crate) mod orders_file;
+#[allow(dead_code)]
+pub(crate) mod peer;
 pub(crate) mod place;
 pub(crate) mod poller;
 pub(crate) mod proxy_client;
