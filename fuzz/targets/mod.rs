@@ -13,6 +13,7 @@ mod engine_world;
 mod gtid;
 mod input;
 mod mpp;
+mod peer;
 mod session;
 mod tables;
 mod wire;
@@ -21,7 +22,7 @@ mod wire;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     ("wire", wire::run),
     ("session", session::run),
     ("gtid", gtid::run),
@@ -33,5 +34,6 @@ pub const TARGETS: [Target; 12] = [
     ("checkpoint", checkpoint::run),
     ("tables", tables::run),
     ("mpp", mpp::run),
+    ("peer", peer::run),
     ("engine", engine::run),
 ];

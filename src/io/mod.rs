@@ -29,6 +29,11 @@ pub(crate) mod netlink;
 pub(crate) mod no_tls;
 #[allow(dead_code)]
 pub(crate) mod pidwatch;
+// Both wait for the thread that drives a tier.
+#[allow(dead_code)]
+pub(crate) mod orders_file;
+#[allow(dead_code)]
+pub(crate) mod peer;
 pub(crate) mod place;
 pub(crate) mod poller;
 #[allow(dead_code)]
