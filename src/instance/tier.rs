@@ -8,9 +8,9 @@ use super::shared::{Core, Handle};
 use crate::config::Config;
 use crate::engine::{Event, EventKind, Input, Now, Severity};
 use crate::error::{Error, ErrorCode, Result};
-use crate::io::file::CacheFolder;
 use crate::io::tier::{Message, Opened, Outlet, host_of, open};
 use crate::io::wake::Wake;
+use crate::io::orders_file::OrdersFile;
 use crate::io::{clock, thread};
 use crate::io::link::panic_text;
 use crate::pool::{State, Status};
@@ -22,7 +22,6 @@ use crate::vip::step;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use parking_lot::Mutex;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -34,8 +33,6 @@ const STACK: usize = 512 * 1024;
 const ANSWER: Duration = Duration::from_secs(1);
 /// How long the tier's end may take.
 const END: Duration = Duration::from_millis(750);
-/// The longest file of orders.
-const LONGEST_ORDERS: u64 = 1 << 20;
 
 /// The way to the tier's thread.
 #[derive(Debug)]
@@ -83,18 +80,18 @@ fn gone() -> Error {
 /// Writes operators' orders down, one after the other, the newest last.
 #[derive(Debug)]
 struct Keeper {
-    path: PathBuf,
+    file: OrdersFile,
     newest: AtomicU64,
     writing: Mutex<u64>,
 }
 
 impl Keeper {
-    fn write(&self, number: u64, orders: &str) -> Result<()> {
+    fn write(&self, number: u64, orders: &Registers) -> Result<()> {
         let mut written = self.writing.lock();
         if *written > number {
             return Ok(());
         }
-        CacheFolder::open(&self.path)?.write(orders)?;
+        self.file.write(orders)?;
         *written = number;
         Ok(())
     }
@@ -153,7 +150,7 @@ impl Outlet for Voice {
         self.driver.raise();
     }
 
-    fn save(&mut self, orders: String) {
+    fn save(&mut self, orders: Registers) {
         let Some(keeper) = self.keeper.clone() else { return };
         let number = keeper.newest.fetch_add(1, Ordering::AcqRel) + 1;
         let (hub, host) = (Arc::clone(&self.hub), self.host.clone());
@@ -174,21 +171,6 @@ impl Outlet for Voice {
     }
 }
 
-/// The orders of an earlier life; none if there is no file.
-fn read_orders(path: &Path) -> Result<Registers> {
-    use std::io::Read;
-    let shown = path.display();
-    let failed = |error: std::io::Error| Error::new(ErrorCode::Io, format!("{shown}: {error}"));
-    let file = match std::fs::File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Registers::default()),
-        Err(error) => return Err(failed(error)),
-    };
-    let mut bytes = Vec::new();
-    file.take(LONGEST_ORDERS).read_to_end(&mut bytes).map_err(failed)?;
-    Registers::decode(&bytes, &shown.to_string())
-}
-
 impl Core {
     /// Begins to own addresses, where the configuration has any. Not for a follower: the one that decides owns them too.
     pub(super) fn begin_tier(&mut self, registry: &Arc<crate::io::descriptor::Registry>) -> Result<()> {
@@ -197,17 +179,15 @@ impl Core {
         }
         let Some(driver) = self.driver.as_ref().map(crate::io::driver::Driver::waker) else { return Ok(()) };
         let host = host_of(&self.config)?;
-        let keeper = self.config.tier.state_file.clone();
-        let orders = keeper.as_deref().map_or_else(|| Ok(Registers::default()), read_orders)?;
+        let file = self.config.tier.state_file.as_deref().map(OrdersFile::open).transpose()?;
+        let orders = file.as_ref().map_or_else(|| Ok(Registers::default()), OrdersFile::read)?;
         let (to_owners, owners) = unbounded();
         let voice = Voice {
             hub: Arc::clone(&self.hub),
             host: host.clone(),
             owners: to_owners,
             driver,
-            keeper: keeper.map(|path| {
-                Arc::new(Keeper { path, newest: AtomicU64::new(0), writing: Mutex::new(0) })
-            }),
+            keeper: file.map(|file| Arc::new(Keeper { file, newest: AtomicU64::new(0), writing: Mutex::new(0) })),
         };
         let Opened { mut driver, outbox, wake } = open(&self.config, registry, orders, Box::new(voice))?;
         let (ending, ended) = bounded(1);
@@ -333,9 +313,30 @@ impl Handle {
         self.tier_line()?.ask(Message::Look)
     }
 
-    pub(super) fn vip_order(&self, order: Order) -> Result<String> {
-        let answer = self.tier_line()?.ask(|answer| Message::Order(order, answer))?;
-        answer.map_err(|why| Error::new(ErrorCode::Refused, why))
+    /// Gives orders one after the other; the answer of the first one.
+    pub(super) fn vip_order(&self, orders: &[Order]) -> Result<String> {
+        let line = self.tier_line()?;
+        let mut first = None;
+        for order in orders {
+            let answer = line.ask(|answer| Message::Order(order.clone(), answer))?;
+            let words = answer.map_err(|why| Error::new(ErrorCode::Refused, why))?;
+            first.get_or_insert(words);
+        }
+        Ok(first.unwrap_or_default())
+    }
+
+    pub(super) fn vip_clear(&self, vip: &str) -> Result<String> {
+        let hosts = {
+            let core = self.open()?;
+            if core.config.vip(vip).is_none() {
+                return Err(no_vip(&core.config, vip));
+            }
+            let hosts: Vec<String> = core.config.tier.hosts.iter().map(|host| host.name.clone()).collect();
+            if hosts.is_empty() { vec![host_of(&core.config)?] } else { hosts }
+        };
+        let mut orders = vec![Order::Want { vip: vip.into(), host: None }];
+        orders.extend(hosts.into_iter().map(|host| Order::ClearFailures { vip: vip.into(), host }));
+        self.vip_order(&orders)
     }
 
     pub(super) fn vip_report(&self, name: &str, good: bool, words: &str) -> Result<()> {
@@ -356,21 +357,10 @@ impl Handle {
     pub(super) fn plant_tier_panic(&self) -> Result<()> {
         self.tier_line()?.send(Message::Panic)
     }
-
-    /// The names of the configured VIPs, and of the hosts.
-    pub(super) fn vip_names(&self) -> Result<(Vec<String>, Vec<String>)> {
-        let core = self.open()?;
-        let vips = core.config.vips.iter().map(|vip| vip.name.clone()).collect();
-        let mut hosts: Vec<String> = core.config.tier.hosts.iter().map(|host| host.name.clone()).collect();
-        if hosts.is_empty() {
-            hosts.push(host_of(&core.config)?);
-        }
-        Ok((vips, hosts))
-    }
 }
 
 /// The answer to a name that is none.
-pub(super) fn no_vip(config: &Config, name: &str) -> Error {
+fn no_vip(config: &Config, name: &str) -> Error {
     let known: Vec<&str> = config.vips.iter().map(|vip| vip.name.as_str()).collect();
     Error::new(ErrorCode::NotFound, format!("there is no vip '{name}'; vips are {}", known.join(", ")))
 }

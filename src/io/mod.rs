@@ -14,6 +14,7 @@ pub(crate) mod descriptor;
 pub(crate) mod driver;
 mod echo;
 pub(crate) mod entropy;
+pub(crate) mod etcd;
 pub mod file;
 mod folder;
 pub(crate) mod following;

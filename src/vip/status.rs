@@ -1,5 +1,6 @@
 //! What a tier is like, as data: for `primacy vip status`, `primacy watch`, JSON and the C ABI.
 
+use super::lease::Trouble;
 use super::machine::Vip;
 use super::ownership::Ownership;
 use super::peer::TierView;
@@ -123,7 +124,7 @@ impl VipStatus {
             Who::Lease(lease) => {
                 let status = LeaseStatus {
                     valid_ms: lease.valid_until().map(|until| milliseconds(until.since(now))),
-                    trouble: lease.trouble().map(|trouble| trouble.name()),
+                    trouble: lease.trouble().map(trouble_name),
                 };
                 ("lease", Vec::new(), Some(status))
             }
@@ -155,6 +156,16 @@ impl VipStatus {
             routers,
             lease,
         }
+    }
+}
+
+const fn trouble_name(trouble: Trouble) -> &'static str {
+    match trouble {
+        Trouble::Unreachable => "unreachable",
+        Trouble::NoQuorum => "no_quorum",
+        Trouble::Denied => "denied",
+        Trouble::Garbage => "garbage",
+        Trouble::Refused => "refused",
     }
 }
 

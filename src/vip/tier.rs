@@ -166,7 +166,7 @@ pub enum Effect {
         job: u64,
     },
     /// Write the operators' orders down.
-    Save(String),
+    Save(Registers),
     /// Tell people: of this VIP, or of the tier.
     Tell {
         /// The VIP's index.
@@ -349,7 +349,7 @@ impl Tier {
         };
         self.tell(None, step::ORDERED, Urgency::Info, &format!(": {told}"));
         self.obey();
-        self.effects.push_back(Effect::Save(self.channel.registers().encode()));
+        self.effects.push_back(Effect::Save(self.channel.registers().clone()));
         self.drive_all(now);
         self.speak(now);
         Ok(told)
@@ -431,7 +431,7 @@ impl Tier {
                 PeerInput::Changed { .. } => {}
                 PeerInput::Orders => {
                     self.obey();
-                    self.effects.push_back(Effect::Save(self.channel.registers().encode()));
+                    self.effects.push_back(Effect::Save(self.channel.registers().clone()));
                 }
                 PeerInput::HandOver { vip, .. } => heirs.push(vip.clone()),
             }

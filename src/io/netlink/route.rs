@@ -74,7 +74,7 @@ impl Kernel {
     }
 
     /// Removes our route alone. `false`: there was none.
-    pub(super) fn remove_block(&mut self, ip: IpAddr) -> NetResult<bool> {
+    pub(crate) fn remove_block(&mut self, ip: IpAddr) -> NetResult<bool> {
         self.remove_route(&Route { kind: libc::RTN_PROHIBIT, protocol: MARK, output: None }, ip)
     }
 

@@ -2,12 +2,12 @@
 
 use super::ears::Ears;
 use super::place::{Place, nobody};
-use super::{Message, NEIGHBOUR, Outlet, PEER, STORE, TierDriver, WATCH};
-use crate::config::{ChecksumV4, Config, LeaseConfig, OwnershipConfig, VipConfig, VrrpConfig};
+use super::{Message, Outlet, PEER, TierDriver, WATCH};
+use crate::config::{ChecksumV4, Config, OwnershipConfig, VipConfig, VrrpConfig};
 use crate::engine::Time;
 use crate::error::{Error, ErrorCode, Result};
 use crate::io::descriptor::Registry;
-use crate::io::etcd::Etcd;
+use crate::io::etcd::{self, EtcdClient};
 use crate::io::file::read_secret;
 use crate::io::netlink::{Kernel, Watch};
 use crate::io::peer::{PeerSocket, keys, settings};
@@ -15,7 +15,7 @@ use crate::io::poller::{Epoll, Poller};
 use crate::io::wake::Wake;
 use crate::io::{clock, entropy};
 use crate::vip::group::Group;
-use crate::vip::lease::{self, Lease};
+use crate::vip::lease::Lease;
 use crate::vip::machine::Vip;
 use crate::vip::ownership::Ownership;
 use crate::vip::peer::{Channel, Keys, Registers, Settings};
@@ -74,18 +74,15 @@ pub(crate) fn open(
     let watch = Watch::open(registry, &mut kernel).map_err(|e| system("the tier's watch", e))?;
     epoll.add(watch.number(), WATCH, false).map_err(|e| system("the tier's watch", e))?;
     let (peer, channel) = channel(config, &host, registry, &mut epoll, now, orders)?;
-    let life = entropy::bytes::<16>().map_err(|e| system("random bytes", e))?;
-    let life: String = life.iter().map(|byte| format!("{byte:02x}")).collect();
     let others = config.tier.hosts.iter().filter(|known| known.name != host).count();
     let (mut vips, mut places, mut stores) = (Vec::new(), Vec::new(), Vec::new());
-    for (index, vip) in config.vips.iter().enumerate() {
+    for vip in &config.vips {
         let place = Place::new(vip);
         let (who, store) = match &vip.ownership {
             OwnershipConfig::Vrrp(vrrp) => (Who::Vrrp(group(vip, vrrp, &place)?), None),
             OwnershipConfig::Lease(lease) => {
-                let store = Etcd::open(registry, lease)?;
-                epoll.add(store.number(), STORE + index as u64, false).map_err(|e| system("etcd's answers", e))?;
-                (Who::Lease(Box::new(Lease::new(lease_settings(vip, lease, &host, &life)?))), Some(store))
+                let settings = etcd::settings(vip, lease, &host)?;
+                (Who::Lease(Box::new(Lease::new(settings))), Some(EtcdClient::start(lease, &wake)?))
             }
         };
         let down = who.down_interval();
@@ -115,7 +112,6 @@ pub(crate) fn open(
         #[cfg(feature = "testing")]
         planted: false,
     };
-    let _ = NEIGHBOUR;
     Ok(Opened { driver, outbox, wake })
 }
 
@@ -186,18 +182,4 @@ fn group(vip: &VipConfig, vrrp: &VrrpConfig, place: &Place) -> Result<Group> {
         routers.push((source, router));
     }
     Ok(Group::new(routers))
-}
-
-fn lease_settings(vip: &VipConfig, lease: &LeaseConfig, host: &str, life: &str) -> Result<lease::Settings> {
-    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map_err(|e| system("the machine's start", e))?;
-    let space = std::fs::read_link("/proc/self/ns/net").map_err(|e| system("the network namespace", e))?;
-    Ok(lease::Settings {
-        key: format!("{}{}", lease.key_prefix, vip.name),
-        host: host.into(),
-        place: format!("{} {}", boot.trim(), space.display()),
-        life: life.into(),
-        ttl: lease.ttl,
-        margin: lease.margin,
-        no_quorum: lease.no_quorum,
-    })
 }
