@@ -14,6 +14,8 @@ pub(crate) mod descriptor;
 pub(crate) mod driver;
 mod echo;
 pub(crate) mod entropy;
+#[allow(dead_code)]
+pub(crate) mod etcd;
 pub mod file;
 mod folder;
 pub(crate) mod following;
