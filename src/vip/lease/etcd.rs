@@ -89,6 +89,19 @@ pub enum Trouble {
     Refused,
 }
 
+impl Trouble {
+    /// The word in views.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Trouble::Unreachable => "unreachable",
+            Trouble::NoQuorum => "no_quorum",
+            Trouble::Denied => "denied",
+            Trouble::Garbage => "garbage",
+            Trouble::Refused => "refused",
+        }
+    }
+}
+
 /// A trouble and its words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
