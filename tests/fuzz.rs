@@ -81,4 +81,18 @@ macro_rules! targets {
     };
 }
 
-targets!(wire, session, gtid, config, pool_string, address, cache, control, checkpoint, tables, mpp, engine);
+targets!(
+    wire,
+    session,
+    gtid,
+    config,
+    pool_string,
+    address,
+    cache,
+    control,
+    checkpoint,
+    tables,
+    mpp,
+    vrrp,
+    engine
+);

@@ -15,13 +15,14 @@ mod input;
 mod mpp;
 mod session;
 mod tables;
+mod vrrp;
 mod wire;
 
 /// A target's name, which is its corpus' folder too, and its function.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     ("wire", wire::run),
     ("session", session::run),
     ("gtid", gtid::run),
@@ -33,5 +34,6 @@ pub const TARGETS: [Target; 12] = [
     ("checkpoint", checkpoint::run),
     ("tables", tables::run),
     ("mpp", mpp::run),
+    ("vrrp", vrrp::run),
     ("engine", engine::run),
 ];
