@@ -16,6 +16,18 @@ pub enum State {
     Leaving,
 }
 
+impl State {
+    /// The word in views.
+    pub const fn name(self) -> &'static str {
+        match self {
+            State::Initialize => "initialize",
+            State::Backup => "backup",
+            State::Active => "active",
+            State::Leaving => "leaving",
+        }
+    }
+}
+
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
