@@ -94,5 +94,6 @@ targets!(
     tables,
     mpp,
     peer,
+    vrrp,
     engine
 );

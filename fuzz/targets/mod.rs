@@ -16,13 +16,14 @@ mod mpp;
 mod peer;
 mod session;
 mod tables;
+mod vrrp;
 mod wire;
 
 /// A target's name, which is its corpus' folder too, and its function.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 14] = [
     ("wire", wire::run),
     ("session", session::run),
     ("gtid", gtid::run),
@@ -35,5 +36,6 @@ pub const TARGETS: [Target; 13] = [
     ("tables", tables::run),
     ("mpp", mpp::run),
     ("peer", peer::run),
+    ("vrrp", vrrp::run),
     ("engine", engine::run),
 ];

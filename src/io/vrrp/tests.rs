@@ -25,7 +25,8 @@ impl Wire {
         let host = || {
             let mut command = Command::new("unshare");
             command.args(["--net", "sh", "-c", "echo ready; exec sleep 300"]);
-            let mut child = command.stdout(Stdio::piped()).spawn().expect("a namespace (unshare, run as root)");
+            let mut child =
+                command.stdout(Stdio::piped()).spawn().expect("a namespace (unshare, run as root)");
             let mut line = String::new();
             let output = child.stdout.take().expect("its output");
             BufReader::new(output).read_line(&mut line).expect("a line");
@@ -47,7 +48,10 @@ impl Wire {
             );
         }
         // The wire carries something once both ends have noticed each other.
-        wire.run(0, "for i in $(seq 100); do grep -q 1 /sys/class/net/eth0/carrier && exit; sleep 0.1; done; exit 1");
+        wire.run(
+            0,
+            "for i in $(seq 100); do grep -q 1 /sys/class/net/eth0/carrier && exit; sleep 0.1; done; exit 1",
+        );
         wire
     }
 

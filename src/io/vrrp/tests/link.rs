@@ -108,7 +108,8 @@ fn without_the_capability_the_error_names_it() {
             (got, libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr()))
         };
         assert_eq!(results, (0, 0));
-        VrrpSocket::open(&Registry::new(8), "eth0", Family::V4, true).expect_err("a socket without CAP_NET_RAW")
+        VrrpSocket::open(&Registry::new(8), "eth0", Family::V4, true)
+            .expect_err("a socket without CAP_NET_RAW")
     });
     assert!(matches!(error, VrrpError::Capability { name: "CAP_NET_RAW", .. }), "{error:?}");
     let words = error.to_string();
