@@ -490,7 +490,8 @@ impl Core {
                         self.hub.say(Severity::Warning, (now.mono, now.wall_ms), ("", ""), text);
                     }
                     // Whom the decider followed before is its own affair, and says "this one".
-                    let of_the_pools = told.events.into_iter().filter(|event| event.kind != EventKind::Follows);
+                    let of_the_pools =
+                        told.events.into_iter().filter(|event| event.kind != EventKind::Follows);
                     of_the_pools.for_each(|event| self.hub.publish(event));
                 }
                 Err(error) => self.unreachable(now, was, &error),
