@@ -16,8 +16,8 @@
 //! **Lifetimes.** Seconds from now. The kernel removes the address when they are over, whatever became of us. To have
 //! less to do it may come a quarter of a second late (ADDRCONF_TIMER_FUZZ). And after it has looked at all addresses of
 //! a family, as it does whenever one of them is added or refreshed, it does not look again for a second: where another
-//! address is changed in the last second of a lifetime, the end comes up to a second late. Whoever counts on the end
-//! counts this in, or refreshes all its addresses at one time.
+//! address is changed in the last second of a lifetime, the end comes up to a second late. So whoever counts on the end
+//! refreshes every address while more than a second is left of it, and counts in the quarter.
 
 use super::error::{NetError, NetResult};
 use super::link::Interface;
