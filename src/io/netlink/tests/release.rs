@@ -152,6 +152,7 @@ fn a_crash_at_any_step_is_cleaned_up() {
         host.ip("route add prohibit 10.0.0.78 table local proto static");
         host.ip("addr add fd00::77/64 dev eth0 nodad");
         host.ip("route add prohibit fd00::78 table local proto static");
+        settle(&host, 4);
         let before = host.traces();
         for vip in [VIP4, VIP6] {
             // Each step is a process's last: its sockets close, the kernel keeps what was done.
