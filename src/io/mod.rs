@@ -27,8 +27,12 @@ pub(crate) mod neighbour;
 pub(crate) mod netlink;
 #[cfg(not(feature = "tls"))]
 pub(crate) mod no_tls;
+#[allow(dead_code)]
+pub(crate) mod pidwatch;
 pub(crate) mod place;
 pub(crate) mod poller;
+#[allow(dead_code)]
+pub(crate) mod program;
 pub(crate) mod proxy_client;
 pub(crate) mod push;
 #[cfg(feature = "cli")]

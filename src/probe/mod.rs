@@ -2,6 +2,7 @@
 
 pub mod addresses;
 pub mod cause;
+pub mod check;
 pub mod checkpoint;
 pub mod exchange;
 pub mod membership;

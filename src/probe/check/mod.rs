@@ -1,0 +1,3 @@
+//! Checks of a router tier.
+
+pub mod exec;
