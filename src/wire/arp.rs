@@ -39,7 +39,7 @@ pub struct Packet {
     pub sender_mac: Mac,
     /// 0.0.0.0 in a probe, whose sender does not yet use an address.
     pub sender: Ipv4Addr,
-    /// Zeros in a question.
+    /// Zeros in a question; in an announcing reply the sender's own.
     pub target_mac: Mac,
     /// The address asked for.
     pub target: Ipv4Addr,
@@ -62,7 +62,8 @@ impl Packet {
     pub const fn announcement(form: Form, mac: Mac, ip: Ipv4Addr) -> Packet {
         let (operation, target_mac) = match form {
             Form::Request => (Operation::Request, [0; 6]),
-            Form::Reply => (Operation::Reply, [0xff; 6]),
+            // A reply that names another target is not taken for gratuitous (RFC 2002, section 4.6; Linux heeds it).
+            Form::Reply => (Operation::Reply, mac),
         };
         Packet { operation, sender_mac: mac, sender: ip, target_mac, target: ip }
     }
@@ -137,6 +138,7 @@ mod tests {
         assert_eq!(bytes, drawn);
         let reply = Packet::announcement(Form::Reply, MAC, IP).write();
         assert_eq!(reply[6..8], [0, 2]);
+        assert_eq!(reply[18..24], MAC);
         let probe = Packet::probe(MAC, IP).write();
         assert_eq!(probe[14..18], [0; 4], "a probe's sender is nobody");
         assert_eq!(probe[24..], IP.octets());

@@ -13,9 +13,11 @@
 //! - IPv6: a preferred lifetime of 0 makes it deprecated, and every other address of fitting scope is chosen before
 //!   it (RFC 6724, section 5, rule 3).
 //!
-//! **Lifetimes.** Seconds from now. The kernel removes the address when they are over, whatever became of us. It looks
-//! no oftener than once a second after each change of any address of that family, so where something else was changed
-//! in the last second of a lifetime, the end can come up to a second late.
+//! **Lifetimes.** Seconds from now. The kernel removes the address when they are over, whatever became of us. To have
+//! less to do it may come a quarter of a second late (ADDRCONF_TIMER_FUZZ). And after it has looked at all addresses of
+//! a family, as it does whenever one of them is added or refreshed, it does not look again for a second: where another
+//! address is changed in the last second of a lifetime, the end comes up to a second late. So whoever counts on the end
+//! refreshes every address while more than a second is left of it, and counts in the quarter.
 
 use super::error::{NetError, NetResult};
 use super::link::Interface;
@@ -262,6 +264,8 @@ impl Kernel {
             |builder, kind, flags, sequence| {
                 builder.begin(kind, flags, sequence, &fixed(*ip, *prefix, 0, 0, address.index));
                 ip_attribute(builder, libc::IFA_LOCAL, *ip);
+                // Without this IPv4 takes the first with any prefix.
+                ip_attribute(builder, libc::IFA_ADDRESS, *ip);
             },
             |_| {},
         );

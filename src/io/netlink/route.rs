@@ -11,12 +11,16 @@
 //! Neither kind of route hangs on the interface, so it outlives a crash and the interface; it carries [`MARK`].
 
 use super::address::{family, ip_attribute};
-use super::error::NetResult;
+use super::error::{NetError, NetResult};
 use super::link::Interface;
 use super::message::Builder;
 use super::socket::CREATE;
 use super::{Kernel, MARK};
 use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+/// How long the kernel may take for the route of an IPv6 address that it has just got. It is a job of a work queue.
+const SETTLING: Duration = Duration::from_millis(500);
 
 /// A route of an address, as the table `local` has it.
 struct Route {
@@ -43,15 +47,27 @@ impl Kernel {
             |builder, kind, flags, sequence| ours.write(builder, kind, flags, sequence, ip),
             |_| {},
         );
-        match result {
+        let new = match result {
+            Ok(()) => true,
             // It is there, from an earlier attempt.
-            Err(error) if error.errno() == Some(libc::EEXIST) => {}
-            other => other?,
+            Err(error) if error.errno() == Some(libc::EEXIST) => false,
+            Err(error) => return Err(error),
+        };
+        if ip.is_ipv4() {
+            return Ok(());
         }
-        if ip.is_ipv6() {
-            let kernels =
-                Route { kind: libc::RTN_LOCAL, protocol: libc::RTPROT_KERNEL, output: Some(interface.index) };
-            self.remove_route(&kernels, ip)?;
+        let kernels =
+            Route { kind: libc::RTN_LOCAL, protocol: libc::RTPROT_KERNEL, output: Some(interface.index) };
+        // The kernel makes its route a moment after the address: what is not there now would come still.
+        let begun = Instant::now();
+        while !self.remove_route(&kernels, ip)? {
+            if !new || !self.is_present(interface, ip)? {
+                break;
+            }
+            if begun.elapsed() > SETTLING {
+                return Err(NetError::NoAnswer { task: task.to_string() });
+            }
+            std::thread::sleep(Duration::from_millis(1));
         }
         Ok(())
     }

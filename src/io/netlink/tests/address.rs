@@ -79,9 +79,9 @@ fn the_kernel_ends_a_lifetime_in_time() {
                             "{vip}: a lifetime of 1 s: there after {:?}, gone after {gone:?}",
                             seen - added
                         );
-                        // The kernel's ticks may be coarse, and our look late: only what was seen counts.
+                        // Our look may be late: only what was seen counts.
                         assert!(
-                            seen - added < Duration::from_millis(1100),
+                            seen - added < Duration::from_millis(1300),
                             "{vip} was there after {:?}",
                             seen - added
                         );
@@ -184,7 +184,7 @@ fn it_is_never_a_source_unless_asked() {
             }
         });
         host.ip("addr add 10.0.0.11/16 dev eth0");
-        host.ip("route add default via 10.0.0.12");
+        host.ip("route replace default via 10.0.0.12");
         for (to, from) in at {
             assert_eq!(source(&host, &peer, to), ip(from), "to {to} after the host's own address came back");
         }

@@ -128,6 +128,7 @@ pub(super) fn pair() -> (Host, Host) {
     for (host, number) in [(&one, 11), (&two, 12)] {
         host.ip(&format!("addr add 10.0.0.{number}/16 dev eth0"));
         host.ip(&format!("addr add fd00::{number}/64 dev eth0 nodad"));
+        settle(host, 3);
     }
     (one, two)
 }
@@ -144,6 +145,13 @@ pub(super) fn line() -> (Host, Host) {
         [&one, &two].iter().all(|host| host.with(|_, interface| interface.running))
     });
     (one, two)
+}
+
+/// The kernel makes the routes of IPv6 addresses a moment after them: waits for so many, that of ::1 included.
+pub(super) fn settle(host: &Host, count: usize) {
+    wait_until("the routes of all addresses are there", || {
+        host.ip("-6 route show table local type local").lines().count() >= count
+    });
 }
 
 pub(super) fn registry() -> Arc<Registry> {

@@ -104,7 +104,7 @@ fn links_flap_are_renamed_and_go() {
             "its end",
             |change| matches!(change, Change::LinkGone { name, .. } if name == "wan0"),
         );
-        host.ip("link add eth0 type dummy");
+        host.ip("link add eth0 type bridge");
         wait_for(
             &changes,
             "a new one",
