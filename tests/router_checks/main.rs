@@ -65,6 +65,7 @@ fn healthy(tier: &Tier) {
     for (port, server, role, backend) in [
         (ports.rw, 0, Role::Rw, Good),
         (ports.rw, 0, Role::RoStrict, Bad),
+        (ports.own, 0, Role::Rw, Good),
         (ports.ro, 1, Role::Ro, Good),
         (ports.ro, 1, Role::RoStrict, Good),
         (ports.ro, 1, Role::Rw, Bad),
