@@ -16,6 +16,7 @@ pub mod probe;
 pub mod respond;
 pub mod select;
 pub mod store;
+pub mod vip;
 pub mod wire;
 
 #[cfg(feature = "cli")]

@@ -5,6 +5,7 @@ use super::keys::{self, Key, Scope};
 use super::model::Config;
 use super::push::PushDraft;
 use super::value::{Raw, read};
+use super::vip_check::VipDraft;
 use super::{check, document, mpp};
 use crate::error::{Error, ErrorCode, Result};
 
@@ -19,6 +20,8 @@ pub struct ConfigBuilder {
     pub(super) probe: Section,
     pub(super) pools: Vec<PoolDraft>,
     pub(super) push: Vec<PushDraft>,
+    pub(super) tier: Section,
+    pub(super) vips: Vec<VipDraft>,
 }
 
 impl ConfigBuilder {
@@ -44,7 +47,7 @@ impl ConfigBuilder {
 
     /// Sets one key from plain text: `probe.interval` to `100ms`, `pool.orders.policy` to `mpp`.
     ///
-    /// Keys are those of the text, joined by dots: `KEY`, `listen.KEY`, `probe.KEY`, `pool.NAME.KEY`, `pool.NAME.probe.KEY`,
+    /// Keys are those of the text, joined by dots: `KEY`, `listen.KEY`, `probe.KEY`, `tier.KEY`, `vip.NAME.KEY`, `pool.NAME.KEY`, `pool.NAME.probe.KEY`,
     /// `pool.NAME.service.SERVICE.KEY`; `pool.NAME.probe` is short for `pool.NAME.probe.mode`. Where a pool's name contains dots, the longest name
     /// of a pool that exists is taken; the name may also stand in double quotes. A pool that does not exist yet
     /// is begun; without nodes in the end it is an error of [`ConfigBuilder::build`]. `nodes`, `checkpoints` and `push`
@@ -59,6 +62,18 @@ impl ConfigBuilder {
         let (scope, pool, name) = match key.split_once('.') {
             Some(("probe", name)) => (Scope::Probe, None, name),
             Some(("listen", name)) => (Scope::Listen, None, name),
+            Some(("tier", name)) => (Scope::Tier, None, name),
+            Some(("vip", rest)) => {
+                let Some((vip, name)) = rest.split_once('.') else {
+                    return fail("this names a vip: a key must follow, as in vip.NAME.interface".into());
+                };
+                let Some(known) = find(Scope::Vip, name) else {
+                    return fail(keys::unknown(Scope::Vip, name));
+                };
+                let value = read(&known.kind, Raw::Plain(value)).map_err(|problem| place.error(problem))?;
+                self.vip_mut(vip, place.clone())?.set(known.name, value, place);
+                return Ok(());
+            }
             Some(("pool", rest)) => match self.split_pool_key(rest) {
                 Some((pool, name)) => {
                     let scope = if name.starts_with("probe.") { Scope::Probe } else { Scope::Pool };
@@ -66,12 +81,14 @@ impl ConfigBuilder {
                 }
                 None => return fail("this names a pool: a key must follow, as in pool.NAME.policy".into()),
             },
-            _ if matches!(key, "listen" | "probe" | "pool") => {
+            _ if matches!(key, "listen" | "probe" | "pool" | "tier" | "vip") => {
                 return fail(format!(
                     "this is a table: name a key in it, as in {}",
                     match key {
                         "listen" => "listen.http",
                         "probe" => "probe.interval",
+                        "tier" => "tier.host",
+                        "vip" => "vip.NAME.interface",
                         _ => "pool.NAME.policy",
                     }
                 ));
@@ -111,6 +128,7 @@ impl ConfigBuilder {
             (_, Some(pool)) => &mut self.pool_mut(pool, place.clone())?.settings,
             (Scope::Probe, None) => &mut self.probe,
             (Scope::Listen, None) => &mut self.listen,
+            (Scope::Tier, None) => &mut self.tier,
             (_, None) => &mut self.instance,
         };
         section.set(known.name, value, place);
@@ -171,6 +189,20 @@ impl ConfigBuilder {
         };
         let missing = || Error::new(ErrorCode::Config, "a pool vanished while it was configured");
         self.pools.get_mut(index).ok_or_else(missing)
+    }
+
+    /// The keys of the VIP of that name, of a new one if there is none.
+    pub(super) fn vip_mut(&mut self, name: &str, place: Place) -> Result<&mut Section> {
+        check_name(name, "vip", false).map_err(|problem| place.error(problem))?;
+        let index = match self.vips.iter().position(|vip| vip.name == name) {
+            Some(index) => index,
+            None => {
+                self.vips.push(VipDraft { name: name.into(), place, settings: Section::default() });
+                self.vips.len() - 1
+            }
+        };
+        let missing = || Error::new(ErrorCode::Config, "a vip vanished while it was configured");
+        self.vips.get_mut(index).map(|vip| &mut vip.settings).ok_or_else(missing)
     }
 
     /// Splits `NAME.KEY`, where both may contain dots.

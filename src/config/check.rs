@@ -9,9 +9,9 @@ use super::model::{
     ClientCertificate, Config, ControlSocket, Failback, LastResort, NodeConfig, OnDoubt, OnLocked,
     PoolConfig, ProbeConfig, ProbeMode, RsaPublicKey, TlsMode,
 };
-use super::push;
 use super::service_check;
 use super::value::print_duration;
+use super::{push, tier, vip_check};
 use crate::engine::time::Duration;
 use crate::error::{Error, ErrorCode, Result};
 use crate::pool::{Host, PolicyName, PoolKind};
@@ -114,19 +114,22 @@ impl<'a> Layers<'a> {
 
 pub(super) fn build(draft: &ConfigBuilder) -> Result<Config> {
     let top = Layers { scope: Scope::Instance, sections: &[&draft.instance] };
-    if draft.pools.is_empty() {
+    if draft.pools.is_empty() && draft.vips.is_empty() {
         return Err(Error::new(
             ErrorCode::Config,
-            "no pool is configured: add a table [pool.NAME] with nodes, or a pool string",
+            "no pool is configured: add a table [pool.NAME] with nodes, or a pool string, or a [vip.NAME]",
         ));
     }
     let mut pools: Vec<PoolConfig> =
         draft.pools.iter().map(|pool| build_pool(draft, pool)).collect::<Result<_>>()?;
     share_probes(&mut pools);
     let listen = listen(&draft.listen, &pools)?;
+    let cache_file = top.text("cache_file").map(PathBuf::from);
+    let tier = tier::build(&draft.tier, cache_file.as_deref())?;
+    let vips = vip_check::build(&draft.vips, &pools, &tier)?;
     Ok(Config {
         push: push::build(&draft.push, &pools)?,
-        cache_file: top.text("cache_file").map(PathBuf::from),
+        cache_file,
         on_locked: match top.word("on_locked") {
             "wait" => OnLocked::Wait,
             "follow" => OnLocked::Follow,
@@ -142,6 +145,8 @@ pub(super) fn build(draft: &ConfigBuilder) -> Result<Config> {
         },
         site: top.text("site").unwrap_or_default(),
         listen,
+        tier,
+        vips,
         pools,
     })
 }

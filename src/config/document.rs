@@ -38,6 +38,17 @@ pub(super) fn load(builder: &mut ConfigBuilder, text: &str, name: &str) -> Resul
                 let table = table_of(origin, "listen", value)?;
                 section(origin, Scope::Listen, "listen", table, &mut builder.listen)?;
             }
+            "tier" => {
+                let table = table_of(origin, "tier", value)?;
+                section(origin, Scope::Tier, "tier", table, &mut builder.tier)?;
+            }
+            "vip" => {
+                for (name, value) in in_order(table_of(origin, "vip", value)?) {
+                    let path = format!("vip.{}", name.get_ref());
+                    let settings = builder.vip_mut(name.get_ref(), origin.place(name.span(), &path))?;
+                    section(origin, Scope::Vip, &path, table_of(origin, &path, value)?, settings)?;
+                }
+            }
             "pool" => {
                 for (name, value) in in_order(table_of(origin, "pool", value)?) {
                     let path = pool_key(name.get_ref());

@@ -6,9 +6,10 @@ use super::model::{
     Config, ControlSocket, Failback, LastResort, NodeConfig, OnDoubt, OnLocked, PoolConfig, ProbeConfig,
     ProbeMode, RsaPublicKey,
 };
-use super::push;
 use super::service::ServiceConfig;
+use super::tier::TierConfig;
 use super::value::print_duration;
+use super::{push, tier, vip_check};
 use crate::pool::PoolKind;
 use core::fmt::Write;
 
@@ -47,6 +48,8 @@ impl Config {
             dump_pool(&mut out, pool);
         }
         out.push_str(&push::print(&self.push, string));
+        out.push_str(&tier::print(&self.tier, &TierConfig::plain(self.cache_file.as_deref()), string));
+        out.push_str(&vip_check::print(&self.vips, string));
         out
     }
 

@@ -1,9 +1,13 @@
 //! The table of keys: where each one may stand, its type, range and default.
 
 use super::foreign::{self, Foreign};
-use crate::config::{AutoRecover, ControlSocket, LastResort, ListenAddress, RsaPublicKey};
+use crate::config::{
+    AutoRecover, ControlSocket, LastResort, ListenAddress, RsaPublicKey, TierHost, VipAddress,
+};
 use crate::engine::time::Duration;
 use crate::pool::{Address, PolicyName};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// Where a key may stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +26,10 @@ pub(super) enum Scope {
     Service,
     /// `[listen]`.
     Listen,
+    /// `[tier]`.
+    Tier,
+    /// `[vip.NAME]`.
+    Vip,
 }
 
 /// A key's type, with its range and default.
@@ -76,6 +84,16 @@ pub(super) enum Kind {
     Proxies,
     /// Names of pools; empty, which is all, by default.
     Pools,
+    /// The hosts of a tier: a table of names and addresses; empty by default.
+    Hosts,
+    /// Scores by host: a table of names and numbers in this range; empty by default.
+    Scores { min: u8, max: u8 },
+    /// Addresses with prefixes.
+    VipAddresses,
+    /// Addresses without prefix or port; empty by default.
+    Ips,
+    /// A list of so many texts, such as a program with its arguments; empty by default.
+    Texts { max: usize },
     /// A key that is known and never allowed; the text says what to write instead.
     Refused(&'static str),
     /// A key whose behaviour has not landed.
@@ -128,6 +146,11 @@ pub(super) enum Value {
     Address(Address),
     Listen(Vec<ListenAddress>),
     Mode(u32),
+    Hosts(Vec<TierHost>),
+    Scores(BTreeMap<String, u8>),
+    VipAddresses(Vec<VipAddress>),
+    Ips(Vec<IpAddr>),
+    Texts(Vec<String>),
 }
 
 impl Kind {
@@ -149,7 +172,12 @@ impl Kind {
             Kind::LastResort => Some(Value::LastResort(LastResort::Alarm)),
             Kind::Listen => Some(Value::Listen(Vec::new())),
             Kind::Mode { default } => Some(Value::Mode(*default)),
+            Kind::Hosts => Some(Value::Hosts(Vec::new())),
+            Kind::Scores { .. } => Some(Value::Scores(BTreeMap::new())),
+            Kind::Ips => Some(Value::Ips(Vec::new())),
+            Kind::Texts { .. } => Some(Value::Texts(Vec::new())),
             Kind::Path
+            | Kind::VipAddresses
             | Kind::Within { .. }
             | Kind::Descriptor
             | Kind::Port
@@ -322,6 +350,56 @@ pub(super) static KEYS: &[Key] = &[
     Key::new(Scope::Listen, "agent_check", Kind::Listen),
     Key::new(Scope::Listen, "node", Kind::NodeName),
     Key::new(Scope::Listen, "unix_mode", Kind::Mode { default: 0o600 }),
+    // This host among its peers.
+    Key::new(Scope::Tier, "host", Kind::Text { min: 0, max: 64, default: "" }),
+    Key::new(Scope::Tier, "hosts", Kind::Hosts),
+    Key::new(Scope::Tier, "key_file", Kind::Path),
+    Key::new(Scope::Tier, "previous_key_file", Kind::Path),
+    Key::new(Scope::Tier, "interval", Kind::Span { min: ms(50), max: s(60), default: ms(500) }),
+    Key::new(Scope::Tier, "state_file", Kind::Path),
+    // A floating address.
+    Key::new(Scope::Vip, "addresses", Kind::VipAddresses),
+    Key::new(Scope::Vip, "interface", Kind::Text { min: 0, max: 60, default: "" }),
+    Key::new(Scope::Vip, "prefix_route", Kind::Flag),
+    Key::new(Scope::Vip, "source", Kind::Flag),
+    Key::new(Scope::Vip, "pool", Kind::Text { min: 0, max: 64, default: "" }),
+    Key::new(Scope::Vip, "ownership", Kind::Word { landed: &["vrrp", "lease"], later: &[] }),
+    // Required with vrrp: the default is never taken.
+    Key::new(Scope::Vip, "vrid", Kind::Count { min: 1, max: 255, default: 1 }),
+    Key::new(Scope::Vip, "version", Kind::Count { min: 2, max: 3, default: 3 }),
+    Key::new(Scope::Vip, "advert_interval", Kind::Span { min: ms(10), max: ms(40_950), default: s(1) }),
+    Key::new(Scope::Vip, "checksum_v4", Kind::Word { landed: &["compat", "rfc9568"], later: &[] }),
+    Key::new(Scope::Vip, "auth_password_file", Kind::Path),
+    Key::new(Scope::Vip, "unicast", Kind::Ips),
+    Key::new(Scope::Vip, "address_owner", Kind::Flag),
+    // The default follows from the adverts.
+    Key::new(Scope::Vip, "self_fence", Kind::Within { min: s(1), max: s(HOUR) }),
+    Key::new(Scope::Vip, "etcd", Kind::Texts { max: 16 }),
+    Key::new(Scope::Vip, "key_prefix", Kind::Text { min: 1, max: 200, default: "/primacy/vip/" }),
+    Key::new(Scope::Vip, "ttl", Kind::Span { min: s(2), max: s(HOUR), default: s(5) }),
+    Key::new(Scope::Vip, "margin", Kind::Span { min: us(0), max: s(60), default: ms(100) }),
+    Key::new(Scope::Vip, "no_quorum", Kind::Word { landed: &["release", "ignore"], later: &[] }),
+    Key::new(Scope::Vip, "etcd_ca", Kind::Path),
+    Key::new(Scope::Vip, "etcd_cert", Kind::Path),
+    Key::new(Scope::Vip, "etcd_key", Kind::Path),
+    Key::new(Scope::Vip, "etcd_user", Kind::Text { min: 0, max: 80, default: "" }),
+    Key::new(Scope::Vip, "etcd_password_file", Kind::Path),
+    Key::new(Scope::Vip, "last_host", Kind::Word { landed: &["hold", "release"], later: &[] }),
+    Key::new(Scope::Vip, "migration_threshold", Kind::Count { min: 1, max: 1000, default: 1 }),
+    Key::new(Scope::Vip, "failure_timeout", Kind::Span { min: us(0), max: s(DAY), default: s(60) }),
+    Key::new(Scope::Vip, "location", Kind::Count { min: 3, max: 253, default: 100 }),
+    Key::new(Scope::Vip, "locations", Kind::Scores { min: 3, max: 253 }),
+    Key::new(Scope::Vip, "stickiness", Kind::Count { min: 0, max: 255, default: 255 }),
+    Key::new(Scope::Vip, "preempt_delay", Kind::Span { min: us(0), max: s(HOUR), default: us(0) }),
+    Key::new(Scope::Vip, "restart", Kind::Texts { max: 32 }),
+    Key::new(Scope::Vip, "restart_interval", Kind::Span { min: ms(100), max: s(HOUR), default: s(5) }),
+    Key::new(Scope::Vip, "on_claim", Kind::Texts { max: 32 }),
+    Key::new(Scope::Vip, "on_release", Kind::Texts { max: 32 }),
+    Key::new(Scope::Vip, "on_fault", Kind::Texts { max: 32 }),
+    Key::new(Scope::Vip, "claim_order", Kind::Word { landed: &["beside", "before"], later: &[] }),
+    Key::new(Scope::Vip, "hook_timeout", Kind::Span { min: ms(100), max: s(600), default: s(10) }),
+    Key::new(Scope::Vip, "on_hook_failure", Kind::Word { landed: &["alarm", "release"], later: &[] }),
+    Key::new(Scope::Vip, "announce_interval", Kind::Span { min: us(0), max: s(HOUR), default: s(60) }),
 ];
 
 /// The key of that name in that scope.
@@ -337,10 +415,10 @@ pub(super) fn default_value(scope: Scope, name: &str) -> Option<Value> {
 /// What to say about a key that is not in the table: the nearest one, or all that may stand there.
 pub(super) fn unknown(scope: Scope, name: &str) -> String {
     let table = match scope {
-        Scope::Instance => &["listen", "probe", "pool"][..],
+        Scope::Instance => &["listen", "probe", "pool", "tier", "vip"][..],
         Scope::Pool => &["probe", "service"],
         Scope::Node => &["probe"],
-        Scope::Probe | Scope::Push | Scope::Service | Scope::Listen => &[],
+        Scope::Probe | Scope::Push | Scope::Service | Scope::Listen | Scope::Tier | Scope::Vip => &[],
     };
     if let (Scope::Service, Some(hint)) = (scope, foreign::hint(foreign::KEYS, name)) {
         return format!("unknown key; {hint}");

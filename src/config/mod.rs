@@ -18,7 +18,10 @@ mod mpp;
 mod push;
 pub mod service;
 mod service_check;
+pub mod tier;
 mod value;
+pub mod vip;
+mod vip_check;
 
 #[cfg(test)]
 mod tests;
@@ -30,4 +33,9 @@ pub use model::{
     OnLocked, PoolConfig, ProbeConfig, ProbeMode, PushConfig, RsaPublicKey, TlsMode,
 };
 pub use service::{OnDemotion, OnStale, Role, ServiceConfig, Strategy};
+pub use tier::{TierConfig, TierHost};
 pub use value::{parse_duration, print_duration};
+pub use vip::{
+    ChecksumV4, ClaimOrder, HookConfig, HookFailure, LastHost, LeaseConfig, NoQuorum, OwnershipConfig,
+    VipAddress, VipConfig, VrrpConfig,
+};

@@ -2,6 +2,8 @@
 
 use super::listen::Listen;
 use super::service::ServiceConfig;
+use super::tier::TierConfig;
+use super::vip::VipConfig;
 use crate::engine::time::Duration;
 use crate::pool::{Address, NodeType, PolicyName, PoolKind};
 use crate::probe::{Cause, Checkpoint};
@@ -281,7 +283,11 @@ pub struct Config {
     pub site: String,
     /// Where `primacy run` answers load balancers; no other host of the library reads it.
     pub listen: Listen,
-    /// In configuration order; at least one.
+    /// This host among the hosts that share floating addresses.
+    pub tier: TierConfig,
+    /// Floating addresses, in configuration order.
+    pub vips: Vec<VipConfig>,
+    /// In configuration order; at least one where there is no VIP.
     pub pools: Vec<PoolConfig>,
     /// Proxies that are told of every node.
     pub push: Vec<PushConfig>,
@@ -299,6 +305,11 @@ impl Config {
                 Some(path.into())
             }
         }
+    }
+
+    /// The VIP of that name.
+    pub fn vip(&self, name: &str) -> Option<&VipConfig> {
+        self.vips.iter().find(|vip| vip.name == name)
     }
 
     /// The pool of that name.

@@ -4,9 +4,13 @@ use super::foreign::{self, Foreign};
 use super::keys::{Kind, Value, nearest};
 use super::listen::ListenAddress;
 use super::model::{AutoRecover, ControlSocket, LastResort, RsaPublicKey};
+use super::tier::TierHost;
+use super::vip::VipAddress;
 use crate::engine::time::Duration;
 use crate::pool::Address;
 use crate::probe::{Cause, Class};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use toml::de::DeValue;
 
@@ -24,6 +28,12 @@ const PATH_MAX: usize = 4095;
 
 /// Longest path of a unix socket in bytes: `sun_path` has 108, the last one is a NUL (unix(7)).
 const SOCKET_PATH_MAX: usize = 107;
+/// Far more than a VIP has, and than a tier has hosts; the checks of the whole are narrower.
+const VIP_ADDRESSES_MAX: usize = 256;
+const IPS_MAX: usize = 64;
+const HOSTS_MAX: usize = 32;
+/// Longest argument of a program.
+const ARGUMENT_MAX: usize = 4096;
 /// Longer names than any system has.
 const USER_MAX: usize = 64;
 const USERS_MAX: usize = 64;
@@ -110,6 +120,16 @@ pub(super) fn read(kind: &Kind, raw: Raw<'_>) -> Result<Value, String> {
         Kind::Mode { .. } => {
             mode(text_of(raw, "a mode in octal digits and quotes, such as \"0660\"")?).map(Value::Mode)
         }
+        Kind::Hosts => hosts(raw),
+        Kind::Scores { min, max } => scores(raw, *min, *max),
+        Kind::VipAddresses => {
+            list_of(raw, "addresses", VIP_ADDRESSES_MAX, VipAddress::parse).map(Value::VipAddresses)
+        }
+        Kind::Ips => list_of(raw, "addresses", IPS_MAX, |text| {
+            text.parse::<IpAddr>().map_err(|_| format!("{} is no IP address", quote(text)))
+        })
+        .map(Value::Ips),
+        Kind::Texts { max } => texts(raw, *max).map(Value::Texts),
         Kind::Refused(instead) => Err((*instead).into()),
         Kind::Later => Err(not_landed("this key", "leave it out")),
         // Lists of nodes are read by the document, element by element.
@@ -543,4 +563,122 @@ pub fn print_duration(span: Duration) -> String {
         Some((unit, length)) => format!("{}{unit}", micros / u128::from(*length)),
         None => "0s".into(),
     }
+}
+
+/// A list of texts in a TOML text, or one with commas in plain text; none stands twice.
+fn list_of<T: PartialEq>(
+    raw: Raw<'_>,
+    what: &str,
+    most: usize,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Result<Vec<T>, String> {
+    let mut out: Vec<T> = Vec::new();
+    let mut add = |text: &str| {
+        let item = parse(text)?;
+        if out.contains(&item) {
+            return Err(format!("{} stands here twice", quote(text)));
+        }
+        out.push(item);
+        if out.len() > most { Err(format!("more than {most} {what}")) } else { Ok(()) }
+    };
+    match raw {
+        Raw::Plain(text) => {
+            let list = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
+            list.split(',')
+                .map(|item| item.trim().trim_matches('"'))
+                .filter(|item| !item.is_empty())
+                .try_for_each(&mut add)?;
+        }
+        Raw::Toml(DeValue::String(text)) => add(text)?,
+        Raw::Toml(DeValue::Array(list)) => {
+            for item in list {
+                add(text_of(Raw::Toml(item.get_ref()), what)?)?;
+            }
+        }
+        Raw::Toml(other) => return Err(format!("expected a list of {what}, found {}", describe(other))),
+    }
+    Ok(out)
+}
+
+/// A list of texts; in plain text a TOML list too, since a comma may belong to an argument.
+fn texts(raw: Raw<'_>, most: usize) -> Result<Vec<String>, String> {
+    const WANTED: &str = "a list of texts such as [\"/usr/bin/systemctl\", \"restart\"]";
+    match raw {
+        Raw::Plain(text) => {
+            let value = DeValue::parse(text).map_err(|_| format!("expected {WANTED}"))?;
+            texts(Raw::Toml(value.get_ref()), most)
+        }
+        Raw::Toml(DeValue::Array(list)) => {
+            if list.len() > most {
+                return Err(format!("{} texts, {most} are allowed", list.len()));
+            }
+            let one = |item: &toml::Spanned<DeValue<'_>>| {
+                let text = text_of(Raw::Toml(item.get_ref()), "a text")?;
+                match text.len() {
+                    0 if list.len() == 1 => Err("the text is empty".into()),
+                    0..=ARGUMENT_MAX if !text.contains('\0') => Ok(text.to_string()),
+                    _ => Err(format!("a text of more than {ARGUMENT_MAX} bytes, or with a NUL")),
+                }
+            };
+            list.iter().map(one).collect()
+        }
+        Raw::Toml(other) => Err(format!("expected {WANTED}, found {}", describe(other))),
+    }
+}
+
+/// The entries of a table by name; in plain text a TOML table too.
+fn entries<T>(
+    raw: Raw<'_>,
+    wanted: &str,
+    read: impl Fn(&str, &DeValue<'_>) -> Result<T, String>,
+) -> Result<BTreeMap<String, T>, String> {
+    match raw {
+        Raw::Plain(text) => {
+            let value = DeValue::parse(text).map_err(|_| format!("expected {wanted}"))?;
+            entries(Raw::Toml(value.get_ref()), wanted, read)
+        }
+        Raw::Toml(DeValue::Table(table)) => {
+            if table.len() > HOSTS_MAX {
+                return Err(format!("{} hosts, {HOSTS_MAX} are allowed", table.len()));
+            }
+            let mut out = BTreeMap::new();
+            for (name, value) in table.iter() {
+                let name = name.get_ref().as_ref();
+                super::draft::check_name(name, "host", true)?;
+                out.insert(name.to_string(), read(name, value.get_ref())?);
+            }
+            Ok(out)
+        }
+        Raw::Toml(other) => Err(format!("expected {wanted}, found {}", describe(other))),
+    }
+}
+
+fn hosts(raw: Raw<'_>) -> Result<Value, String> {
+    let found = entries(raw, "a table of hosts such as { rt1 = \"10.0.1.1:6470\" }", |name, value| {
+        let text = text_of(Raw::Toml(value), "an address")?;
+        text.parse::<SocketAddr>()
+            .ok()
+            .filter(|address| address.port() != 0 && !address.ip().is_unspecified())
+            .ok_or_else(|| {
+                format!("{} of {name} is no address with a port: write IP:PORT or [IPv6]:PORT", quote(text))
+            })
+    })?;
+    let hosts: Vec<TierHost> = found.into_iter().map(|(name, address)| TierHost { name, address }).collect();
+    for (i, host) in hosts.iter().enumerate() {
+        if let Some(other) = hosts.iter().take(i).find(|other| other.address == host.address) {
+            return Err(format!("{} and {} have the same address", other.name, host.name));
+        }
+    }
+    Ok(Value::Hosts(hosts))
+}
+
+fn scores(raw: Raw<'_>, min: u8, max: u8) -> Result<Value, String> {
+    entries(raw, "a table of scores such as { rt1 = 150 }", |name, value| {
+        let (number, shown) = integer(Raw::Toml(value))?;
+        number
+            .and_then(|n| u8::try_from(n).ok())
+            .filter(|n| (min..=max).contains(n))
+            .ok_or_else(|| format!("{shown} of {name} is out of range: {min} to {max}"))
+    })
+    .map(Value::Scores)
 }

@@ -1,4 +1,4 @@
-//! The two clocks.
+//! The clocks.
 //!
 //! CLOCK_MONOTONIC, not CLOCK_BOOTTIME, is the time of every deadline: it stands still while the machine is
 //! suspended, and so does the prober. On a clock that runs on, all deadlines would have passed at the moment of
@@ -8,7 +8,7 @@ use crate::engine::{Now, Time};
 
 fn read(clock: libc::clockid_t) -> libc::timespec {
     let mut ts = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `ts` is valid for writing. With these two clocks the call has no way to fail.
+    // SAFETY: `ts` is valid for writing. With these clocks the call has no way to fail.
     unsafe { libc::clock_gettime(clock, &mut ts) };
     ts
 }
@@ -30,4 +30,11 @@ pub(crate) fn now() -> Now {
     let wall = read(libc::CLOCK_REALTIME);
     let wall_ms = (wall.tv_sec.max(0) as u64).saturating_mul(1000) + (wall.tv_nsec as u64) / 1_000_000;
     Now { mono: mono(), wall_ms }
+}
+
+/// Time since the machine's start, in which it was suspended too (CLOCK_BOOTTIME): for what others count on while we
+/// sleep, as the validity of a lease.
+pub(crate) fn boot() -> Time {
+    let ts = read(libc::CLOCK_BOOTTIME);
+    Time((ts.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(ts.tv_nsec as u64))
 }

@@ -20,10 +20,19 @@ pub(crate) mod following;
 pub(crate) mod helper;
 pub(crate) mod link;
 pub mod lock;
+// Whole before the tier's driver that calls it.
+#[allow(dead_code)]
+pub(crate) mod neighbour;
+#[allow(dead_code, unused_imports)]
+pub(crate) mod netlink;
 #[cfg(not(feature = "tls"))]
 pub(crate) mod no_tls;
+#[allow(dead_code)]
+pub(crate) mod pidwatch;
 pub(crate) mod place;
 pub(crate) mod poller;
+#[allow(dead_code)]
+pub(crate) mod program;
 pub(crate) mod proxy_client;
 pub(crate) mod push;
 #[cfg(feature = "cli")]

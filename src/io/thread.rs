@@ -8,13 +8,13 @@ const SYNCHRONOUS: [libc::c_int; 7] =
     [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGABRT, libc::SIGSYS];
 
 /// The caller's signal mask, restored when dropped.
-struct Mask {
+pub(super) struct Mask {
     old: libc::sigset_t,
 }
 
 impl Mask {
     /// Blocks all but the synchronous signals in the calling thread; a thread made now inherits that.
-    fn block() -> io::Result<Mask> {
+    pub(super) fn block() -> io::Result<Mask> {
         // SAFETY: the sets are plain data that sigfillset and pthread_sigmask fill in; every pointer is live.
         unsafe {
             let mut all: libc::sigset_t = core::mem::zeroed();

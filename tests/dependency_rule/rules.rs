@@ -3,11 +3,11 @@
 /// Rooms that know no clock, socket, file, thread, environment and no randomness of their own.
 pub const ROOMS: &[&str] = &[
     "engine", "pool", "policy", "probe", "wire", "gtid", "select", "config", "store", "control", "metrics",
-    "mpp", "respond",
+    "mpp", "respond", "vip",
 ];
 
 /// Rooms whose outcome must be the same on every machine: no floating point.
-const DECIDING: &[&str] = &["engine", "pool", "policy"];
+const DECIDING: &[&str] = &["engine", "pool", "policy", "vip"];
 
 /// What pure rooms may name of `std`, `core` and `alloc`, with all that lies below.
 pub const STD: &[&str] = &[

@@ -16,7 +16,7 @@ fn check(cases: &[(&str, &str)]) {
 #[test]
 fn shape_of_the_text() {
     check(&[
-        ("", "no pool is configured: add a table [pool.NAME] with nodes, or a pool string"),
+        ("", "no pool is configured: add a table [pool.NAME] with nodes, or a pool string, or a [vip.NAME]"),
         (
             "[pool.a]\nfall = 3\n[pool.b]\n#",
             "p.toml:1:7: key pool.a: pool a has no nodes; pools with nodes are b",
@@ -24,7 +24,7 @@ fn shape_of_the_text() {
         ("[pool.a]", "p.toml:1:7: key pool.a: pool a has no nodes"),
         (
             "x = 1\n[pool.a]\n#",
-            "p.toml:1:1: key x: unknown key; known here are cache_file, on_locked, control_socket, control_users, push, site, listen, probe, pool",
+            "p.toml:1:1: key x: unknown key; known here are cache_file, on_locked, control_socket, control_users, push, site, listen, probe, pool, tier, vip",
         ),
         ("[pool.a]\n  polcy = \"mpp\"\n#", "p.toml:2:3: key pool.a.polcy: unknown key; did you mean policy?"),
         ("[prob]\nuser = \"x\"", "p.toml:1:2: key prob: unknown key; did you mean probe?"),
@@ -64,7 +64,7 @@ fn texts_that_are_no_texts() {
     check(&[
         (
             "\u{feff}x = 1",
-            "p.toml:1:1: key x: unknown key; known here are cache_file, on_locked, control_socket, control_users, push, site, listen, probe, pool",
+            "p.toml:1:1: key x: unknown key; known here are cache_file, on_locked, control_socket, control_users, push, site, listen, probe, pool, tier, vip",
         ),
         (
             "[probe]\r\nuser = 1\r\n",
@@ -83,7 +83,7 @@ fn texts_that_are_no_texts() {
     assert!(error.message().starts_with("p.toml:1:"), "{error}");
     check(&[(
         "\"a\\nb\" = 1",
-        "p.toml:1:1: key a\\nb: unknown key; known here are cache_file, on_locked, control_socket, control_users, push, site, listen, probe, pool",
+        "p.toml:1:1: key a\\nb: unknown key; known here are cache_file, on_locked, control_socket, control_users, push, site, listen, probe, pool, tier, vip",
     )]);
     let error = read(&format!("{} = 1", "a".repeat(200_000))).expect_err("a long name");
     assert!(error.message().len() < 400, "{error}");
@@ -358,7 +358,7 @@ fn keys_by_set() {
         (
             "",
             "1",
-            "key : unknown key; known here are cache_file, on_locked, control_socket, control_users, push, site, listen, probe, pool",
+            "key : unknown key; known here are cache_file, on_locked, control_socket, control_users, push, site, listen, probe, pool, tier, vip",
         ),
         ("probe", "x", "key probe: this is a table: name a key in it, as in probe.interval"),
         ("pool", "x", "key pool: this is a table: name a key in it, as in pool.NAME.policy"),

@@ -7,6 +7,7 @@ mod push;
 mod random;
 mod services;
 mod values;
+mod vips;
 
 use super::*;
 

@@ -42,10 +42,19 @@ fn row(key: &Key) -> String {
         Kind::NodeName => ("address", "a node of a pool".into()),
         Kind::Listen => ("list", "see below".into()),
         Kind::Mode { .. } => ("text", "`0600` to `0777`".into()),
+        Kind::Hosts => ("table", "host = address".into()),
+        Kind::Scores { min, max } => ("table", format!("host = {min} to {max}")),
+        Kind::VipAddresses => ("list", "addresses with prefix".into()),
+        Kind::Ips => ("list", "IP addresses".into()),
+        Kind::Texts { max } => ("list", format!("up to {max} texts")),
         Kind::Refused(_) | Kind::Later => panic!("{} has no row", key.name),
     };
     let default = match key.kind.default_value() {
         None if matches!(key.kind, Kind::Address | Kind::Nodes) => "required".into(),
+        _ if key.scope == Scope::Vip && matches!(key.name, "addresses" | "interface") => "required".into(),
+        _ if key.scope == Scope::Vip && matches!(key.name, "vrid" | "etcd") => "required by the way".into(),
+        None if key.name == "self_fence" => "by the adverts".into(),
+        None if key.name == "state_file" => "beside the cache".into(),
         None if matches!(key.kind, Kind::Checkpoints | Kind::Proxies) => "empty".into(),
         None if key.scope == Scope::Service => match key.name {
             "role" => "required".into(),
@@ -62,6 +71,8 @@ fn row(key: &Key) -> String {
         Some(Value::Count(n)) => n.to_string(),
         Some(Value::Span(span)) => format!("`{}`", print_duration(span)),
         Some(Value::Causes(_) | Value::Users(_) | Value::Pools(_)) => "empty".into(),
+        Some(Value::Hosts(_) | Value::Scores(_) | Value::Ips(_) | Value::Texts(_)) => "empty".into(),
+        Some(Value::VipAddresses(_)) => panic!("no address is the default"),
         Some(Value::ControlSocket(_)) => "`beside-cache`".into(),
         Some(Value::Rate(_)) => "`off`".into(),
         Some(Value::LastResort(_)) => "`alarm`".into(),
@@ -84,6 +95,8 @@ fn section(scope: Scope) -> &'static str {
         Scope::Push => "## Push",
         Scope::Service => "## Service",
         Scope::Listen => "## Listen",
+        Scope::Tier => "## Tier",
+        Scope::Vip => "## Vip",
     };
     let (_, rest) = PAGE.split_once(&format!("\n{title}\n")).unwrap_or_else(|| panic!("no heading {title}"));
     rest.split("\n## ").next().unwrap_or_default()
@@ -108,8 +121,17 @@ fn every_key_of_the_code_is_on_the_page_as_the_code_has_it() {
 #[test]
 fn every_key_of_the_page_is_in_the_code() {
     let mut rows = 0;
-    let scopes =
-        [Scope::Instance, Scope::Probe, Scope::Pool, Scope::Node, Scope::Push, Scope::Service, Scope::Listen];
+    let scopes = [
+        Scope::Instance,
+        Scope::Probe,
+        Scope::Pool,
+        Scope::Node,
+        Scope::Push,
+        Scope::Service,
+        Scope::Listen,
+        Scope::Tier,
+        Scope::Vip,
+    ];
     for scope in scopes {
         for line in section(scope).lines().filter(|line| line.starts_with("| `")) {
             let name = line.split('`').nth(1).unwrap_or_default();

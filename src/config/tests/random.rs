@@ -378,7 +378,9 @@ proptest! {
             Some(name) => ControlSocket::At(format!("/{name}").into()),
         };
         let push = any_push(&pools);
-        let config = Config { cache_file: cache.map(Into::into), on_locked, control_socket, control_users, site, listen, pools, push };
+        let cache_file: Option<std::path::PathBuf> = cache.map(Into::into);
+        let tier = TierConfig::plain(cache_file.as_deref());
+        let config = Config { cache_file, tier, vips: vec![], on_locked, control_socket, control_users, site, listen, pools, push };
         let text = config.dump();
         let again = read(&text);
         prop_assert_eq!(again.as_ref(), Ok(&config), "{}", text);

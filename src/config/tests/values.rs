@@ -70,6 +70,8 @@ fn defaults_are_those_of_the_design() {
         listen: Listen::default(),
         pools: vec![pool],
         push: vec![],
+        tier: TierConfig::plain(None),
+        vips: vec![],
     };
     assert_eq!(config, wanted);
     assert_eq!(config.control_path(), None);

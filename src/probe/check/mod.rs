@@ -5,6 +5,7 @@
 //! only a new one tells where the port leads now.
 
 mod conversation;
+pub mod exec;
 pub mod router;
 pub mod tcp;
 #[cfg(test)]
