@@ -84,6 +84,8 @@ macro_rules! targets {
 targets!(
     wire,
     session,
+    x,
+    check,
     gtid,
     config,
     pool_string,
