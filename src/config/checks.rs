@@ -12,31 +12,10 @@ use crate::engine::time::Duration;
 use crate::error::Result;
 use crate::pool::state::words;
 use crate::pool::{Host, PoolKind};
+pub use crate::probe::check::{Protocol as PortProtocol, Role as PortRole};
 use core::fmt;
 use std::path::PathBuf;
 use toml::de::{DeTable, DeValue};
-
-words! {
-    /// What a router's port is for.
-    PortRole {
-        /// Leads to a server that takes writes.
-        ReadWrite = 0 => "rw",
-        /// Leads to any server.
-        ReadOnly = 1 => "ro",
-        /// Leads to a server that is read-only.
-        StrictReadOnly = 2 => "ro-strict",
-    }
-}
-
-words! {
-    /// The protocol that a router's port speaks.
-    PortProtocol {
-        /// MySQL's classic protocol.
-        Classic = 0 => "classic",
-        /// The X protocol.
-        X = 1 => "x",
-    }
-}
 
 words! {
     /// Which verdict a program's answer is.
@@ -197,7 +176,7 @@ fn check(origin: &Origin<'_>, path: &str, item: &Item<'_>) -> Result<CheckDraft>
         "x" => CheckConfig::X { port: reader.port()? },
         "router" => CheckConfig::Router {
             port: reader.port()?,
-            role: reader.word("role", PortRole::ReadWrite, PortRole::ALL, PortRole::name)?,
+            role: reader.word("role", PortRole::Rw, PortRole::ALL, PortRole::name)?,
             protocol: reader.word("protocol", PortProtocol::Classic, PortProtocol::ALL, PortProtocol::name)?,
         },
         "process" => CheckConfig::Process { pid_file: reader.pid_file()? },
@@ -334,7 +313,7 @@ pub(super) fn assign(
             Some(checks) => checks.iter().map(|check| complete(check, draft, node)).collect::<Result<_>>()?,
             None => vec![CheckConfig::Router {
                 port: node.address.port,
-                role: PortRole::ReadWrite,
+                role: PortRole::Rw,
                 protocol: PortProtocol::Classic,
             }],
         };

@@ -20,7 +20,7 @@ fn a_pool_of_routers_has_defaults_of_its_own() {
     let own = &config.pools[0];
     assert_eq!((own.kind, own.failback), (PoolKind::Router, Failback::Manual));
     assert_eq!(own.nodes[1].host, "rt2");
-    let one = CheckConfig::Router { port: 6446, role: PortRole::ReadWrite, protocol: PortProtocol::Classic };
+    let one = CheckConfig::Router { port: 6446, role: PortRole::Rw, protocol: PortProtocol::Classic };
     assert_eq!((own.nodes[0].checks.as_slice(), own.nodes[1].checks.as_slice()), (&[one.clone()][..], &[one][..]));
     assert_eq!(read(&config.dump()).as_ref(), Ok(&config), "{}", config.dump());
     assert_eq!(pool("failback = \"auto\"").map(|c| c.pools[0].failback), Ok(Failback::Auto));

@@ -335,7 +335,7 @@ fn as_routers(pool: PoolConfig) -> PoolConfig {
         let network = match node.weight % 3 {
             0 => CheckConfig::Tcp { port },
             1 => CheckConfig::X { port },
-            _ => CheckConfig::Router { port, role: PortRole::StrictReadOnly, protocol: PortProtocol::X },
+            _ => CheckConfig::Router { port, role: PortRole::RoStrict, protocol: PortProtocol::X },
         };
         let local = [
             CheckConfig::Process { pid_file: "/a b\"c.pid".into() },
