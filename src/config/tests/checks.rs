@@ -100,7 +100,7 @@ fn what_nobody_would_run_is_an_error() {
         ("checks = [ { type = \"tcp\", port = 1 }, { type = \"tcp\", port = 1 } ]", ":40: key pool.a.checks[1]: tcp 1 stands in this list twice"),
         ("checks = [ { type = \"process\" } ]", ":12: key pool.a.checks[0]: the check names no file: write pid_file = \"/run/mysqlrouter/mysqlrouter.pid\""),
         ("checks = [ { type = \"exec\" } ]", ":12: key pool.a.checks[0]: the check has no command: "),
-        ("checks = [ { type = \"exec\", command = \"a b\" } ]", ":39: key pool.a.checks[0].command: expected a list of words, the program first, found the text \"a b\": no shell reads it"),
+        ("checks = [ { type = \"exec\", command = \"a b\" } ]", ":39: key pool.a.checks[0].command: expected a list of words, the program first, found text in quotes: no shell reads it"),
         ("checks = [ { type = \"exec\", command = [] } ]", ":39: key pool.a.checks[0].command: the command is empty: the program comes first"),
         ("checks = [ { type = \"exec\", command = [\"a\"], timeout = \"1ms\" } ]", ":56: key pool.a.checks[0].timeout: "),
         ("checks = [ { type = \"tcp\", port = 1 }, { type = \"exec\", command = [\"a\"], timeout = \"2s\" } ]", ":40: key pool.a.checks[1]: timeout (2s) must not be longer than probe_timeout (1s) of node 10.0.0.1:6446: set both"),
