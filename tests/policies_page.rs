@@ -154,8 +154,12 @@ fn owned(action: OwnerAction) -> &'static str {
     match action {
         OwnerAction::Keep => "nothing moves",
         OwnerAction::KeepLast => "it stays ACTIVE at FAIL, with an alarm",
-        OwnerAction::Follow => "the owner's node becomes ACTIVE, the old one STANDBY, or FAILED_* if it is at FAIL",
-        OwnerAction::Drop => "the ACTIVE node becomes STANDBY, or FAILED_* if it is at FAIL; nobody is ACTIVE",
+        OwnerAction::Follow => {
+            "the owner's node becomes ACTIVE, the old one STANDBY, or FAILED_* if it is at FAIL"
+        }
+        OwnerAction::Drop => {
+            "the ACTIVE node becomes STANDBY, or FAILED_* if it is at FAIL; nobody is ACTIVE"
+        }
     }
 }
 

@@ -9,8 +9,8 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::io::checkpoint::CheckSetup;
 use crate::io::driver::NodeSetup;
 use crate::io::file::{CacheFolder, read_public, read_secret, read_secret_descriptor};
-use crate::io::lock::CacheLock;
 use crate::io::hostname::hostname;
+use crate::io::lock::CacheLock;
 use crate::io::push::ProxySetup;
 use crate::io::router_node::{PlannedCheck, PortCheck, RouterSetup};
 use crate::io::tls::TlsConfig;
@@ -159,11 +159,9 @@ fn planned(config: &NodeConfig, host: &str) -> RouterSetup {
             Some(PlannedCheck::Port(*port, PortCheck::Router(*protocol, *role)))
         }
         CheckConfig::Process { pid_file } => own.then(|| PlannedCheck::Process(pid_file.clone())),
-        CheckConfig::Exec { command, timeout, verdict } => own.then(|| PlannedCheck::Exec {
-            command: command.clone(),
-            timeout: *timeout,
-            verdict: *verdict,
-        }),
+        CheckConfig::Exec { command, timeout, verdict } => {
+            own.then(|| PlannedCheck::Exec { command: command.clone(), timeout: *timeout, verdict: *verdict })
+        }
     };
     RouterSetup { checks: config.checks.iter().filter_map(plan).collect() }
 }

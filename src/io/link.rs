@@ -128,7 +128,9 @@ impl Link {
 
     fn is_like_next(&self) -> bool {
         let (is, next) = (&self.setup, self.next.as_deref());
-        next.is_some_and(|next| self.has_address_of(next) && is.session == next.session && is.lane == next.lane)
+        next.is_some_and(|next| {
+            self.has_address_of(next) && is.session == next.session && is.lane == next.lane
+        })
     }
 
     fn has_address_of(&self, other: &NodeSetup) -> bool {

@@ -220,7 +220,8 @@ impl RouterNode {
         probe: u64,
         end: CheckEnd,
     ) -> Todo {
-        let place = self.parts.iter().position(|part| matches!(part, Part::Port { link: l, .. } if *l == link));
+        let place =
+            self.parts.iter().position(|part| matches!(part, Part::Port { link: l, .. } if *l == link));
         let (Some(place), Some(round)) = (place, &self.round) else { return Todo::default() };
         // One that was begun for an earlier probe says nothing about this one.
         if round.probe != probe {
@@ -239,7 +240,9 @@ impl RouterNode {
         });
         let Some(place) = found else { return Todo::default() };
         match self.parts.get(place) {
-            Some(Part::Process { watch: Some((watch, _)), .. }) if watch.is_dead() => self.died(context, place),
+            Some(Part::Process { watch: Some((watch, _)), .. }) if watch.is_dead() => {
+                self.died(context, place)
+            }
             Some(Part::Exec { .. }) => self.turn(context, place),
             _ => Todo::default(),
         }
@@ -512,10 +515,8 @@ fn backend(all: &Combined, found: &[(Option<u16>, CheckEnd)]) -> Option<BackendS
     if all.local != Verdict::Good || all.backend == Verdict::Unknown {
         return None;
     }
-    let mut servers: Vec<PortServer> = found
-        .iter()
-        .filter_map(|(port, end)| Some(server_at((*port)?, end.server.as_ref()?)))
-        .collect();
+    let mut servers: Vec<PortServer> =
+        found.iter().filter_map(|(port, end)| Some(server_at((*port)?, end.server.as_ref()?))).collect();
     servers.sort_by_key(|server| server.port);
     Some(BackendSeen { good: all.backend == Verdict::Good, words: behind(all), servers })
 }

@@ -67,14 +67,18 @@ impl Driver {
     /// Ends of checks go to their nodes.
     pub(super) fn take_ends(&mut self, now: Time) {
         while let Some((link, probe, end)) = self.ends.pop() {
-            let Some(index) = self.routers.iter().position(|r| r.links().any(|l| l == link)) else { continue };
+            let Some(index) = self.routers.iter().position(|r| r.links().any(|l| l == link)) else {
+                continue;
+            };
             self.with_router(now, index, |router, context| router.ended(context, link, probe, end));
         }
     }
 
     /// Something happened at a process or a program.
     pub(super) fn router_ready(&mut self, now: Time, event: Ready) {
-        self.with_router(now, RouterNode::index_of(event.token), |router, context| router.ready(context, event));
+        self.with_router(now, RouterNode::index_of(event.token), |router, context| {
+            router.ready(context, event)
+        });
     }
 
     /// Judges the deadlines that have passed.

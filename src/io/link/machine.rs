@@ -3,9 +3,7 @@
 use crate::engine::Time;
 use crate::io::driver::NodeSetup;
 use crate::probe::check::{Check, CheckEnd, CheckKind, CheckRequest, Verdict};
-use crate::probe::{
-    Action, Cause, Flavour, Observation, PeerSign, ProbeRequest, ServerVersion, Session,
-};
+use crate::probe::{Action, Cause, Flavour, Observation, PeerSign, ProbeRequest, ServerVersion, Session};
 use crate::wire::SharedColumns;
 
 /// A machine without a socket.

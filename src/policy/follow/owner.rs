@@ -237,7 +237,11 @@ mod tests {
                 };
                 let how = format!("{owner:?} {model:?}");
                 assert_eq!(after.active(), wanted, "{how}");
-                assert_eq!(after.active() == was, matches!(action, OwnerAction::Keep | OwnerAction::KeepLast), "{how}");
+                assert_eq!(
+                    after.active() == was,
+                    matches!(action, OwnerAction::Keep | OwnerAction::KeepLast),
+                    "{how}"
+                );
                 for (i, (old, new)) in model.members.iter().zip(&after.members).enumerate() {
                     assert!(!new.held || old.held, "{how}");
                     if old.state == State::Active && new.state != State::Active {
