@@ -21,6 +21,11 @@ pub(crate) mod helper;
 pub(crate) mod hostname;
 pub(crate) mod link;
 pub mod lock;
+// Whole before the tier's driver that calls it.
+#[allow(dead_code)]
+pub(crate) mod neighbour;
+#[allow(dead_code, unused_imports)]
+pub(crate) mod netlink;
 #[cfg(not(feature = "tls"))]
 pub(crate) mod no_tls;
 #[allow(dead_code)]

@@ -1,11 +1,13 @@
 //! The MySQL protocol without a socket: bytes in, bytes out, answers.
 
+pub mod arp;
 pub mod auth;
 pub mod classic;
 mod definitions;
 pub mod handshake;
 pub mod http;
 pub mod icmp;
+pub mod ndp;
 mod packet;
 #[cfg(test)]
 pub(crate) mod recording;

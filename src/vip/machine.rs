@@ -1,0 +1,825 @@
+//! One VIP on this host: from facts to a score, from ownership to the steps that move the address.
+//!
+//! The machine of ownership (VRRP, a lease) is handed in with every call; this one tells it the wish, takes what it says, and asks its driver for
+//! [`Effect`]s. A step is carried out at once and answered by [`Vip::stepped`]; everything else comes back when it comes.
+
+use super::announce::{Announcements, Due};
+use super::hooks::{Call, HookAction, HookEnd, HookKind, Hooks};
+use super::ownership::{Leaving, Notice, Output, Ownership, SCORE_OUT, Score, Urgency};
+use super::placement::{Given, PLACE, Place, PlaceView, SCORE, ScoreView, first};
+use super::step::{self, RELEASE, Step};
+use crate::config::{ClaimOrder, HookFailure, VipConfig};
+use crate::engine::time::{Duration, Time};
+use std::collections::VecDeque;
+
+/// How long an address is asked for at start-up.
+const ASK: Duration = Duration::from_millis(200);
+/// The pause before it is asked for again.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// From one attempt to take an address off to the next, while it fails.
+const REMOVE_AGAIN: Duration = Duration::from_millis(100);
+/// How much later than its lifetime the kernel takes an address off, at most (measured: 0.1 s).
+const KERNEL_LATE: Duration = Duration::from_millis(200);
+
+/// What is asked of the outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect<M> {
+    /// Do that to the addresses, and answer with [`Vip::stepped`].
+    Step(Step),
+    /// What the machine of ownership asks for.
+    Own(M),
+    /// Run a program; answer with [`Vip::hook_ended`].
+    Run {
+        /// Its number; `None` for the one that restarts the service.
+        job: Option<u64>,
+        /// Which one and why.
+        call: Call,
+    },
+    /// End a program.
+    Cancel {
+        /// Its number.
+        job: u64,
+    },
+    /// Tell the heir on the peer channel that the address is off this host.
+    HandOver {
+        /// Its name.
+        heir: String,
+        /// The ownership that ended.
+        epoch: u64,
+    },
+    /// Tell people.
+    Tell(Notice),
+}
+
+/// Another host of the tier, as the peer channel knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its name.
+    pub name: String,
+    /// Its score, if it was heard lately.
+    pub score: Option<Score>,
+    /// Whether it says that it owns the address, and since which epoch.
+    pub owns: Option<u64>,
+    /// The highest epoch that it knows.
+    pub epoch: u64,
+}
+
+/// Where the address is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Not here.
+    Absent,
+    /// Owned; the network is asked first.
+    Asking,
+    /// Owned; `on_claim` runs first.
+    Hooking,
+    /// Owned; it is being added.
+    Adding,
+    /// Owned and here.
+    Held,
+    /// Not owned any more; this step of [`RELEASE`] is under way.
+    Releasing(usize),
+    /// Not owned any more, and could not be taken off yet.
+    Stuck,
+}
+
+impl Stage {
+    /// The word in views.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Stage::Absent => "absent",
+            Stage::Asking => "asking",
+            Stage::Hooking => "hooking",
+            Stage::Adding => "adding",
+            Stage::Held => "held",
+            Stage::Releasing(_) => "releasing",
+            Stage::Stuck => "stuck",
+        }
+    }
+}
+
+/// What the service is said to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    /// In order or not; `None` if nobody said.
+    pub good: Option<bool>,
+    /// One sentence.
+    pub words: String,
+}
+
+/// One VIP on this host.
+#[derive(Clone, Debug)]
+pub struct Vip<M> {
+    config: VipConfig,
+    host: String,
+    /// Hosts of the tier beside this one.
+    others: usize,
+    stopping: bool,
+    engine_failed: bool,
+    link: bool,
+    standby: bool,
+    wanted: Option<String>,
+    local: Health,
+    backend: Health,
+    failures: u32,
+    last_failure: Option<Time>,
+    /// When the next failure is counted, or the next restart is due, while the service is bad.
+    next_failure: Time,
+    address_failed: Option<Time>,
+    tried: bool,
+    outdone_since: Option<Time>,
+    peers: Vec<Peer>,
+    score: Option<(Score, u16)>,
+    place: u16,
+    heir: Option<String>,
+    stage: Stage,
+    /// What the machine of ownership said last, while a release is under way.
+    owned_again: Option<(u16, String)>,
+    epoch: u64,
+    highest: u64,
+    valid: Option<Time>,
+    fence: Duration,
+    /// When the kernel takes the address off by itself.
+    kernel: Option<Time>,
+    next_refresh: Time,
+    started: Option<Time>,
+    ask_until: Option<Time>,
+    asks_again: Option<Time>,
+    answered: bool,
+    asked: bool,
+    stuck_until: Time,
+    announcements: Announcements,
+    hooks: Hooks,
+    restarting: bool,
+    release_reason: (u16, String),
+    claims: u64,
+    releases: u64,
+    effects: VecDeque<Effect<M>>,
+}
+
+impl<M> Vip<M> {
+    /// A VIP of this host, with `others` more hosts in its tier. `down_interval` is that of its machine of ownership.
+    pub fn new(config: VipConfig, host: &str, others: usize, down_interval: Duration) -> Vip<M> {
+        let fence = config.self_fence.unwrap_or_else(|| (down_interval * 2).max(Duration::from_secs(2)));
+        let local = Health { good: config.pool.is_none().then_some(true), words: String::new() };
+        Vip {
+            config,
+            host: host.into(),
+            others,
+            stopping: false,
+            engine_failed: false,
+            link: true,
+            standby: false,
+            wanted: None,
+            local,
+            backend: Health::default(),
+            failures: 0,
+            last_failure: None,
+            next_failure: Time::NEVER,
+            address_failed: None,
+            tried: false,
+            outdone_since: None,
+            peers: Vec::new(),
+            score: None,
+            place: 0,
+            heir: None,
+            stage: Stage::Absent,
+            owned_again: None,
+            epoch: 0,
+            highest: 0,
+            valid: None,
+            fence,
+            kernel: None,
+            next_refresh: Time::NEVER,
+            started: None,
+            ask_until: None,
+            asks_again: None,
+            answered: false,
+            asked: false,
+            stuck_until: Time::NEVER,
+            announcements: Announcements::default(),
+            hooks: Hooks::default(),
+            restarting: false,
+            release_reason: (0, String::new()),
+            claims: 0,
+            releases: 0,
+            effects: VecDeque::new(),
+        }
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &VipConfig {
+        &self.config
+    }
+
+    /// Where the address is.
+    pub fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    /// This host's score and the row behind it; 0 before the start.
+    pub fn score(&self) -> (Score, u16) {
+        self.score.unwrap_or((Score(SCORE_OUT), 0))
+    }
+
+    /// The row of [`PLACE`] that decided last.
+    pub fn place(&self) -> u16 {
+        self.place
+    }
+
+    /// What the service is said to be.
+    pub fn local(&self) -> &Health {
+        &self.local
+    }
+
+    /// What it leads to.
+    pub fn backend(&self) -> &Health {
+        &self.backend
+    }
+
+    /// Failures that count, and until when they bar the host.
+    pub fn failures(&self) -> (u32, Option<Time>) {
+        (self.failures, self.last_failure.map(|at| at + self.config.failure_timeout))
+    }
+
+    /// The epoch of this host's ownership, the last one's if it owns nothing; and the highest that any host is known to have had.
+    pub fn epoch(&self) -> (u64, u64) {
+        (self.epoch, self.highest)
+    }
+
+    /// The other hosts, as they were told of last.
+    pub fn peers(&self) -> &[Peer] {
+        &self.peers
+    }
+
+    /// Times that the address came and left.
+    pub fn moves(&self) -> (u64, u64) {
+        (self.claims, self.releases)
+    }
+
+    /// Whether nothing is under way: no release, no program.
+    pub fn is_idle(&self) -> bool {
+        self.stage == Stage::Absent && self.hooks.is_idle() && self.effects.is_empty()
+    }
+
+    /// What is to be done next.
+    pub fn poll_effect(&mut self) -> Option<Effect<M>> {
+        self.effects.pop_front()
+    }
+
+    /// When to look again.
+    pub fn poll_timeout(&self) -> Time {
+        let settled = self.started.is_some();
+        let barred = self.last_failure.map(|at| at + self.config.failure_timeout);
+        let outdone = self.outdone_since.map(|at| at + self.config.preempt_delay);
+        [
+            self.ask_until,
+            self.asks_again,
+            Some(self.next_failure),
+            barred,
+            outdone.filter(|_| self.stage == Stage::Held),
+            self.address_failed,
+            Some(self.next_refresh).filter(|_| self.stage == Stage::Held),
+            Some(self.announcements.due(self.config.announce_interval)),
+            Some(self.stuck_until).filter(|_| self.stage == Stage::Stuck),
+        ]
+        .into_iter()
+        .flatten()
+        .filter(|_| settled)
+        .min()
+        .unwrap_or(Time::NEVER)
+    }
+
+    fn tell(&mut self, rule: u16, urgency: Urgency, more: impl AsRef<str>) {
+        let words = format!("{}: {}{}", self.config.name, step::sentence(rule), more.as_ref());
+        self.effects.push_back(Effect::Tell(Notice { rule, urgency, words }));
+    }
+
+    fn call(&mut self, kind: HookKind, rule: u16, reason: &str) {
+        let program = match kind {
+            HookKind::Claim => &self.config.hooks.on_claim,
+            HookKind::Release => &self.config.hooks.on_release,
+            HookKind::Fault => &self.config.hooks.on_fault,
+            HookKind::Restart => &self.config.restart,
+        };
+        if program.is_empty() {
+            return;
+        }
+        let call = Call { kind, epoch: self.epoch, rule, reason: reason.into() };
+        match kind {
+            HookKind::Restart => self.effects.push_back(Effect::Run { job: None, call }),
+            _ => self.hooks.call(call),
+        }
+        self.pass_hooks();
+    }
+
+    fn pass_hooks(&mut self) {
+        while let Some(action) = self.hooks.poll() {
+            self.effects.push_back(match action {
+                HookAction::Run(job, call) => Effect::Run { job: Some(job), call },
+                HookAction::Cancel(job) => Effect::Cancel { job },
+            });
+        }
+    }
+
+    // What is known of the service.
+
+    /// What the service on this host is said to be. `None` for "not known yet", which counts as not in order without being a failure.
+    pub fn set_local(&mut self, now: Time, good: Option<bool>, words: &str) {
+        let before = self.local.good;
+        if before == good {
+            self.local.words = words.into();
+            return;
+        }
+        self.local = Health { good, words: words.into() };
+        match good {
+            Some(false) if before == Some(true) => {
+                self.fail(now);
+                self.tell(step::SERVICE_FAILED, Urgency::Alarm, format!(": {words}"));
+                self.call(HookKind::Fault, step::SERVICE_FAILED, words);
+                self.restart(now);
+            }
+            Some(true) => {
+                self.next_failure = Time::NEVER;
+                self.tried = false;
+                if before == Some(false) {
+                    self.tell(step::SERVICE_BACK, Urgency::Info, "");
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn fail(&mut self, now: Time) {
+        if self.last_failure.is_none_or(|at| at + self.config.failure_timeout <= now) {
+            self.failures = 0;
+        }
+        self.failures = self.failures.saturating_add(1);
+        self.last_failure = Some(now);
+    }
+
+    fn restart(&mut self, now: Time) {
+        self.next_failure = now + self.config.restart_interval;
+        if !self.config.restart.is_empty() && !self.restarting {
+            self.restarting = true;
+            self.tell(step::RESTART, Urgency::Info, "");
+            let words = self.local.words.clone();
+            self.call(HookKind::Restart, step::RESTART, &words);
+        }
+    }
+
+    /// What the service leads to; never moves the address.
+    pub fn set_backend(&mut self, good: Option<bool>, words: &str) {
+        if self.backend.good != good {
+            if let Some(good) = good.filter(|good| !good || self.backend.good == Some(false)) {
+                let urgency = if good { Urgency::Info } else { Urgency::Warning };
+                let now = if good { "in order again" } else { "not in order" };
+                self.tell(step::BACKEND, urgency, format!(": {now}: {words}"));
+            }
+        }
+        self.backend = Health { good, words: words.into() };
+    }
+
+    /// The engine that judges the service failed.
+    pub fn set_engine_failed(&mut self) {
+        self.engine_failed = true;
+    }
+
+    /// Whether the interface is there, up, and has a carrier.
+    pub fn set_link(&mut self, usable: bool, words: &str) {
+        if self.link != usable {
+            self.link = usable;
+            let urgency = if usable { Urgency::Info } else { Urgency::Alarm };
+            self.tell(step::LINK, urgency, format!(": {}: {words}", self.config.interface));
+        }
+    }
+
+    /// The agent ends: the address leaves.
+    pub fn stop(&mut self) {
+        self.stopping = true;
+    }
+
+    // Operators.
+
+    /// Whether this host is out.
+    pub fn set_standby(&mut self, standby: bool) {
+        self.standby = standby;
+    }
+
+    /// The host to which the address was moved.
+    pub fn set_wanted(&mut self, host: Option<&str>) {
+        self.wanted = host.map(str::to_string);
+    }
+
+    /// Forgets the failures of this host.
+    pub fn clear(&mut self) {
+        (self.failures, self.last_failure, self.address_failed) = (0, None, None);
+        self.tried = false;
+    }
+
+    /// What the other hosts say.
+    pub fn set_peers(&mut self, peers: Vec<Peer>) {
+        let highest = peers.iter().map(|p| p.epoch.max(p.owns.unwrap_or(0))).max().unwrap_or(0);
+        if highest > self.highest {
+            self.highest = highest;
+        }
+        let newer = peers.iter().any(|p| p.owns.is_some_and(|epoch| epoch > self.epoch));
+        if newer && self.stage != Stage::Held && self.hooks.overtaken() {
+            self.tell(step::HOOK_SKIPPED, Urgency::Info, "");
+            self.pass_hooks();
+        }
+        self.peers = peers;
+    }
+
+    // What the network and the kernel say.
+
+    /// Somebody else answers for the address, or announces it.
+    pub fn rival(&mut self, now: Time, who: &str) {
+        if matches!(self.stage, Stage::Absent | Stage::Asking) {
+            self.answered = true;
+            return;
+        }
+        let (new, announce) = self.announcements.rival(now);
+        if new {
+            self.tell(step::RIVAL, Urgency::Alarm, format!(" ({who})"));
+            self.call(HookKind::Fault, step::RIVAL, who);
+        }
+        if announce {
+            self.effects.push_back(Effect::Step(Step::Announce));
+        }
+    }
+
+    /// An address is not there any more, and it was not this agent that took it off.
+    pub fn vanished(&mut self, now: Time, what: &str) {
+        if self.stage == Stage::Held {
+            self.tell(step::VANISHED, Urgency::Warning, format!(" ({what})"));
+            self.add(now);
+        }
+    }
+
+    /// A program ended; `None` for the one that restarts the service.
+    pub fn hook_ended(&mut self, now: Time, job: Option<u64>, end: &HookEnd) {
+        let Some(job) = job else {
+            self.restarting = false;
+            if !end.is_good() {
+                self.tell(step::RESTART_FAILED, Urgency::Alarm, format!(": {}", end.words()));
+            }
+            return;
+        };
+        let call = self.hooks.ended(job);
+        self.pass_hooks();
+        let Some(call) = call else { return };
+        if !end.is_good() {
+            let heavy = call.kind == HookKind::Claim && self.config.hooks.failure == HookFailure::Release;
+            let rule = if heavy { step::CLAIM_HOOK_FAILED } else { step::HOOK_FAILED };
+            self.tell(rule, Urgency::Alarm, format!(": on_{}: {}", call.kind.name(), end.words()));
+            if heavy && call.epoch == self.epoch {
+                self.address_failed = Some(now + self.config.failure_timeout);
+                return;
+            }
+        }
+        if self.stage == Stage::Hooking && call.kind == HookKind::Claim && call.epoch == self.epoch {
+            self.add(now);
+        }
+    }
+
+    // Ownership.
+
+    /// Looks at everything anew: call it after any change, and at [`Vip::poll_timeout`] after the machine of ownership was driven.
+    pub fn drive<W: Ownership<Action = M>>(&mut self, now: Time, wall_ms: u64, who: &mut W) {
+        if self.started.is_none() {
+            self.started = Some(now);
+            self.ask(now);
+        }
+        self.timers(now);
+        // Each round may answer the one before; none of them waits for the outside.
+        for _ in 0..8 {
+            self.decide(now, who);
+            if !self.listen(now, wall_ms, who) {
+                return;
+            }
+        }
+    }
+
+    fn timers(&mut self, now: Time) {
+        if self.local.good == Some(false) && self.next_failure <= now {
+            if self.failures < self.config.migration_threshold {
+                self.fail(now);
+            }
+            self.restart(now);
+        }
+        if self.last_failure.is_some_and(|at| at + self.config.failure_timeout <= now) {
+            (self.failures, self.last_failure) = (0, None);
+        }
+        if self.address_failed.is_some_and(|until| until <= now) {
+            self.address_failed = None;
+        }
+        if self.ask_until.is_some_and(|until| until <= now) {
+            self.ask_until = None;
+            let patience = self.started.is_some_and(|at| now.since(at) < self.fence + ASK_AGAIN);
+            if !self.answered {
+                self.asked = true;
+            } else if patience {
+                self.asks_again = Some(now + ASK_AGAIN);
+                self.tell(step::ANSWERED, Urgency::Warning, "");
+            } else {
+                self.asked = true;
+                self.tell(step::CLAIMED_ANYWAY, Urgency::Alarm, "");
+            }
+            if self.asked && self.stage == Stage::Asking {
+                self.begin_claim(now);
+            }
+        }
+        if self.asks_again.is_some_and(|at| at <= now) {
+            self.asks_again = None;
+            self.ask(now);
+        }
+        if self.stage == Stage::Held && self.next_refresh <= now {
+            self.refresh(now);
+        }
+        match self.announcements.take(now, self.config.announce_interval) {
+            Some(Due::RivalSilent) => {
+                self.tell(step::RIVAL_SILENT, Urgency::Info, "");
+                self.effects.push_back(Effect::Step(Step::Announce));
+            }
+            Some(Due::Schedule) => self.effects.push_back(Effect::Step(Step::Announce)),
+            None => {}
+        }
+        if self.stage == Stage::Stuck && self.stuck_until <= now {
+            self.stuck_until = Time::NEVER;
+            self.effects.push_back(Effect::Step(Step::Remove));
+        }
+    }
+
+    fn ask(&mut self, now: Time) {
+        self.answered = false;
+        self.ask_until = Some(now + ASK);
+        self.effects.push_back(Effect::Step(Step::Ask));
+    }
+
+    /// Score and place.
+    fn decide<W: Ownership<Action = M>>(&mut self, now: Time, who: &mut W) {
+        let tolerated = self.local.good == Some(false) && self.failures < self.config.migration_threshold;
+        let owner_by_configuration = match &self.config.ownership {
+            crate::config::OwnershipConfig::Vrrp(vrrp) => vrrp.address_owner,
+            crate::config::OwnershipConfig::Lease(_) => false,
+        };
+        let view = ScoreView {
+            stopping: self.stopping,
+            engine_failed: self.engine_failed,
+            link: self.link,
+            standby: self.standby,
+            address_failed: self.address_failed.is_some(),
+            good: self.local.good == Some(true) || tolerated,
+            barred: self.failures >= self.config.migration_threshold,
+            last_host: self.config.last_host,
+            address_owner: owner_by_configuration,
+            wanted: self.wanted.as_deref() == Some(self.host.as_str()),
+        };
+        let Some(row) = first(SCORE, &view) else { return };
+        let score = Score(match row.then {
+            Given::Score(score) => score,
+            Given::Location => self.config.location_of(&self.host),
+        });
+        let changed = self.score.map(|(score, _)| score) != Some(score);
+        if changed && self.score.is_some() {
+            self.tell(step::SCORED, Urgency::Info, format!(" to {score}: {}", row.sentence));
+        }
+        self.score = Some((score, row.number));
+        self.settle(now, score, who);
+        if changed {
+            who.wish(now, score);
+        }
+    }
+
+    /// Whether an owner keeps the address, and for whom it leaves.
+    fn settle<W: Ownership<Action = M>>(&mut self, now: Time, score: Score, who: &mut W) {
+        let heir = self.best();
+        let beats = |(_, theirs): &(String, Score)| {
+            self.config.stickiness < 254
+                && u16::from(theirs.0) > u16::from(score.0) + u16::from(self.config.stickiness)
+        };
+        let owner = who.owns();
+        self.outdone_since = match heir.as_ref().filter(|heir| owner && beats(heir)) {
+            Some(_) => self.outdone_since.or(Some(now)),
+            None => None,
+        };
+        let view = PlaceView {
+            owner,
+            score,
+            heir: heir.as_ref().map(|heir| heir.1),
+            unheard: self.others == 0 || self.peers.iter().any(|peer| peer.score.is_none()),
+            tried: self.tried,
+            outdone: self.outdone_since.is_some_and(|since| since + self.config.preempt_delay <= now),
+        };
+        let Some(row) = first(PLACE, &view) else { return };
+        self.place = row.number;
+        match row.then {
+            Place::Keep | Place::StandBy => {}
+            Place::ToHeir => {
+                self.heir = heir.map(|heir| heir.0);
+                self.release_reason = (row.number, row.sentence.into());
+                who.leave(now, Leaving::ToHeir);
+            }
+            Place::ToAnyone => {
+                self.heir = None;
+                self.tried = true;
+                self.release_reason = (row.number, row.sentence.into());
+                who.leave(now, Leaving::ToAnyone);
+            }
+        }
+    }
+
+    /// The best of the others that were heard and stand; of equals the first by name.
+    fn best(&self) -> Option<(String, Score)> {
+        let mut best: Option<(&str, Score)> = None;
+        for peer in &self.peers {
+            let Some(score) = peer.score.filter(|score| score.stands()) else { continue };
+            if best.is_none_or(|(name, most)| score > most || (score == most && peer.name.as_str() < name)) {
+                best = Some((&peer.name, score));
+            }
+        }
+        best.map(|(name, score)| (name.to_string(), score))
+    }
+
+    /// Takes what the machine of ownership says; whether it said anything.
+    fn listen<W: Ownership<Action = M>>(&mut self, now: Time, wall_ms: u64, who: &mut W) -> bool {
+        let mut any = false;
+        while let Some(output) = who.poll() {
+            any = true;
+            match output {
+                Output::Own { rule, why, epoch } => {
+                    self.valid = self.valid.filter(|until| *until > now);
+                    self.epoch = epoch.unwrap_or_else(|| (self.highest + 1).max(wall_ms).max(self.epoch + 1));
+                    self.highest = self.highest.max(self.epoch);
+                    match self.stage {
+                        Stage::Absent => self.own(now, rule, &why),
+                        _ => self.owned_again = Some((rule, why)),
+                    }
+                }
+                Output::Valid { until } => {
+                    self.valid = Some(until);
+                    if self.stage == Stage::Held {
+                        self.refresh(now);
+                    }
+                }
+                Output::Lose { rule, why } => {
+                    if self.release_reason.0 == 0 {
+                        self.release_reason = (rule, why);
+                    }
+                    self.owned_again = None;
+                    self.lose(now, who);
+                }
+                Output::Announce { .. } => {
+                    if self.stage == Stage::Held {
+                        self.announcements.announced(now);
+                        self.effects.push_back(Effect::Step(Step::Announce));
+                    }
+                }
+                Output::Do(action) => self.effects.push_back(Effect::Own(action)),
+                Output::Notice(notice) => self.effects.push_back(Effect::Tell(Notice {
+                    words: format!("{}: {}", self.config.name, notice.words),
+                    ..notice
+                })),
+            }
+        }
+        any
+    }
+
+    fn own(&mut self, now: Time, rule: u16, why: &str) {
+        self.release_reason = (0, String::new());
+        self.heir = None;
+        self.tell(step::CLAIMED, Urgency::Warning, format!(", epoch {}: {why} (rule {rule})", self.epoch));
+        if self.asked {
+            self.begin_claim(now);
+        } else {
+            self.stage = Stage::Asking;
+        }
+    }
+
+    fn begin_claim(&mut self, now: Time) {
+        let before = self.config.hooks.order == ClaimOrder::Before && !self.config.hooks.on_claim.is_empty();
+        if before {
+            self.stage = Stage::Hooking;
+        } else {
+            self.add(now);
+        }
+        self.call(HookKind::Claim, step::CLAIMED, step::sentence(step::CLAIMED));
+    }
+
+    fn add(&mut self, now: Time) {
+        self.stage = Stage::Adding;
+        let lifetime = self.lifetime(now);
+        self.effects.push_back(Effect::Step(Step::Add { lifetime }));
+    }
+
+    /// For how many seconds the kernel is to keep the address. Never longer than a lease is valid, but at least one second: the owner itself goes before.
+    fn lifetime(&mut self, now: Time) -> u32 {
+        let span = match self.valid {
+            Some(until) => until.since(now),
+            // The kernel counts whole seconds; without a lease a longer time is no harm.
+            None => self.fence + Duration::from_millis(999),
+        };
+        let seconds = u32::try_from(span.as_secs()).unwrap_or(u32::MAX).max(1);
+        self.kernel = Some(now + Duration::from_secs(u64::from(seconds)) + KERNEL_LATE);
+        self.next_refresh = match self.valid {
+            Some(_) => Time::NEVER,
+            None => now + self.fence / 4,
+        };
+        seconds
+    }
+
+    fn refresh(&mut self, now: Time) {
+        if self.valid.is_some_and(|until| until.since(now) < Duration::from_secs(1)) {
+            // What the kernel has ends before, or as early as it can.
+            return;
+        }
+        let lifetime = self.lifetime(now);
+        self.effects.push_back(Effect::Step(Step::Refresh { lifetime }));
+    }
+
+    fn lose<W: Ownership<Action = M>>(&mut self, now: Time, who: &mut W) {
+        self.announcements.ended();
+        match self.stage {
+            Stage::Absent | Stage::Asking | Stage::Hooking => self.gone(now, who),
+            Stage::Adding | Stage::Held => {
+                self.stage = Stage::Releasing(0);
+                self.effects.push_back(Effect::Step(RELEASE[0]));
+            }
+            Stage::Releasing(_) | Stage::Stuck => {}
+        }
+    }
+
+    /// A step was carried out; `Ok` holds what was counted, if anything.
+    pub fn stepped<W: Ownership<Action = M>>(
+        &mut self,
+        now: Time,
+        wall_ms: u64,
+        step: Step,
+        outcome: Result<u32, String>,
+        who: &mut W,
+    ) {
+        match (step, self.stage, outcome) {
+            (Step::Add { .. }, Stage::Adding, Ok(_)) => {
+                self.stage = Stage::Held;
+                self.claims += 1;
+                self.announcements.claimed(now);
+                self.effects.push_back(Effect::Step(Step::Announce));
+            }
+            (Step::Add { .. }, Stage::Adding, Err(why)) => {
+                self.tell(step::ADD_FAILED, Urgency::Alarm, format!(": {why}"));
+                self.call(HookKind::Fault, step::ADD_FAILED, &why);
+                self.address_failed = Some(now + self.config.failure_timeout.max(Duration::from_secs(1)));
+            }
+            (Step::Refresh { .. }, Stage::Held, Err(why)) => {
+                self.tell(step::REFRESH_FAILED, Urgency::Alarm, format!(": {why}"));
+            }
+            (Step::Remove, Stage::Releasing(_) | Stage::Stuck, Ok(_)) => self.gone(now, who),
+            (Step::Remove, Stage::Releasing(_) | Stage::Stuck, Err(why)) => {
+                let over = self.kernel.is_none_or(|end| end <= now);
+                if self.stage != Stage::Stuck {
+                    self.tell(step::REMOVE_FAILED, Urgency::Alarm, format!(": {why}"));
+                }
+                self.stage = Stage::Stuck;
+                self.stuck_until = now + REMOVE_AGAIN;
+                if over {
+                    self.gone(now, who);
+                }
+            }
+            (_, Stage::Releasing(index), outcome) => {
+                if let Err(why) = outcome {
+                    self.tell(step::RELEASE_FAILED, Urgency::Warning, format!(" ({step}): {why}"));
+                }
+                let next = index + 1;
+                if RELEASE.get(index) == Some(&step)
+                    && let Some(following) = RELEASE.get(next)
+                {
+                    self.stage = Stage::Releasing(next);
+                    self.effects.push_back(Effect::Step(*following));
+                }
+            }
+            _ => {}
+        }
+        self.drive(now, wall_ms, who);
+    }
+
+    /// The address is off this host: the others may know.
+    fn gone<W: Ownership<Action = M>>(&mut self, now: Time, who: &mut W) {
+        let was_here = matches!(self.stage, Stage::Releasing(_) | Stage::Stuck);
+        self.stage = Stage::Absent;
+        (self.kernel, self.valid, self.next_refresh) = (None, None, Time::NEVER);
+        if let Some(heir) = self.heir.take() {
+            self.effects.push_back(Effect::HandOver { heir, epoch: self.epoch });
+        }
+        who.released(now);
+        let (rule, why) = core::mem::take(&mut self.release_reason);
+        if was_here {
+            self.releases += 1;
+        }
+        self.tell(step::RELEASED, Urgency::Warning, format!(": {why} (rule {rule})"));
+        self.call(HookKind::Release, rule, &why);
+        if let Some((rule, why)) = self.owned_again.take() {
+            self.own(now, rule, &why);
+        }
+    }
+}
