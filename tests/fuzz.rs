@@ -81,4 +81,19 @@ macro_rules! targets {
     };
 }
 
-targets!(wire, session, gtid, config, pool_string, address, cache, control, checkpoint, tables, mpp, engine);
+targets!(
+    wire,
+    session,
+    x,
+    check,
+    gtid,
+    config,
+    pool_string,
+    address,
+    cache,
+    control,
+    checkpoint,
+    tables,
+    mpp,
+    engine
+);

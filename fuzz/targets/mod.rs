@@ -5,6 +5,7 @@
 
 mod address;
 mod cache;
+mod check;
 mod checkpoint;
 mod config;
 mod control;
@@ -16,14 +17,17 @@ mod mpp;
 mod session;
 mod tables;
 mod wire;
+mod x;
 
 /// A target's name, which is its corpus' folder too, and its function.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 14] = [
     ("wire", wire::run),
     ("session", session::run),
+    ("x", x::run),
+    ("check", check::run),
     ("gtid", gtid::run),
     ("config", config::run),
     ("pool_string", config::run_pool_string),

@@ -411,7 +411,7 @@ impl XClient {
             }
             (XPhase::Querying, message) => self.take_answer(message),
             (phase, message) => Err(WireError::violation(format!(
-                "X protocol: while {} was expected {} came",
+                "X protocol: while {} was expected, {} came",
                 awaited(phase, self.step),
                 message.name()
             ))),
@@ -511,7 +511,7 @@ impl XClient {
             }
             other => {
                 return Err(WireError::violation(format!(
-                    "X protocol: while an answer was expected {} came",
+                    "X protocol: while an answer was expected, {} came",
                     other.name()
                 )));
             }
@@ -527,7 +527,7 @@ impl XClient {
 
 fn awaited(phase: XPhase, step: Step) -> &'static str {
     match (phase, step) {
-        (XPhase::AwaitCapabilities, _) => "the capabilities",
+        (XPhase::AwaitCapabilities, _) => "a list of capabilities",
         (XPhase::AwaitTls | XPhase::StartingTls, _) => "TLS",
         (XPhase::Authenticating, Step::Challenge) => "a challenge",
         (XPhase::Authenticating, Step::Verdict) => "the login's end",
