@@ -1,7 +1,6 @@
 //! From the draft to the checked configuration: defaults, and what keys say about each other.
 
 use super::builder::ConfigBuilder;
-use super::{checkpoints, checks};
 use super::draft::{NodeDraft, Place, PoolDraft, Section, Setting};
 use super::keys::{self, Scope, Value};
 use super::listen::Listen;
@@ -11,6 +10,7 @@ use super::model::{
 };
 use super::service_check;
 use super::value::print_duration;
+use super::{checkpoints, checks};
 use super::{push, tier, vip_check};
 use crate::engine::time::Duration;
 use crate::error::{Error, ErrorCode, Result};
@@ -329,8 +329,11 @@ fn build_node(
     let probe = Layers { scope: Scope::Probe, sections: &[&node.probe, &pool.probe, &draft.probe] };
     if kind == PoolKind::Router {
         let keys = ["admin_port", "extra_port"];
-        if let Some(setting) = keys.iter().find_map(|key| node.probe.get(key).or_else(|| pool.probe.get(key))) {
-            return Err(setting.place.error("the checks of a router say which ports are looked at: leave this key out"));
+        if let Some(setting) = keys.iter().find_map(|key| node.probe.get(key).or_else(|| pool.probe.get(key)))
+        {
+            return Err(setting
+                .place
+                .error("the checks of a router say which ports are looked at: leave this key out"));
         }
     }
     Ok(NodeConfig {

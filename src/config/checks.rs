@@ -12,31 +12,10 @@ use crate::engine::time::Duration;
 use crate::error::Result;
 use crate::pool::state::words;
 use crate::pool::{Host, PoolKind};
+pub use crate::probe::check::{Protocol as PortProtocol, Role as PortRole};
 use core::fmt;
 use std::path::PathBuf;
 use toml::de::{DeTable, DeValue};
-
-words! {
-    /// What a router's port is for.
-    PortRole {
-        /// Leads to a server that takes writes.
-        ReadWrite = 0 => "rw",
-        /// Leads to any server.
-        ReadOnly = 1 => "ro",
-        /// Leads to a server that is read-only.
-        StrictReadOnly = 2 => "ro-strict",
-    }
-}
-
-words! {
-    /// The protocol that a router's port speaks.
-    PortProtocol {
-        /// MySQL's classic protocol.
-        Classic = 0 => "classic",
-        /// The X protocol.
-        X = 1 => "x",
-    }
-}
 
 words! {
     /// Which verdict a program's answer is.
@@ -95,7 +74,9 @@ impl CheckConfig {
     /// The port that it connects to, if it does.
     pub fn port(&self) -> Option<u16> {
         match self {
-            CheckConfig::Tcp { port } | CheckConfig::X { port } | CheckConfig::Router { port, .. } => Some(*port),
+            CheckConfig::Tcp { port } | CheckConfig::X { port } | CheckConfig::Router { port, .. } => {
+                Some(*port)
+            }
             CheckConfig::Process { .. } | CheckConfig::Exec { .. } => None,
         }
     }
@@ -107,7 +88,9 @@ impl fmt::Display for CheckConfig {
         match self {
             CheckConfig::Tcp { port } => write!(f, "tcp {port}"),
             CheckConfig::X { port } => write!(f, "x {port}"),
-            CheckConfig::Router { port, role, protocol: PortProtocol::Classic } => write!(f, "router {port} {role}"),
+            CheckConfig::Router { port, role, protocol: PortProtocol::Classic } => {
+                write!(f, "router {port} {role}")
+            }
             CheckConfig::Router { port, role, protocol } => write!(f, "router {port} {role} {protocol}"),
             CheckConfig::Process { pid_file } => write!(f, "process {}", pid_file.display()),
             CheckConfig::Exec { command, .. } => {
@@ -186,7 +169,8 @@ fn check(origin: &Origin<'_>, path: &str, item: &Item<'_>) -> Result<CheckDraft>
         let name = key.get_ref().as_ref();
         if name != "type" && !keys.contains(&name) {
             let full = format!("{path}.{name}");
-            let text = format!("a check of type {kind} has no key {}; it has {}", quote(name), keys.join(", "));
+            let text =
+                format!("a check of type {kind} has no key {}; it has {}", quote(name), keys.join(", "));
             return Err(origin.place(key.span(), &full).error(text));
         }
     }
@@ -197,8 +181,13 @@ fn check(origin: &Origin<'_>, path: &str, item: &Item<'_>) -> Result<CheckDraft>
         "x" => CheckConfig::X { port: reader.port()? },
         "router" => CheckConfig::Router {
             port: reader.port()?,
-            role: reader.word("role", PortRole::ReadWrite, PortRole::ALL, PortRole::name)?,
-            protocol: reader.word("protocol", PortProtocol::Classic, PortProtocol::ALL, PortProtocol::name)?,
+            role: reader.word("role", PortRole::Rw, PortRole::ALL, PortRole::name)?,
+            protocol: reader.word(
+                "protocol",
+                PortProtocol::Classic,
+                PortProtocol::ALL,
+                PortProtocol::name,
+            )?,
         },
         "process" => CheckConfig::Process { pid_file: reader.pid_file()? },
         _ => {
@@ -206,7 +195,12 @@ fn check(origin: &Origin<'_>, path: &str, item: &Item<'_>) -> Result<CheckDraft>
             CheckConfig::Exec {
                 command: reader.command()?,
                 timeout: timeout.unwrap_or_default(),
-                verdict: reader.word("verdict", CheckVerdict::Local, CheckVerdict::ALL, CheckVerdict::name)?,
+                verdict: reader.word(
+                    "verdict",
+                    CheckVerdict::Local,
+                    CheckVerdict::ALL,
+                    CheckVerdict::name,
+                )?,
             }
         }
     };
@@ -238,7 +232,9 @@ impl Reader<'_> {
     fn pid_file(&self) -> Result<PathBuf> {
         match self.value("pid_file", &Kind::Path)? {
             Some(Value::Text(path)) => Ok(path.into()),
-            _ => Err(self.place.error("the check names no file: write pid_file = \"/run/mysqlrouter/mysqlrouter.pid\"")),
+            _ => Err(self
+                .place
+                .error("the check names no file: write pid_file = \"/run/mysqlrouter/mysqlrouter.pid\"")),
         }
     }
 
@@ -255,18 +251,20 @@ impl Reader<'_> {
         let place = self.origin.place(item.span(), &format!("{}.{key}", self.path));
         let known = || all.iter().map(|&value| name(value)).collect::<Vec<_>>().join(", ");
         match item.get_ref() {
-            DeValue::String(word) => all
-                .iter()
-                .copied()
-                .find(|&value| name(value).eq_ignore_ascii_case(word))
-                .ok_or_else(|| place.error(format!("{} is not allowed: write one of {}", quote(word), known()))),
+            DeValue::String(word) => {
+                all.iter().copied().find(|&value| name(value).eq_ignore_ascii_case(word)).ok_or_else(|| {
+                    place.error(format!("{} is not allowed: write one of {}", quote(word), known()))
+                })
+            }
             other => Err(place.error(format!("expected one word, found {}", describe(other)))),
         }
     }
 
     fn command(&self) -> Result<Vec<String>> {
         let Some(item) = self.table.get("command") else {
-            return Err(self.place.error("the check has no command: write command = [\"/usr/lib/nagios/plugins/check_x\", \"-a\"]"));
+            return Err(self.place.error(
+                "the check has no command: write command = [\"/usr/lib/nagios/plugins/check_x\", \"-a\"]",
+            ));
         };
         let place = self.origin.place(item.span(), &format!("{}.command", self.path));
         let DeValue::Array(list) = item.get_ref() else {
@@ -282,11 +280,14 @@ impl Reader<'_> {
                     return Err(place.error("a word of the command holds a NUL"));
                 }
                 DeValue::String(text) if text.len() > WORDS.1 => {
-                    let text = format!("a word of the command has {} bytes, {} are allowed", text.len(), WORDS.1);
+                    let text =
+                        format!("a word of the command has {} bytes, {} are allowed", text.len(), WORDS.1);
                     return Err(place.error(text));
                 }
                 DeValue::String(text) => words.push(text.to_string()),
-                other => return Err(place.error(format!("expected words in quotes, found {}", describe(other)))),
+                other => {
+                    return Err(place.error(format!("expected words in quotes, found {}", describe(other))));
+                }
             }
         }
         match words.first().map(String::as_str) {
@@ -334,7 +335,7 @@ pub(super) fn assign(
             Some(checks) => checks.iter().map(|check| complete(check, draft, node)).collect::<Result<_>>()?,
             None => vec![CheckConfig::Router {
                 port: node.address.port,
-                role: PortRole::ReadWrite,
+                role: PortRole::Rw,
                 protocol: PortProtocol::Classic,
             }],
         };
@@ -382,7 +383,9 @@ fn check_hosts(drafts: &[NodeDraft], kind: PoolKind, pool: &PoolDraft) -> Result
             return Err(setting.place.error(text));
         }
         if seen.contains(&host.as_str()) {
-            return Err(setting.place.error(format!("host {} has another node of this pool already", quote(host))));
+            return Err(setting
+                .place
+                .error(format!("host {} has another node of this pool already", quote(host))));
         }
         if !host.is_empty() {
             seen.push(host);
@@ -405,7 +408,9 @@ pub(super) fn print(checks: &[CheckConfig], string: impl Fn(&str) -> String) -> 
         CheckConfig::Exec { command, timeout, verdict } => {
             let words: Vec<String> = command.iter().map(|word| string(word)).collect();
             let (words, timeout) = (words.join(", "), string(&print_duration(*timeout)));
-            format!("{{ type = \"exec\", command = [{words}], timeout = {timeout}, verdict = \"{verdict}\" }}")
+            format!(
+                "{{ type = \"exec\", command = [{words}], timeout = {timeout}, verdict = \"{verdict}\" }}"
+            )
         }
     };
     format!("[{}]", checks.iter().map(one).collect::<Vec<_>>().join(", "))

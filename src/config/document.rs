@@ -1,11 +1,11 @@
 //! Reading a TOML text into the draft, with the line and column of everything that is wrong.
 
 use super::builder::ConfigBuilder;
-use super::{checkpoints, checks};
 use super::draft::{NodeDraft, Origin, Place, PoolDraft, Section, check_nodes, pool_key};
 use super::keys::{self, Scope};
 use super::push;
 use super::value::{Raw, describe, read};
+use super::{checkpoints, checks};
 use crate::error::{Error, ErrorCode, Result};
 use crate::pool::Address;
 use toml::Spanned;

@@ -1,8 +1,8 @@
 //! What has been set so far, and where it came from.
 
-use super::{checkpoints, checks};
 use super::keys::Value;
 use super::value::quote;
+use super::{checkpoints, checks};
 use crate::error::{Error, ErrorCode, Result};
 use crate::pool::{Address, NodeType};
 use core::ops::Range;

@@ -1,6 +1,5 @@
 //! The canonical text of a configuration, and its fingerprint.
 
-use super::{checkpoints, checks};
 use super::listen::{Listen, ListenAddress};
 use super::model::{
     Config, ControlSocket, Failback, LastResort, NodeConfig, OnDoubt, OnLocked, PoolConfig, ProbeConfig,
@@ -9,6 +8,7 @@ use super::model::{
 use super::service::ServiceConfig;
 use super::tier::TierConfig;
 use super::value::print_duration;
+use super::{checkpoints, checks};
 use super::{push, tier, vip_check};
 use crate::pool::PoolKind;
 use core::fmt::Write;

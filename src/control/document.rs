@@ -101,9 +101,7 @@ fn facts(facts: &Facts) -> Value {
 
 /// What the ports of a router lead to.
 fn backend(seen: &BackendSeen) -> Value {
-    let server = |s: &PortServer| {
-        json!({ "port": s.port, "uuid": s.uuid, "host": s.host, "server_port": s.server_port, "read_only": s.read_only })
-    };
+    let server = |s: &PortServer| json!({ "port": s.port, "uuid": s.uuid, "host": s.host, "server_port": s.server_port, "read_only": s.read_only });
     json!({
         "good": seen.good,
         "words": seen.words,

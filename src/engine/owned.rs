@@ -80,7 +80,8 @@ impl PoolMachine {
         match command {
             Command::ActivatePrimary(_) => Some(Err(Refusal {
                 rule: ACTIVATE_PRIMARY_REFUSED,
-                reason: "who holds the address is ACTIVE: move the address to the PRIMARY's host instead".into(),
+                reason: "who holds the address is ACTIVE: move the address to the PRIMARY's host instead"
+                    .into(),
             })),
             _ => None,
         }
@@ -90,7 +91,10 @@ impl PoolMachine {
     pub(super) fn explain_owned(&self, text: &mut String) -> core::fmt::Result {
         let Judge::Safe { model, .. } = &self.judge else { return Ok(()) };
         if model.frozen {
-            writeln!(text, "  an operator froze the pool: `primacy unfreeze` lets the role follow the address")?;
+            writeln!(
+                text,
+                "  an operator froze the pool: `primacy unfreeze` lets the role follow the address"
+            )?;
         }
         if let Some(a) = model.active().filter(|&a| model.members[a].pin == Pin::Fixed) {
             let name = &self.nodes[a].name;
@@ -102,10 +106,16 @@ impl PoolMachine {
                 writeln!(text, "  the host of {name} holds the address: the role moves when the address does")
             }
             Some(Owner::Nobody) => {
-                writeln!(text, "  no host of this pool holds the address: a claim by one of them changes that")
+                writeln!(
+                    text,
+                    "  no host of this pool holds the address: a claim by one of them changes that"
+                )
             }
             Some(Owner::Untold) | None => {
-                writeln!(text, "  it is not known yet who holds the address: the first word of its owner changes that")
+                writeln!(
+                    text,
+                    "  it is not known yet who holds the address: the first word of its owner changes that"
+                )
             }
         }
     }

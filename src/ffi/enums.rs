@@ -175,6 +175,8 @@ pub enum primacy_cause {
     PRIMACY_CAUSE_DNS = 17,
     /// The prober itself is at fault: descriptors, memory, local network.
     PRIMACY_CAUSE_LOCAL = 18,
+    /// A program that was configured to look at the node says that it does not work.
+    PRIMACY_CAUSE_CHECK_FAILED = 19,
 }
 
 /// What a cause says about the node. Rules look at nothing finer.
@@ -376,7 +378,7 @@ same!(primacy_cause, Cause {
     PRIMACY_CAUSE_PROTOCOL_ERROR = ProtocolError, PRIMACY_CAUSE_QUERY_FAILED = QueryFailed,
     PRIMACY_CAUSE_REPLICATION_STOPPED = ReplicationStopped,
     PRIMACY_CAUSE_REPLICATION_LAG = ReplicationLag, PRIMACY_CAUSE_DNS = Dns,
-    PRIMACY_CAUSE_LOCAL = Local,
+    PRIMACY_CAUSE_LOCAL = Local, PRIMACY_CAUSE_CHECK_FAILED = CheckFailed,
 });
 same!(primacy_class, Class {
     PRIMACY_CLASS_OK = Ok, PRIMACY_CLASS_GONE = Gone, PRIMACY_CLASS_HUNG = Hung,

@@ -19,6 +19,7 @@ pub mod file;
 mod folder;
 pub(crate) mod following;
 pub(crate) mod helper;
+pub(crate) mod hostname;
 pub(crate) mod link;
 pub mod lock;
 pub(crate) mod neighbour;
@@ -35,6 +36,7 @@ pub(crate) mod proxy_client;
 pub(crate) mod push;
 #[cfg(feature = "cli")]
 pub(crate) mod respond;
+pub(crate) mod router_node;
 pub(crate) mod service_board;
 mod socket;
 mod sync;

@@ -23,5 +23,7 @@ pub use check::{
 pub use checkpoint::{CheckMethod, Checkpoint, CheckpointKind};
 pub use exchange::{Action, PeerSign, ProbeRequest, SessionConfig};
 pub use membership::{Group, GroupKind, GroupMember};
-pub use observation::{BackendSeen, Channel, Facts, Flavour, Observation, PortServer, ServerVersion, ThreadState};
+pub use observation::{
+    BackendSeen, Channel, Facts, Flavour, Observation, PortServer, ServerVersion, ThreadState,
+};
 pub use session::Session;

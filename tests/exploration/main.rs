@@ -109,8 +109,7 @@ fn routers() {
 }
 
 /// What can be seen of a router.
-const ROUTER: [&str; 7] =
-    ["good", "gone-exited", "good-backend-bad", "gone", "refusing", "hung", "blind"];
+const ROUTER: [&str; 7] = ["good", "gone-exited", "good-backend-bad", "gone", "refusing", "hung", "blind"];
 
 #[test]
 fn two_nodes() {

@@ -87,8 +87,7 @@ fn leaving(t: &Transition<'_>) -> Result<(), Broken> {
         let leaving = t.before.members[a].pin == Pin::Leave;
         let down = if leaving { State::Unknown } else { State::Standby };
         let handed = t.action == Move::Proven && t.after.members[a].state == down;
-        let failed =
-            enough && t.after.members[a].state.is_failed() && t.after.members[a].held != s.stateless;
+        let failed = enough && t.after.members[a].state.is_failed() && t.after.members[a].held != s.stateless;
         let ordered = orders::moves_role(t);
         hold("P3 what fails an ACTIVE", kept || handed || failed || ordered, || {
             format!("node {a} lost the role after {} failing observations", t.fails)
@@ -352,7 +351,8 @@ fn ladders(t: &Transition<'_>) -> Result<(), Broken> {
             let apart = (old as i32 - new as i32).abs();
             hold(name, apart <= 1, || format!("node {i} went from {old} to {new} at once"))?;
         }
-        let in_order = (e.class == Class::Ok && !e.backend_bad) || (now.state != State::Active && good(e) && !e.lag_only && !e.backend_bad);
+        let in_order = (e.class == Class::Ok && !e.backend_bad)
+            || (now.state != State::Active && good(e) && !e.lag_only && !e.backend_bad);
         if in_order {
             let mut up = was.ladder;
             up.step(Step::Up, s.fall, s.rise);

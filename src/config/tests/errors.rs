@@ -304,12 +304,10 @@ fn what_has_not_landed_says_so() {
     let mut builder = ConfigBuilder::new();
     let error = builder.set("helper.path", "inline").expect_err("not landed");
     assert_eq!(error.message(), later("helper.path"));
-    for (text, message) in [
-        (
-            "[pool.a]\nkind = \"replicated\"\npromotion = \"automatic\"",
-            "p.toml:3:13: key pool.a.promotion: \"automatic\" has not landed in version V: only \"none\" is allowed",
-        ),
-    ] {
+    for (text, message) in [(
+        "[pool.a]\nkind = \"replicated\"\npromotion = \"automatic\"",
+        "p.toml:3:13: key pool.a.promotion: \"automatic\" has not landed in version V: only \"none\" is allowed",
+    )] {
         let error = read(text).expect_err(text);
         assert_eq!(error.message(), message.replace('V', env!("CARGO_PKG_VERSION")));
     }

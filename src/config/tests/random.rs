@@ -268,7 +268,8 @@ fn any_pool() -> impl Strategy<Value = PoolConfig> {
         prop::sample::subsequence(causes, 0..=count),
     );
     let failback = prop::sample::select(vec![Failback::AfterRecover, Failback::Manual, Failback::Auto]);
-    let kind = prop::sample::select(vec![PoolKind::Ring, PoolKind::Replicated, PoolKind::Group, PoolKind::Router]);
+    let kind =
+        prop::sample::select(vec![PoolKind::Ring, PoolKind::Replicated, PoolKind::Group, PoolKind::Router]);
     (any::<[bool; 3]>(), own, failback, lag(), any_nodes(), kind, any_services()).prop_map(
         |(flags, own, failback, max_lag, nodes, kind, services)| {
             let [mpp, external, hostile] = flags;
@@ -335,7 +336,7 @@ fn as_routers(pool: PoolConfig) -> PoolConfig {
         let network = match node.weight % 3 {
             0 => CheckConfig::Tcp { port },
             1 => CheckConfig::X { port },
-            _ => CheckConfig::Router { port, role: PortRole::StrictReadOnly, protocol: PortProtocol::X },
+            _ => CheckConfig::Router { port, role: PortRole::RoStrict, protocol: PortProtocol::X },
         };
         let local = [
             CheckConfig::Process { pid_file: "/a b\"c.pid".into() },
@@ -346,7 +347,8 @@ fn as_routers(pool: PoolConfig) -> PoolConfig {
             },
         ];
         // A program's shortest time may be longer than the probe's.
-        let fits = probe.probe_timeout >= Duration::from_millis(10) && probe.probe_timeout <= Duration::from_secs(60);
+        let fits = probe.probe_timeout >= Duration::from_millis(10)
+            && probe.probe_timeout <= Duration::from_secs(60);
         let of_host = if fits { &local[..] } else { &local[..1] };
         let checks = [network].into_iter().chain(of_host.iter().cloned());
         NodeConfig {

@@ -205,7 +205,10 @@ fn the_owner_is_active() {
     // No command moves the role: the address has to move.
     own(&mut world, Some(1));
     let refused = world.command(Command::ActivatePrimary(0)).expect_err("refused");
-    assert!(refused.message().contains("rule 264") && refused.message().contains("holds the address"), "{refused}");
+    assert!(
+        refused.message().contains("rule 264") && refused.message().contains("holds the address"),
+        "{refused}"
+    );
     let text = world.engine.explain(world.now(), 0);
     assert!(text.contains("the host of 10.0.0.2:3306 holds the address"), "{text}");
 }
@@ -222,14 +225,18 @@ fn operators_outrank_the_owner() {
     assert_eq!(world.active(), Some(1), "the role follows at once");
     // Who is in maintenance is not ACTIVE, even with the address.
     let stay = MaintenanceRole::Move;
-    world.command(Command::Maintenance { node: node(2), role: stay, reason: "r".into(), limit: None }).expect("an order");
+    world
+        .command(Command::Maintenance { node: node(2), role: stay, reason: "r".into(), limit: None })
+        .expect("an order");
     own(&mut world, Some(2));
     assert_eq!(world.active(), None);
     world.command(Command::ClearOverride(node(2))).expect("ended");
     world.run(ms(3000));
     assert_eq!(world.active(), Some(2));
     // The ACTIVE one is to leave: the address goes first, and the role with it.
-    world.command(Command::Maintenance { node: node(2), role: stay, reason: "r".into(), limit: None }).expect("an order");
+    world
+        .command(Command::Maintenance { node: node(2), role: stay, reason: "r".into(), limit: None })
+        .expect("an order");
     assert_eq!((world.active(), world.engine.local_verdict(0, 2).good), (Some(2), false));
     own(&mut world, Some(1));
     assert_eq!((world.active(), world.node(2).state), (Some(1), State::Unknown));

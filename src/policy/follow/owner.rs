@@ -170,3 +170,97 @@ fn step_down(model: &mut Model, settings: &Settings) {
         old.pin = Pin::Fixed;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Failback;
+    use crate::policy::safe::table::IN_FORCE;
+    use crate::pool::NodeType;
+    use crate::probe::Class;
+    use std::collections::BTreeSet;
+
+    const SETTINGS: Settings = Settings { fall: 1, rise: 1, failback: Failback::Manual, stateless: true };
+
+    /// Every way in which a node can stand, as far as the rows look at it.
+    fn members() -> Vec<Member> {
+        let mut out = Vec::new();
+        for &state in State::ALL {
+            for pin in [Pin::Free, Pin::Fixed, Pin::Leave] {
+                for failed in [false, true] {
+                    for removed in [false, true] {
+                        let ladder = if failed { Ladder::failed(1, 1) } else { Ladder::default() };
+                        let seen = Some(Evidence::of(if failed { Class::Gone } else { Class::Ok }));
+                        let member = Member::new(NodeType::Secondary);
+                        out.push(Member { state, pin, ladder, seen, removed, ..member });
+                    }
+                }
+            }
+        }
+        // A removed node is UNKNOWN, and only an ACTIVE one is to leave.
+        out.retain(|m| !m.removed || m.state == State::Unknown);
+        out.retain(|m| m.pin != Pin::Leave || m.state == State::Active);
+        out
+    }
+
+    #[test]
+    fn who_holds_the_address_is_active_and_nobody_else() {
+        let mut fired = BTreeSet::new();
+        let all = members();
+        let mut models = Vec::new();
+        for a in &all {
+            for b in &all {
+                if a.state == State::Active && b.state == State::Active {
+                    continue;
+                }
+                for frozen in [false, true] {
+                    models.push(Model { frozen, ..Model::new(vec![a.clone(), b.clone()]) });
+                }
+            }
+        }
+        for model in models {
+            for owner in [Owner::Untold, Owner::Nobody, Owner::Node(0), Owner::Node(1), Owner::Node(2)] {
+                let mut after = model.clone();
+                let verdict = evaluate_owned(&mut after, owner, &IN_FORCE, OWNER, &SETTINGS, None);
+                let (rule, action) = verdict.role.expect("the last row always holds");
+                fired.insert(rule);
+                let was = model.active();
+                let fixed = was.is_some_and(|a| model.members[a].pin == Pin::Fixed);
+                let wanted = match owner {
+                    _ if model.frozen || fixed => was,
+                    Owner::Untold => was,
+                    Owner::Node(n) => {
+                        let free = |m: &&Member| !m.removed && (m.pin != Pin::Fixed || was == Some(n));
+                        model.members.get(n).filter(free).map(|_| n)
+                    }
+                    Owner::Nobody => None,
+                };
+                let how = format!("{owner:?} {model:?}");
+                assert_eq!(after.active(), wanted, "{how}");
+                assert_eq!(
+                    after.active() == was,
+                    matches!(action, OwnerAction::Keep | OwnerAction::KeepLast),
+                    "{how}"
+                );
+                for (i, (old, new)) in model.members.iter().zip(&after.members).enumerate() {
+                    assert!(!new.held || old.held, "{how}");
+                    if old.state == State::Active && new.state != State::Active {
+                        let failed = old.ladder.is_failed(1, 1);
+                        assert_eq!(new.state.is_failed(), failed, "{how}");
+                        assert_eq!(new.ladder.is_failed(1, 1), failed, "{how}");
+                        assert!(new.pin != Pin::Leave, "who left is there: {how}");
+                    } else if wanted != Some(i) {
+                        assert_eq!(old, new, "{how}");
+                    } else {
+                        assert_eq!(old.ladder, new.ladder, "the address makes nobody better: {how}");
+                    }
+                }
+                // Said again, it changes nothing.
+                let mut again = after.clone();
+                evaluate_owned(&mut again, owner, &IN_FORCE, OWNER, &SETTINGS, None);
+                assert_eq!(again, after, "{how}");
+            }
+        }
+        assert_eq!(fired.into_iter().collect::<Vec<_>>(), [324, 325, 326, 327, 328, 329]);
+    }
+}
