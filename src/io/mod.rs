@@ -26,9 +26,9 @@ pub(crate) mod neighbour;
 pub(crate) mod netlink;
 #[cfg(not(feature = "tls"))]
 pub(crate) mod no_tls;
-pub(crate) mod pidwatch;
 pub(crate) mod orders_file;
 pub(crate) mod peer;
+pub(crate) mod pidwatch;
 pub(crate) mod place;
 pub(crate) mod poller;
 pub(crate) mod program;

@@ -18,8 +18,8 @@ const ASK: Duration = Duration::from_millis(200);
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// From one attempt to take an address off to the next, while it fails.
 const REMOVE_AGAIN: Duration = Duration::from_millis(100);
-/// How much later than its lifetime the kernel takes an address off, at most (measured: 0.1 s).
-const KERNEL_LATE: Duration = Duration::from_millis(200);
+/// How much later than its lifetime the kernel takes an address off, at most: ADDRCONF_TIMER_FUZZ of net/addrconf.h, HZ / 4.
+const KERNEL_LATE: Duration = Duration::from_millis(250);
 
 /// What is asked of the outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -716,7 +716,7 @@ impl<M> Vip<M> {
     /// For how many seconds the kernel is to keep the address. Never longer than a lease is valid, but at least one second: the owner itself goes before.
     fn lifetime(&mut self, now: Time) -> u32 {
         let span = match self.valid {
-            Some(until) => until.since(now),
+            Some(until) => until.since(now).saturating_sub(KERNEL_LATE),
             // The kernel counts whole seconds; without a lease a longer time is no harm.
             None => self.fence + Duration::from_millis(999),
         };
@@ -730,7 +730,7 @@ impl<M> Vip<M> {
     }
 
     fn refresh(&mut self, now: Time) {
-        if self.valid.is_some_and(|until| until.since(now) < Duration::from_secs(1)) {
+        if self.valid.is_some_and(|until| until.since(now) < Duration::from_secs(1) + KERNEL_LATE) {
             // What the kernel has ends before, or as early as it can.
             return;
         }
