@@ -119,9 +119,7 @@ impl VipStatus {
         let (epoch, highest_epoch) = vip.epoch();
         let (claims, releases) = vip.moves();
         let (ownership, routers, lease) = match who {
-            Who::Vrrp(group) => {
-                ("vrrp", group.routers().map(|router| router_status(now, router)).collect(), None)
-            }
+            Who::Vrrp(group) => ("vrrp", group.routers().map(|router| router_status(now, router)).collect(), None),
             Who::Lease(lease) => {
                 let status = LeaseStatus {
                     valid_ms: lease.valid_until().map(|until| milliseconds(until.since(now))),
@@ -168,12 +166,7 @@ fn router_status(now: Time, router: &super::vrrp::VirtualRouter) -> RouterStatus
         sent: counters.sent,
         heard: counters.heard,
         other_checksum: counters.other_checksum,
-        rejected: counters
-            .rejects
-            .iter()
-            .filter(|(_, n)| *n > 0)
-            .map(|(reason, n)| (reason.key(), n))
-            .collect(),
+        rejected: counters.rejects.iter().filter(|(_, n)| *n > 0).map(|(reason, n)| (reason.key(), n)).collect(),
         last_source: heard.map(|heard| heard.source.to_string()),
         last_priority: heard.map(|heard| heard.priority),
         last_age_ms: heard.map(|heard| milliseconds(now.since(heard.at))),

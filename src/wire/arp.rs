@@ -132,8 +132,9 @@ mod tests {
     #[test]
     fn as_the_rfcs_draw_it() {
         let bytes = Packet::announcement(Form::Request, MAC, IP).write();
-        let drawn =
-            [0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 7, 10, 0, 0, 101, 0, 0, 0, 0, 0, 0, 10, 0, 0, 101];
+        let drawn = [
+            0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 7, 10, 0, 0, 101, 0, 0, 0, 0, 0, 0, 10, 0, 0, 101,
+        ];
         assert_eq!(bytes, drawn);
         let reply = Packet::announcement(Form::Reply, MAC, IP).write();
         assert_eq!(reply[6..8], [0, 2]);
@@ -148,8 +149,7 @@ mod tests {
         for form in [Form::Request, Form::Reply] {
             assert_eq!(Packet::announcement(form, MAC, IP).claim(), Some((IP, false)));
         }
-        let asks =
-            Packet { target: Ipv4Addr::new(10, 0, 0, 9), ..Packet::announcement(Form::Request, MAC, IP) };
+        let asks = Packet { target: Ipv4Addr::new(10, 0, 0, 9), ..Packet::announcement(Form::Request, MAC, IP) };
         assert_eq!(asks.claim(), Some((IP, false)), "who asks for another uses its own");
         let nobody = Packet { operation: Operation::Reply, ..Packet::probe(MAC, IP) };
         assert_eq!(nobody.claim(), None);

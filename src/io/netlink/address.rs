@@ -165,9 +165,7 @@ impl Kernel {
         let placed = place(spec, &there);
         self.refresh(&placed, spec.valid_lifetime)?;
         // One that the kernel made a primary when its own primary went would be a source.
-        for old in
-            there.iter().filter(|old| old.ip == spec.ip && old.prefix != placed.prefix && old.is_marked())
-        {
+        for old in there.iter().filter(|old| old.ip == spec.ip && old.prefix != placed.prefix && old.is_marked()) {
             self.delete(&spec.interface.name, old)?;
         }
         Ok(placed)
@@ -195,10 +193,16 @@ impl Kernel {
     /// The addresses of one interface, or of all.
     pub(crate) fn addresses(&mut self, index: Option<u32>) -> NetResult<Vec<Address>> {
         // The kernel lists all; to be asked for one interface it needs an option that old ones do not know.
-        self.route.list(format_args!("list addresses"), libc::RTM_GETADDR, &[0; FIXED], None, |message| {
-            let address = (message.kind == libc::RTM_NEWADDR).then(|| Address::of(message)).flatten();
-            address.filter(|address| index.is_none_or(|index| address.index == index))
-        })
+        self.route.list(
+            format_args!("list addresses"),
+            libc::RTM_GETADDR,
+            &[0; FIXED],
+            None,
+            |message| {
+                let address = (message.kind == libc::RTM_NEWADDR).then(|| Address::of(message)).flatten();
+                address.filter(|address| index.is_none_or(|index| address.index == index))
+            },
+        )
     }
 
     /// Whether the interface has this address.
@@ -240,8 +244,9 @@ impl Kernel {
                 builder.attribute(libc::IFA_FLAGS, &placed.flags.to_ne_bytes());
                 // struct ifa_cacheinfo: preferred, valid, and two times that only the kernel sets.
                 let mut lifetimes = [0u8; 16];
-                for (to, from) in
-                    lifetimes.iter_mut().zip(preferred.to_ne_bytes().into_iter().chain(valid.to_ne_bytes()))
+                for (to, from) in lifetimes
+                    .iter_mut()
+                    .zip(preferred.to_ne_bytes().into_iter().chain(valid.to_ne_bytes()))
                 {
                     *to = from;
                 }
@@ -268,9 +273,7 @@ impl Kernel {
         match result {
             Ok(()) => Ok(true),
             // It has gone meanwhile, alone or with its interface.
-            Err(error) if matches!(error.errno(), Some(libc::EADDRNOTAVAIL | libc::ENODEV | libc::ENXIO)) => {
-                Ok(false)
-            }
+            Err(error) if matches!(error.errno(), Some(libc::EADDRNOTAVAIL | libc::ENODEV | libc::ENXIO)) => Ok(false),
             Err(error) => Err(error),
         }
     }

@@ -94,9 +94,7 @@ impl From<NetError> for Error {
             NetError::NoAnswer { .. } => ErrorCode::Timeout,
             NetError::Unsupported { .. } => ErrorCode::Unsupported,
             NetError::Invalid { .. } => ErrorCode::Invalid,
-            NetError::Capability { .. } | NetError::Refused { .. } | NetError::Malformed { .. } => {
-                ErrorCode::Io
-            }
+            NetError::Capability { .. } | NetError::Refused { .. } | NetError::Malformed { .. } => ErrorCode::Io,
         };
         Error::new(code, error.to_string())
     }

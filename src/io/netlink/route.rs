@@ -89,12 +89,7 @@ impl Kernel {
         match result {
             Ok(()) => Ok(true),
             // ENETUNREACH and ENODEV: the interface has gone, and its routes with it.
-            Err(error)
-                if matches!(
-                    error.errno(),
-                    Some(libc::ESRCH | libc::ENOENT | libc::ENETUNREACH | libc::ENODEV)
-                ) =>
-            {
+            Err(error) if matches!(error.errno(), Some(libc::ESRCH | libc::ENOENT | libc::ENETUNREACH | libc::ENODEV)) => {
                 Ok(false)
             }
             Err(error) => Err(error),
@@ -108,8 +103,7 @@ impl Route {
         // In a removal this scope stands for any.
         let scope = if kind == libc::RTM_DELROUTE { libc::RT_SCOPE_NOWHERE } else { 0 };
         // struct rtmsg: family, lengths of destination and source, service, table, origin, scope, type, flags.
-        let body =
-            [family(ip), length, 0, 0, libc::RT_TABLE_LOCAL, self.protocol, scope, self.kind, 0, 0, 0, 0];
+        let body = [family(ip), length, 0, 0, libc::RT_TABLE_LOCAL, self.protocol, scope, self.kind, 0, 0, 0, 0];
         builder.begin(kind, flags, sequence, &body);
         ip_attribute(builder, libc::RTA_DST, ip);
         if let Some(index) = self.output {

@@ -105,12 +105,9 @@ impl Host {
 
     /// All addresses and routes, as ip(8) shows them, without what counts down.
     pub(super) fn traces(&self) -> String {
-        let all =
-            ["addr show", "route show table all", "-6 route show table all", "rule show", "-6 rule show"];
+        let all = ["addr show", "route show table all", "-6 route show table all", "rule show", "-6 rule show"];
         let said: String = all.iter().map(|words| self.ip(words)).collect();
-        said.lines()
-            .filter(|line| !line.contains("valid_lft"))
-            .fold(String::new(), |all, line| all + line + "\n")
+        said.lines().filter(|line| !line.contains("valid_lft")).fold(String::new(), |all, line| all + line + "\n")
     }
 }
 

@@ -34,11 +34,7 @@ fn serve(host: &Host, everywhere: &'static str) -> Server {
 }
 
 /// Connects, and blocks in a read: when it ended and how.
-fn blocked_client(
-    host: &Host,
-    to: &'static str,
-    server: &Server,
-) -> JoinHandle<(Instant, std::io::Result<usize>)> {
+fn blocked_client(host: &Host, to: &'static str, server: &Server) -> JoinHandle<(Instant, std::io::Result<usize>)> {
     let target = SocketAddr::new(ip(to), server.port);
     let mut stream = host.run(move || TcpStream::connect_timeout(&target, PATIENCE).expect("connected"));
     server.accepted.recv_timeout(PATIENCE).expect("accepted");
@@ -166,8 +162,7 @@ fn a_crash_at_any_step_is_cleaned_up() {
                 });
                 assert_ne!(host.traces(), before);
                 let cleaned = host.with(move |kernel, eth0| {
-                    let all =
-                        [vip, "10.0.0.77", "10.0.0.78", "fd00::77", "fd00::78", "10.0.0.11", "10.0.0.200"];
+                    let all = [vip, "10.0.0.77", "10.0.0.78", "fd00::77", "fd00::78", "10.0.0.11", "10.0.0.200"];
                     kernel.clean_up(eth0, &all.map(ip)).expect("cleaned up")
                 });
                 let addresses = if last < 3 { vec![ip(vip)] } else { vec![] };
@@ -250,9 +245,7 @@ fn a_hundred_connections() {
                 kernel.unblock(eth0, ip(vip)).expect("unblocked");
                 (block, destroy, begun.elapsed() - destroy - block, count)
             });
-            println!(
-                "{vip} at {everywhere}: add {took:?}, block {block:?}, destroy 150 {destroy:?}, remove and unblock {remove:?}"
-            );
+            println!("{vip} at {everywhere}: add {took:?}, block {block:?}, destroy 150 {destroy:?}, remove and unblock {remove:?}");
             assert_eq!(count, 150);
             for client in &mut clients {
                 client.set_read_timeout(Some(PATIENCE)).expect("a timeout");
