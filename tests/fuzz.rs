@@ -95,5 +95,7 @@ targets!(
     checkpoint,
     tables,
     mpp,
+    peer,
+    vrrp,
     engine
 );

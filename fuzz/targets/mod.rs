@@ -14,8 +14,10 @@ mod engine_world;
 mod gtid;
 mod input;
 mod mpp;
+mod peer;
 mod session;
 mod tables;
+mod vrrp;
 mod wire;
 mod x;
 
@@ -23,7 +25,7 @@ mod x;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 16] = [
     ("wire", wire::run),
     ("session", session::run),
     ("x", x::run),
@@ -37,5 +39,7 @@ pub const TARGETS: [Target; 14] = [
     ("checkpoint", checkpoint::run),
     ("tables", tables::run),
     ("mpp", mpp::run),
+    ("peer", peer::run),
+    ("vrrp", vrrp::run),
     ("engine", engine::run),
 ];

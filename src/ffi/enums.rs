@@ -261,6 +261,11 @@ pub enum primacy_event_kind {
     PRIMACY_EVENT_RELOAD = 20,
     /// The instance follows another process that decides for the cache, another one than before, or decides itself from now on.
     PRIMACY_EVENT_FOLLOWS = 21,
+    /// A floating address came, left, or is in trouble; or an operator's order about one. The VIP's name stands in the pool's place, this
+    /// host's in the node's.
+    PRIMACY_EVENT_VIP = 22,
+    /// A host of the tier is heard, or is not heard any more.
+    PRIMACY_EVENT_PEER = 23,
 }
 
 /// How urgent an event is.
@@ -398,6 +403,8 @@ same!(primacy_event_kind, EventKind {
     PRIMACY_EVENT_PROXY = Proxy,
     PRIMACY_EVENT_RELOAD = Reload,
     PRIMACY_EVENT_FOLLOWS = Follows,
+    PRIMACY_EVENT_VIP = Vip,
+    PRIMACY_EVENT_PEER = Peer,
 });
 same!(primacy_severity, Severity {
     PRIMACY_SEVERITY_INFO = Info, PRIMACY_SEVERITY_WARNING = Warning, PRIMACY_SEVERITY_ALARM = Alarm,

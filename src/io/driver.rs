@@ -341,6 +341,11 @@ impl Driver {
         self.poller.waiter()
     }
 
+    /// What ends the driver's sleep, for another thread.
+    pub(crate) fn waker(&self) -> Arc<Wake> {
+        Arc::clone(&self.wake)
+    }
+
     /// Ends the thread's sleep.
     pub(crate) fn wake(&self) {
         self.wake.raise();
