@@ -645,6 +645,8 @@ impl<M> Vip<M> {
     /// Takes what the machine of ownership says; whether it said anything.
     fn listen<W: Ownership<Action = M>>(&mut self, now: Time, wall_ms: u64, who: &mut W) -> bool {
         let mut any = false;
+        // Only once all is heard: how long the ownership is good may be said after that it is ours.
+        let mut owned = None;
         while let Some(output) = who.poll() {
             any = true;
             match output {
@@ -653,7 +655,7 @@ impl<M> Vip<M> {
                     self.epoch = epoch.unwrap_or_else(|| (self.highest + 1).max(wall_ms).max(self.epoch + 1));
                     self.highest = self.highest.max(self.epoch);
                     match self.stage {
-                        Stage::Absent => self.own(now, rule, &why),
+                        Stage::Absent => owned = Some((rule, why)),
                         _ => self.owned_again = Some((rule, why)),
                     }
                 }
@@ -667,7 +669,7 @@ impl<M> Vip<M> {
                     if self.release_reason.0 == 0 {
                         self.release_reason = (rule, why);
                     }
-                    self.owned_again = None;
+                    (self.owned_again, owned) = (None, None);
                     self.lose(now, who);
                 }
                 Output::Announce { .. } => {
@@ -682,6 +684,9 @@ impl<M> Vip<M> {
                     ..notice
                 })),
             }
+        }
+        if let Some((rule, why)) = owned {
+            self.own(now, rule, &why);
         }
         any
     }
@@ -716,7 +721,7 @@ impl<M> Vip<M> {
     /// For how many seconds the kernel is to keep the address. Never longer than a lease is valid, but at least one second: the owner itself goes before.
     fn lifetime(&mut self, now: Time) -> u32 {
         let span = match self.valid {
-            Some(until) => until.since(now).saturating_sub(KERNEL_LATE),
+            Some(until) => until.since(now),
             // The kernel counts whole seconds; without a lease a longer time is no harm.
             None => self.fence + Duration::from_millis(999),
         };
@@ -730,7 +735,7 @@ impl<M> Vip<M> {
     }
 
     fn refresh(&mut self, now: Time) {
-        if self.valid.is_some_and(|until| until.since(now) < Duration::from_secs(1) + KERNEL_LATE) {
+        if self.valid.is_some_and(|until| until.since(now) < Duration::from_secs(1)) {
             // What the kernel has ends before, or as early as it can.
             return;
         }
