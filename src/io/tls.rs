@@ -357,7 +357,7 @@ fn refuse(key: &str, path: &Path, what: impl fmt::Display) -> Error {
     Error::new(ErrorCode::Secret, format!("{key} file {}: {what}", path.display()))
 }
 
-fn read_certificates(key: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+pub(super) fn read_certificates(key: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let bytes = file::read_public(path).map_err(|what| refuse(key, path, what))?;
     let list: core::result::Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
     let list = list.map_err(|what| refuse(key, path, format!("it is not PEM: {what}")))?;

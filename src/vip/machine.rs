@@ -20,8 +20,8 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 const REMOVE_AGAIN: Duration = Duration::from_millis(100);
 /// For so long two hosts may say that they own an address before people are told: what they say is a little old.
 const TWO_OWNERS_FOR: Duration = Duration::from_secs(2);
-/// How much later than its lifetime the kernel takes an address off, at most (measured: 0.1 s).
-const KERNEL_LATE: Duration = Duration::from_millis(200);
+/// How much later than its lifetime the kernel takes an address off, at most: ADDRCONF_TIMER_FUZZ of net/addrconf.h, HZ / 4.
+const KERNEL_LATE: Duration = Duration::from_millis(250);
 
 /// What is asked of the outside.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -74,7 +74,7 @@ pub struct Host {
     pub link: bool,
     pub good: bool,
     pub backend: bool,
-    pub orders: String,
+    pub orders: Registers,
     pub running: Vec<Running>,
     pub timer: u64,
     pub spins: u32,
@@ -104,7 +104,7 @@ impl Host {
             link: true,
             good: true,
             backend: true,
-            orders: String::new(),
+            orders: Registers::default(),
             running: Vec::new(),
             timer: 0,
             spins: 0,
@@ -315,11 +315,10 @@ pub fn tier(plan: &Plan, host: &Host, index: usize, now: u64) -> Tier {
         .collect();
     let settings = Settings { name: host.name.clone(), peers, interval: Duration::from_millis(plan.peers * 500) };
     let keys = Keys::new(Secret::new(vec![if plan.odd == 4 && index == 0 { 8 } else { 7 }; 32]), None).unwrap();
-    let registers = Registers::decode(host.orders.as_bytes(), "orders").unwrap_or_default();
     let mut seed = [0u8; 32];
     seed[..8].copy_from_slice(&plan.seed.to_be_bytes());
     seed[8..16].copy_from_slice(&host.life.to_be_bytes());
     seed[16] = index as u8;
-    let channel = Channel::new(clock.mono, settings, keys, registers, seed).unwrap();
+    let channel = Channel::new(clock.mono, settings, keys, host.orders.clone(), seed).unwrap();
     Tier::new(&host.name, "1", vips, channel)
 }

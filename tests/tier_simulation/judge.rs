@@ -201,8 +201,8 @@ impl World {
         }
         let overlap = now - seen.double_since;
         self.judge.longest[1] = self.judge.longest[1].max(overlap);
-        // An advert on its way, and the answer to one that was itself on its way.
-        if overlap > 2 * self.plan.delay + 2 * MS {
+        // An advert on its way, the answer, and the 10 ms in which an answer is not repeated.
+        if overlap > self.plan.overlap_bound() {
             self.judge.object(now, format!("{} is on hosts {holders:#b} for {} ms", vip_name(vip), overlap / MS));
         }
     }

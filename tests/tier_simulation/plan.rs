@@ -169,7 +169,12 @@ impl Plan {
 
     /// For how long a lost, killed or stalled agent may leave the address beside another's.
     pub fn double_bound(&self) -> u64 {
-        self.fence() + SECOND + 150 * MS
+        self.fence() + SECOND + 250 * MS
+    }
+
+    /// For how long two may have an address while one takes it over from the other on a sound network.
+    pub fn overlap_bound(&self) -> u64 {
+        3 * self.delay + 12 * MS
     }
 
     pub fn new(seed: u64, fault: Fault) -> Plan {
@@ -216,6 +221,11 @@ impl Plan {
             end: 0,
             fault,
         };
+        if fault == Fault::FromAnswer {
+            // Long ways, on which it matters, and agents that are stopped.
+            (plan.lease, plan.ignore, plan.ttl, plan.delay) = (true, false, 5, 500 * MS);
+            plan.odd = 0;
+        }
         if fault == Fault::FastClock {
             plan.ppm[0] = 330_000;
         }
@@ -223,7 +233,7 @@ impl Plan {
             plan.interval = 1000;
             (plan.v4, plan.v6) = (true, false);
         }
-        plan.acts(&mut r, kind);
+        plan.acts(&mut r, if fault == Fault::FromAnswer { 4 } else { kind });
         plan
     }
 

@@ -532,7 +532,7 @@ impl World {
                         self.deliver_now(host, In::HookEnded { vip, job: Some(job), end: HookEnd::Cancelled });
                     }
                 }
-                Effect::Save(text) => self.hosts[host].orders = text,
+                Effect::Save(orders) => self.hosts[host].orders = orders,
                 Effect::Tell { vip, notice } => {
                     // The rows of VRRP are counted by the routers, those of leases by their rule.
                     let counted = matches!(notice.rule, 721..=749) && !matches!(notice.rule, 723 | 729 | 740);
@@ -603,7 +603,7 @@ impl World {
             }
             Step::Add { lifetime } | Step::Refresh { lifetime } => {
                 let lifetime = if self.plan.fault == Fault::NoLifetime { 60 } else { lifetime };
-                let late = self.r.below(100 * MS);
+                let late = self.r.below(250 * MS);
                 let until = self.now + self.hosts[host].span(u64::from(lifetime) * SECOND) + late;
                 let kernel = &mut self.hosts[host].kernel[vip];
                 kernel.generation += 1;

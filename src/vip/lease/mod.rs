@@ -4,6 +4,7 @@
 //! the store is outside.
 
 pub mod etcd;
+pub mod http;
 pub mod machine;
 pub mod rows;
 #[cfg(test)]
