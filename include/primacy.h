@@ -573,6 +573,10 @@ enum primacy_cause
      * The prober itself is at fault: descriptors, memory, local network.
      */
     PRIMACY_CAUSE_LOCAL = 18,
+    /**
+     * A program that was configured to look at the node says that it does not work.
+     */
+    PRIMACY_CAUSE_CHECK_FAILED = 19,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L

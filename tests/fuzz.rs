@@ -81,4 +81,21 @@ macro_rules! targets {
     };
 }
 
-targets!(wire, session, gtid, config, pool_string, address, cache, control, checkpoint, tables, mpp, engine);
+targets!(
+    wire,
+    session,
+    x,
+    check,
+    gtid,
+    config,
+    pool_string,
+    address,
+    cache,
+    control,
+    checkpoint,
+    tables,
+    mpp,
+    peer,
+    vrrp,
+    engine
+);

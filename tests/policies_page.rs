@@ -1,7 +1,7 @@
 //! docs/policies.md is printed from the rule tables. `PRIMACY_WRITE_POLICIES=1 cargo test --test policies_page` writes
 //! it anew.
 
-use primacy::policy::follow::{self, Action, FOLLOW};
+use primacy::policy::follow::{self, Action, FOLLOW, OWNER, OwnerAction};
 use primacy::policy::mpp::{self, Finding, Member, Settings};
 use primacy::policy::reload;
 use primacy::policy::safe::ladder::Step;
@@ -81,6 +81,15 @@ every node that takes writes stands for itself alone.
 
 ";
 
+const ROUTERS: &str = "## Pools of routers
+
+A pool of kind `router` is judged by the tables of `safe`. Nobody waits for `recover`, a node is healed once no step towards FAIL is
+left, whatever is behind it, and a hand-over waits for one look at the heir alone. Rules 296 and 297 fire in such pools only.
+
+Where a host holds an address for the pool, this table takes the place of the third: the owner is told from outside.
+
+";
+
 const MPP: &str = "## Policy `mpp`
 
 The original's decisions, exactly. One cycle judges the PRIMARY first, then the SECONDARYs in configuration order, each
@@ -138,6 +147,19 @@ fn follow(action: Action) -> &'static str {
         Action::Elect => "the candidate becomes ACTIVE",
         Action::Follow => "the candidate becomes ACTIVE, the old one STANDBY, or FAILED_* if it is at FAIL",
         Action::Drop => "the ACTIVE node becomes STANDBY, or FAILED_* if it is at FAIL; nobody is ACTIVE",
+    }
+}
+
+fn owned(action: OwnerAction) -> &'static str {
+    match action {
+        OwnerAction::Keep => "nothing moves",
+        OwnerAction::KeepLast => "it stays ACTIVE at FAIL, with an alarm",
+        OwnerAction::Follow => {
+            "the owner's node becomes ACTIVE, the old one STANDBY, or FAILED_* if it is at FAIL"
+        }
+        OwnerAction::Drop => {
+            "the ACTIVE node becomes STANDBY, or FAILED_* if it is at FAIL; nobody is ACTIVE"
+        }
     }
 }
 
@@ -343,6 +365,12 @@ fn page() -> String {
         let _ = writeln!(out, "| {number} | {sentence} |");
     }
     out.push('\n');
+    out.push_str(ROUTERS);
+    out.push_str("### Who is ACTIVE where a host holds the address\n\n");
+    rows(
+        &mut out,
+        OWNER.iter().map(|r| (r.number, r.condition.into(), owned(r.then).into(), r.sentence.into())),
+    );
     out.push_str(RELOAD);
     out.push_str("| rule | when | what it says |\n|---|---|---|\n");
     for row in &reload::FIXED {

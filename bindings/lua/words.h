@@ -202,6 +202,7 @@ static const struct word cause_list[] = {
     {"REPLICATION_LAG", PRIMACY_CAUSE_REPLICATION_LAG},
     {"DNS", PRIMACY_CAUSE_DNS},
     {"LOCAL", PRIMACY_CAUSE_LOCAL},
+    {"CHECK_FAILED", PRIMACY_CAUSE_CHECK_FAILED},
     {NULL, 0},
 };
 const struct enumeration cause_words = {"cause", cause_list, primacy_cause_name};

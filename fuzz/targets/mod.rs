@@ -5,6 +5,7 @@
 
 mod address;
 mod cache;
+mod check;
 mod checkpoint;
 mod config;
 mod control;
@@ -13,17 +14,22 @@ mod engine_world;
 mod gtid;
 mod input;
 mod mpp;
+mod peer;
 mod session;
 mod tables;
+mod vrrp;
 mod wire;
+mod x;
 
 /// A target's name, which is its corpus' folder too, and its function.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 16] = [
     ("wire", wire::run),
     ("session", session::run),
+    ("x", x::run),
+    ("check", check::run),
     ("gtid", gtid::run),
     ("config", config::run),
     ("pool_string", config::run_pool_string),
@@ -33,5 +39,7 @@ pub const TARGETS: [Target; 12] = [
     ("checkpoint", checkpoint::run),
     ("tables", tables::run),
     ("mpp", mpp::run),
+    ("peer", peer::run),
+    ("vrrp", vrrp::run),
     ("engine", engine::run),
 ];

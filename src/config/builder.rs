@@ -50,8 +50,8 @@ impl ConfigBuilder {
     /// Keys are those of the text, joined by dots: `KEY`, `listen.KEY`, `probe.KEY`, `tier.KEY`, `vip.NAME.KEY`, `pool.NAME.KEY`, `pool.NAME.probe.KEY`,
     /// `pool.NAME.service.SERVICE.KEY`; `pool.NAME.probe` is short for `pool.NAME.probe.mode`. Where a pool's name contains dots, the longest name
     /// of a pool that exists is taken; the name may also stand in double quotes. A pool that does not exist yet
-    /// is begun; without nodes in the end it is an error of [`ConfigBuilder::build`]. `nodes`, `checkpoints` and `push`
-    /// take a TOML list, `fail_on` a list of causes with commas between them.
+    /// is begun; without nodes in the end it is an error of [`ConfigBuilder::build`]. `nodes`, `checkpoints`, `checks`
+    /// and `push` take a TOML list, `fail_on` a list of causes with commas between them.
     ///
     /// # Errors
     /// [`ErrorCode::Config`], the text begins `key KEY: `.
@@ -116,6 +116,11 @@ impl ConfigBuilder {
         if let (Some(pool), "checkpoints", Scope::Pool) = (pool, name, scope) {
             let sets = document::checkpoints_from_text(value, &format!("{}.checkpoints", pool_key(pool)))?;
             self.pool_mut(pool, place)?.checkpoints = sets;
+            return Ok(());
+        }
+        if let (Some(pool), "checks", Scope::Pool) = (pool, name, scope) {
+            let checks = document::checks_from_text(value, &format!("{}.checks", pool_key(pool)))?;
+            self.pool_mut(pool, place)?.checks = Some(checks);
             return Ok(());
         }
         if let ("push", Scope::Instance) = (name, scope) {

@@ -1,7 +1,6 @@
 //! From the draft to the checked configuration: defaults, and what keys say about each other.
 
 use super::builder::ConfigBuilder;
-use super::checkpoints;
 use super::draft::{NodeDraft, Place, PoolDraft, Section, Setting};
 use super::keys::{self, Scope, Value};
 use super::listen::Listen;
@@ -11,6 +10,7 @@ use super::model::{
 };
 use super::service_check;
 use super::value::print_duration;
+use super::{checkpoints, checks};
 use super::{push, tier, vip_check};
 use crate::engine::time::Duration;
 use crate::error::{Error, ErrorCode, Result};
@@ -182,7 +182,7 @@ fn listen(section: &Section, pools: &[PoolConfig]) -> Result<Listen> {
 }
 
 fn build_pool(draft: &ConfigBuilder, pool: &PoolDraft) -> Result<PoolConfig> {
-    let Some(nodes) = &pool.nodes else {
+    let Some(drafts) = &pool.nodes else {
         let others: Vec<&str> =
             draft.pools.iter().filter(|p| p.nodes.is_some()).map(|p| p.name.as_str()).collect();
         let known = match others.is_empty() {
@@ -203,8 +203,9 @@ fn build_pool(draft: &ConfigBuilder, pool: &PoolDraft) -> Result<PoolConfig> {
         _ => ProbeMode::Builtin,
     };
     let mut nodes: Vec<NodeConfig> =
-        nodes.iter().map(|node| build_node(draft, pool, node)).collect::<Result<_>>()?;
+        drafts.iter().map(|node| build_node(draft, pool, node, kind)).collect::<Result<_>>()?;
     checkpoints::assign(&pool.checkpoints, policy, probe_mode, &mut nodes)?;
+    checks::assign(pool, drafts, kind, probe_mode, &mut nodes)?;
     let services = service_check::build(pool, kind, keys.span("max_lag"), &nodes)?;
     Ok(PoolConfig {
         name: pool.name.clone(),
@@ -219,6 +220,8 @@ fn build_pool(draft: &ConfigBuilder, pool: &PoolDraft) -> Result<PoolConfig> {
         max_takeover_lag: keys.span("max_takeover_lag"),
         fail_on: keys.causes("fail_on"),
         failback: match keys.word("failback") {
+            // Nothing is gained by moving a router's clients once more.
+            _ if kind == PoolKind::Router && keys.setting("failback").is_none() => Failback::Manual,
             "manual" => Failback::Manual,
             "auto" => Failback::Auto,
             _ => Failback::AfterRecover,
@@ -264,6 +267,9 @@ const CHOOSERS: [&str; 6] =
     ["failback", "handback_deadline", "hold_down", "last_resort", "on_doubt", "doubt_deadline"];
 /// And what a group looks after itself.
 const NOT_IN_GROUPS: [&str; 3] = ["auto_recover", "max_lag", "max_takeover_lag"];
+/// And what has no meaning without replication, or where what a router refuses fails nobody.
+const NOT_IN_ROUTERS: [&str; 7] =
+    ["auto_recover", "max_lag", "max_takeover_lag", "last_resort", "on_doubt", "doubt_deadline", "fail_on"];
 
 /// A key that the pool's kind would ignore is an error, unless it says what holds anyway.
 fn check_kind(pool: &PoolDraft, keys: &Layers<'_>, kind: PoolKind, policy: PolicyName) -> Result<()> {
@@ -274,6 +280,10 @@ fn check_kind(pool: &PoolDraft, keys: &Layers<'_>, kind: PoolKind, policy: Polic
             "policy mpp chooses the ACTIVE node itself, and a pool of kind {kind} follows its members: leave policy out"
         )));
     }
+    if kind == PoolKind::Router && policy == PolicyName::Mpp {
+        let place = keys.blame(["policy", "kind"], &pool.place);
+        return Err(place.error("policy mpp knows nothing of routers: leave policy out"));
+    }
     for (name, setting) in pool.settings.iter() {
         let why = match name {
             "promotion" if kind != PoolKind::Replicated => "only kind replicated reads this key",
@@ -282,6 +292,9 @@ fn check_kind(pool: &PoolDraft, keys: &Layers<'_>, kind: PoolKind, policy: Polic
             }
             _ if kind == PoolKind::Group && NOT_IN_GROUPS.contains(&name) => {
                 "the members of a group look after this themselves"
+            }
+            _ if kind == PoolKind::Router && NOT_IN_ROUTERS.contains(&name) => {
+                "routers hold no data, and what they refuse fails nobody: nothing reads this key"
             }
             _ => continue,
         };
@@ -306,15 +319,31 @@ fn check_flapping(pool: &PoolDraft, keys: &Layers<'_>) -> Result<()> {
     Ok(())
 }
 
-fn build_node(draft: &ConfigBuilder, pool: &PoolDraft, node: &NodeDraft) -> Result<NodeConfig> {
+fn build_node(
+    draft: &ConfigBuilder,
+    pool: &PoolDraft,
+    node: &NodeDraft,
+    kind: PoolKind,
+) -> Result<NodeConfig> {
     let keys = Layers { scope: Scope::Node, sections: &[&node.settings] };
     let probe = Layers { scope: Scope::Probe, sections: &[&node.probe, &pool.probe, &draft.probe] };
+    if kind == PoolKind::Router {
+        let keys = ["admin_port", "extra_port"];
+        if let Some(setting) = keys.iter().find_map(|key| node.probe.get(key).or_else(|| pool.probe.get(key)))
+        {
+            return Err(setting
+                .place
+                .error("the checks of a router say which ports are looked at: leave this key out"));
+        }
+    }
     Ok(NodeConfig {
         address: node.address.clone(),
         node_type: node.node_type(),
         weight: keys.count("weight"),
         site: keys.text("site").unwrap_or_default(),
         probe: Arc::new(build_probe(&probe, &node.place, matches!(node.address.host, Host::Unix(_)))?),
+        host: keys.text("host").unwrap_or_default(),
+        checks: Vec::new(),
         checkpoints: Vec::new(),
     })
 }

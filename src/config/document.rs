@@ -1,11 +1,11 @@
 //! Reading a TOML text into the draft, with the line and column of everything that is wrong.
 
 use super::builder::ConfigBuilder;
-use super::checkpoints;
 use super::draft::{NodeDraft, Origin, Place, PoolDraft, Section, check_nodes, pool_key};
 use super::keys::{self, Scope};
 use super::push;
 use super::value::{Raw, describe, read};
+use super::{checkpoints, checks};
 use crate::error::{Error, ErrorCode, Result};
 use crate::pool::Address;
 use toml::Spanned;
@@ -80,6 +80,14 @@ pub(super) fn checkpoints_from_text(text: &str, path: &str) -> Result<Vec<checkp
     checkpoints::list(&Origin::Set, path, &value)
 }
 
+/// The checks of a pool's nodes from the text of a TOML list, as `set` takes it.
+pub(super) fn checks_from_text(text: &str, path: &str) -> Result<Vec<checks::CheckDraft>> {
+    let list = Place::new("", path);
+    let value = DeValue::parse(text)
+        .map_err(|e| list.error(format!("the value is not a TOML list: {}", one_line(e.message()))))?;
+    checks::list(&Origin::Set, path, &value)
+}
+
 /// The proxies from the text of a TOML list, as `set` takes it.
 pub(super) fn proxies_from_text(text: &str) -> Result<Vec<push::PushDraft>> {
     let value = DeValue::parse(text).map_err(|e| {
@@ -138,6 +146,7 @@ fn pool(origin: &Origin<'_>, path: &str, table: &DeTable<'_>, draft: &mut PoolDr
             }
             ("nodes", _) => draft.nodes = Some(nodes(origin, &full, value)?),
             ("checkpoints", _) => draft.checkpoints = checkpoints::list(origin, &full, value)?,
+            ("checks", _) => draft.checks = Some(checks::list(origin, &full, value)?),
             (name, DeValue::Table(inner)) if keys::find(Scope::Pool, name).is_none() => {
                 // [pool.a.b] is the table b of the pool a: most likely a service or a name with a dot was meant.
                 let has = |scope, name: &str| keys::find(scope, name).is_some();
@@ -232,6 +241,7 @@ fn node(origin: &Origin<'_>, path: &str, item: &Item<'_>) -> Result<NodeDraft> {
     let mut address = None;
     let mut settings = Section::default();
     let mut probe = Section::default();
+    let mut checks = None;
     for (key, value) in in_order(table) {
         let full = format!("{path}.{}", key.get_ref());
         match key.get_ref().as_ref() {
@@ -250,11 +260,12 @@ fn node(origin: &Origin<'_>, path: &str, item: &Item<'_>) -> Result<NodeDraft> {
                     return Err(mode.place.error("who probes is set for a pool, not for one node"));
                 }
             }
+            "checks" => checks = Some(checks::list(origin, &full, value)?),
             _ => setting(origin, Scope::Node, &full, key, value, &mut settings)?,
         }
     }
     match address {
-        Some((address, place)) => Ok(NodeDraft { address, place, settings, probe }),
+        Some((address, place)) => Ok(NodeDraft { address, place, settings, probe, checks }),
         None => Err(origin.place(item.span(), path).error("the node has no address")),
     }
 }

@@ -1,8 +1,8 @@
 //! What has been set so far, and where it came from.
 
-use super::checkpoints;
 use super::keys::Value;
 use super::value::quote;
+use super::{checkpoints, checks};
 use crate::error::{Error, ErrorCode, Result};
 use crate::pool::{Address, NodeType};
 use core::ops::Range;
@@ -116,6 +116,7 @@ pub(super) struct NodeDraft {
     pub place: Place,
     pub settings: Section,
     pub probe: Section,
+    pub checks: Option<Vec<checks::CheckDraft>>,
 }
 
 impl NodeDraft {
@@ -136,6 +137,7 @@ pub(super) struct PoolDraft {
     pub probe: Section,
     pub nodes: Option<Vec<NodeDraft>>,
     pub checkpoints: Vec<checkpoints::Set>,
+    pub checks: Option<Vec<checks::CheckDraft>>,
     /// In the order in which they were first named.
     pub services: Vec<ServiceDraft>,
 }
@@ -159,6 +161,7 @@ impl PoolDraft {
             probe: Section::default(),
             nodes: None,
             checkpoints: Vec::new(),
+            checks: None,
             services: Vec::new(),
         })
     }

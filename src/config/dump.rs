@@ -1,6 +1,5 @@
 //! The canonical text of a configuration, and its fingerprint.
 
-use super::checkpoints;
 use super::listen::{Listen, ListenAddress};
 use super::model::{
     Config, ControlSocket, Failback, LastResort, NodeConfig, OnDoubt, OnLocked, PoolConfig, ProbeConfig,
@@ -9,6 +8,7 @@ use super::model::{
 use super::service::ServiceConfig;
 use super::tier::TierConfig;
 use super::value::print_duration;
+use super::{checkpoints, checks};
 use super::{push, tier, vip_check};
 use crate::pool::PoolKind;
 use core::fmt::Write;
@@ -189,6 +189,12 @@ fn node_entries(node: &NodeConfig, own: &[&Entry]) -> Vec<String> {
         format!("weight = {}", node.weight),
         format!("site = {}", string(&node.site)),
     ];
+    if !node.host.is_empty() {
+        entries.push(format!("host = {}", string(&node.host)));
+    }
+    if !node.checks.is_empty() {
+        entries.push(format!("checks = {}", checks::print(&node.checks, string)));
+    }
     if !own.is_empty() {
         let own: Vec<String> = own.iter().map(|(key, value)| format!("{key} = {value}")).collect();
         entries.push(format!("probe = {{ {} }}", own.join(", ")));

@@ -80,6 +80,8 @@ pub(super) enum Kind {
     Nodes,
     /// The sets of checkpoints of a pool; empty by default.
     Checkpoints,
+    /// The checks of a router; one of its own port by default.
+    Checks,
     /// Proxies to push to; empty by default.
     Proxies,
     /// Names of pools; empty, which is all, by default.
@@ -185,6 +187,7 @@ impl Kind {
             | Kind::NodeName
             | Kind::Nodes
             | Kind::Checkpoints
+            | Kind::Checks
             | Kind::Proxies
             | Kind::Refused(_)
             | Kind::Later => None,
@@ -251,7 +254,7 @@ pub(super) static KEYS: &[Key] = &[
     Key::new(
         Scope::Pool,
         "kind",
-        Kind::Word { landed: &["ring", "replicated", "group"], later: &["router"] },
+        Kind::Word { landed: &["ring", "replicated", "group", "router"], later: &[] },
     ),
     Key::new(Scope::Pool, "promotion", Kind::Word { landed: &["none"], later: &["manual", "automatic"] }),
     Key::new(Scope::Pool, "policy", Kind::Word { landed: &["safe", "mpp"], later: &[] }),
@@ -281,11 +284,14 @@ pub(super) static KEYS: &[Key] = &[
     Key::new(Scope::Pool, "levels", Kind::Count { min: 1, max: 100, default: 4 }).only(PolicyName::Mpp),
     Key::new(Scope::Pool, "hostile_takeover", Kind::Flag).only(PolicyName::Mpp),
     Key::new(Scope::Pool, "checkpoints", Kind::Checkpoints),
+    Key::new(Scope::Pool, "checks", Kind::Checks),
     // One node.
     Key::new(Scope::Node, "address", Kind::Address),
     Key::new(Scope::Node, "type", Kind::Word { landed: &["secondary", "primary"], later: &[] }),
     Key::new(Scope::Node, "weight", Kind::Count { min: 0, max: 1000, default: 1 }),
     Key::new(Scope::Node, "site", Kind::Text { min: 0, max: 64, default: "" }),
+    Key::new(Scope::Node, "host", Kind::Text { min: 0, max: 64, default: "" }),
+    Key::new(Scope::Node, "checks", Kind::Checks),
     // One proxy that is told of all nodes.
     Key::new(Scope::Push, "address", Kind::Address),
     Key::new(Scope::Push, "user", Kind::Text { min: 1, max: 80, default: "primacy" }),

@@ -7,6 +7,7 @@
 mod builder;
 mod check;
 mod checkpoints;
+pub mod checks;
 mod document;
 mod draft;
 mod dump;
@@ -27,6 +28,7 @@ mod vip_check;
 mod tests;
 
 pub use builder::ConfigBuilder;
+pub use checks::{CheckConfig, CheckVerdict, PortProtocol, PortRole};
 pub use listen::{Listen, ListenAddress};
 pub use model::{
     AutoRecover, ClientCertificate, Config, ControlSocket, Failback, LastResort, NodeConfig, OnDoubt,

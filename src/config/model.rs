@@ -1,5 +1,6 @@
 //! The configuration as the engine and the driver read it: every default filled in, every value checked.
 
+use super::checks::CheckConfig;
 use super::listen::Listen;
 use super::service::ServiceConfig;
 use super::tier::TierConfig;
@@ -195,6 +196,10 @@ pub struct NodeConfig {
     pub site: String,
     /// How it is probed; nodes that are probed alike share it.
     pub probe: Arc<ProbeConfig>,
+    /// The host that it runs on, as `[tier]` names hosts; may be empty.
+    pub host: String,
+    /// How a router is looked at; empty in pools of other kinds, and where the host observes.
+    pub checks: Vec<CheckConfig>,
     /// What is looked at when it is silent (`safe`) or cannot be reached (`mpp`), by kind.
     pub checkpoints: Vec<Checkpoint>,
 }

@@ -60,7 +60,7 @@ fn node(key: &str, value: &str, place: Place) -> Result<NodeDraft> {
     let word = if key == "primary" { "primary" } else { "secondary" };
     let mut settings = Section::default();
     settings.set("type", Value::Word(word), place.clone());
-    Ok(NodeDraft { address, place, settings, probe: Section::default() })
+    Ok(NodeDraft { address, place, settings, probe: Section::default(), checks: None })
 }
 
 fn place(spec: &str, byte: usize, key: &str) -> Place {

@@ -135,6 +135,7 @@ pub(super) fn read(kind: &Kind, raw: Raw<'_>) -> Result<Value, String> {
         // Lists of nodes are read by the document, element by element.
         Kind::Address | Kind::Nodes => Err("expected a list of nodes".into()),
         Kind::Checkpoints => Err("expected a list of checkpoints".into()),
+        Kind::Checks => Err("expected a list of checks".into()),
         Kind::Proxies => Err("expected a list of proxies".into()),
         Kind::Pools => pools(raw),
     }

@@ -7,7 +7,7 @@ use crate::engine::{CheckpointSnapshot, NodeSnapshot, PoolSnapshot, Snapshot};
 use crate::gtid::Gtids;
 use crate::policy::{rule_sentence, serving};
 use crate::pool::{Freeze, MaintenanceRole, NodeOverride, NodeType, State, Status};
-use crate::probe::{Channel, Facts, Group, GroupMember};
+use crate::probe::{BackendSeen, Channel, Facts, Group, GroupMember, PortServer};
 use core::time::Duration;
 use serde_json::{Map, Value, json};
 
@@ -95,6 +95,17 @@ fn facts(facts: &Facts) -> Value {
         "rtt_us": facts.round_trip.map(micros),
         "channels": channels,
         "group": facts.group.as_ref().map(group),
+        "backend": facts.backend.as_ref().map(backend),
+    })
+}
+
+/// What the ports of a router lead to.
+fn backend(seen: &BackendSeen) -> Value {
+    let server = |s: &PortServer| json!({ "port": s.port, "uuid": s.uuid, "host": s.host, "server_port": s.server_port, "read_only": s.read_only });
+    json!({
+        "good": seen.good,
+        "words": seen.words,
+        "servers": seen.servers.iter().map(server).collect::<Vec<_>>(),
     })
 }
 

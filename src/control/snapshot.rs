@@ -9,7 +9,8 @@ use crate::pool::{
     Status,
 };
 use crate::probe::{
-    Cause, Channel, CheckpointKind, Facts, Flavour, Group, GroupKind, GroupMember, ServerVersion, ThreadState,
+    BackendSeen, Cause, Channel, CheckpointKind, Facts, Flavour, Group, GroupKind, GroupMember, PortServer,
+    ServerVersion, ThreadState,
 };
 use core::time::Duration;
 use serde_json::{Map, Value};
@@ -178,6 +179,25 @@ fn read_facts(node: &Object<'_>) -> Result<Facts> {
         threads_connected: node.optional("threads_connected", Value::as_u64)?,
         max_connections: node.optional("max_connections", Value::as_u64)?,
         round_trip: node.span("rtt_us")?,
+        backend: node.object("backend", read_backend)?,
+    })
+}
+
+fn read_backend(seen: &Object<'_>) -> Result<BackendSeen> {
+    let server = |value: &Value| {
+        let server = Object::of(value, "servers")?;
+        Ok(PortServer {
+            port: server.number("port")?,
+            uuid: server.text("uuid")?.into(),
+            host: server.text("host")?.into(),
+            server_port: server.number("server_port")?,
+            read_only: server.optional_flag("read_only")?,
+        })
+    };
+    Ok(BackendSeen {
+        good: seen.flag("good")?,
+        words: seen.text("words")?.into(),
+        servers: seen.list("servers")?.iter().map(server).collect::<Result<_>>()?,
     })
 }
 

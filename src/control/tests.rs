@@ -9,7 +9,8 @@ use crate::pool::{
     Status,
 };
 use crate::probe::{
-    Cause, Channel, CheckpointKind, Facts, Flavour, Group, GroupKind, GroupMember, ServerVersion, ThreadState,
+    BackendSeen, Cause, Channel, CheckpointKind, Facts, Flavour, Group, GroupKind, GroupMember, PortServer,
+    ServerVersion, ThreadState,
 };
 use core::time::Duration;
 use proptest::prelude::*;
@@ -109,6 +110,17 @@ fn seen() -> Seen {
         threads_connected: Some(7),
         max_connections: Some(151),
         round_trip: Some(Duration::from_micros(420)),
+        backend: Some(BackendSeen {
+            good: false,
+            words: "port 6446: nobody".into(),
+            servers: vec![PortServer {
+                port: 6447,
+                uuid: "a-b".into(),
+                host: "db2".into(),
+                server_port: 3306,
+                read_only: Some(true),
+            }],
+        }),
     };
     let node = |name: &str, facts: Facts| NodeSnapshot {
         name: name.into(),
@@ -210,6 +222,8 @@ fn a_snapshot_reads_back_and_each_missing_key_is_named() {
         "/pools/0/nodes/0/checkpoints/0",
         "/pools/0/nodes/0/group",
         "/pools/0/nodes/0/group/members/0",
+        "/pools/0/nodes/0/backend",
+        "/pools/0/nodes/0/backend/servers/0",
     ] {
         let keys: Vec<String> =
             body.pointer(path).and_then(Value::as_object).expect(path).keys().cloned().collect();
@@ -225,6 +239,7 @@ fn a_snapshot_reads_back_and_each_missing_key_is_named() {
                     // An object is looked into: one that is wrong is told by the first key that it lacks.
                     let inner = match key.as_str() {
                         "group" => "kind",
+                        "backend" => "good",
                         "frozen" | "override" => "reason",
                         key => key,
                     };
@@ -277,7 +292,7 @@ fn the_page_lists_the_keys_of_the_document_and_no_other() {
     unseen.snapshot.pools[0].active = None;
     let mut of_unseen = BTreeSet::new();
     keys("", &Value::Object(document(&unseen.snapshot)), &mut of_unseen);
-    let of_lists = ["channels[]", "group."];
+    let of_lists = ["channels[]", "group.", "backend."];
     found.retain(|key| !of_lists.iter().any(|list| key.contains(list)));
     assert_eq!(of_unseen, found);
 }

@@ -109,7 +109,8 @@ impl PoolMachine {
     fn move_by_command(&mut self, command: &Command) -> Result<Done> {
         let active = self.judge.active();
         let name = self.config.name.clone();
-        let answer = match (self.obey_following(command), &mut self.judge) {
+        let elsewhere = self.obey_owned(command).or_else(|| self.obey_following(command));
+        let answer = match (elsewhere, &mut self.judge) {
             (Some(answer), _) => answer,
             (None, Judge::Safe { model, settings, .. }) => match command {
                 Command::RecoverNode(r) => {

@@ -49,6 +49,11 @@ words! {
         Reload = 20 => "reload",
         /// The instance follows another process that decides for the cache, another one than before, or decides itself from now on.
         Follows = 21 => "follows",
+        /// A floating address came, left, or is in trouble; or an operator's order about one. The VIP's name stands in the pool's place, this
+        /// host's in the node's.
+        Vip = 22 => "vip",
+        /// A host of the tier is heard, or is not heard any more.
+        Peer = 23 => "peer",
     }
 }
 

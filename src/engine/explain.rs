@@ -43,6 +43,7 @@ fn write_all(text: &mut String, pool: &PoolMachine, now: Now) -> core::fmt::Resu
     writeln!(text, "what would change it:")?;
     match &pool.judge {
         Judge::Safe { .. } if pool.following.is_some() => pool.explain_following(text)?,
+        Judge::Safe { .. } if pool.owner.is_some() => pool.explain_owned(text)?,
         Judge::Safe { model, .. } => write_facts(text, pool, model, now)?,
         Judge::Mpp { members, settings } => write_orders(text, pool, members, settings)?,
     }
@@ -96,6 +97,13 @@ fn write_node(text: &mut String, pool: &PoolMachine, i: usize, now: Now) -> core
     }
     if let Some(read_only) = facts.read_only {
         writeln!(text, "  read_only = {}", u8::from(read_only))?;
+    }
+    if let Some(backend) = &facts.backend {
+        let words = if backend.good { "good" } else { backend.words.as_str() };
+        writeln!(text, "  behind its ports: {words}")?;
+        for seen in &backend.servers {
+            writeln!(text, "  port {} leads to {seen}", seen.port)?;
+        }
     }
     pool.explain_member(text, i)?;
     for c in facts.channels.iter().flatten() {

@@ -108,6 +108,14 @@ pub enum Input {
         /// Where its name led.
         ip: IpAddr,
     },
+    /// Who holds the address of a pool of kind `router`: from here on that node is ACTIVE, and nobody if it is `None`.
+    /// Told at every change, and at least once. Ignored in pools of another kind.
+    Owner {
+        /// Index of the pool.
+        pool: usize,
+        /// Index of the node whose host holds the address; `None` for no host, or one without a node in the pool.
+        node: Option<usize>,
+    },
     /// The host closes a cycle of an externally observed pool. Ignored while the library's own probes of a cycle are
     /// under way.
     Cycle {

@@ -12,14 +12,15 @@ use super::telling::Before;
 use super::time::Now;
 use crate::policy::rule_sentence;
 use crate::policy::safe::restart::{self, BARRED_BY_INTENT};
-use crate::pool::{Judge, State};
+use crate::pool::{Judge, PoolKind, State};
 use crate::store::StoredPool;
 
 impl PoolMachine {
     /// Brings the mark of every node up to date; a change of it is written.
     pub(super) fn note_intent(&mut self, now: Now, before: &Before, out: &mut Outbox) {
-        // In a pool that follows, the nodes themselves say who has the role, after a crash too.
-        if self.following.is_some() {
+        // In a pool that follows, the nodes themselves say who has the role, after a crash too. And a router holds nothing
+        // that another one could lack: whoever had its role, it may have it again.
+        if self.has_no_use_for_marks() {
             return;
         }
         let Judge::Safe { model, settings, .. } = &self.judge else { return };
@@ -36,6 +37,10 @@ impl PoolMachine {
             let mark = doomed == Some(i) || (node.intent && kept && before.nodes[i].0 != State::Active);
             out.dirty |= core::mem::replace(&mut node.intent, mark) != mark;
         }
+    }
+
+    fn has_no_use_for_marks(&self) -> bool {
+        self.following.is_some() || self.config.kind == PoolKind::Router
     }
 
     /// The pool as it was, with the mark, if its ACTIVE node has just been failed and bore none.
@@ -60,7 +65,7 @@ impl PoolMachine {
 
     /// Decides what becomes of the node that was ACTIVE when the last life ended.
     pub(super) fn resume(&mut self, now: Now, stored: &StoredPool, out: &mut Outbox) {
-        if self.following.is_some() {
+        if self.has_no_use_for_marks() {
             return;
         }
         let marked = |name: &str| stored.nodes.iter().find(|n| n.intent && n.name == name);

@@ -18,6 +18,7 @@ mod intent;
 pub mod notice;
 mod orders;
 mod outbox;
+mod owned;
 mod pool_machine;
 mod reconfigure;
 mod recovery;
@@ -29,6 +30,7 @@ mod telling;
 mod tests;
 pub mod time;
 mod vantage;
+pub mod verdicts;
 mod views;
 mod what_if;
 
@@ -42,16 +44,24 @@ pub use reconfigure::Reconfigured;
 pub use schedule::BACK_OFF;
 pub use snapshot::{CheckpointSnapshot, NodeSnapshot, PoolSnapshot, Snapshot, Standing};
 pub use time::{Now, Time};
+pub use verdicts::LocalVerdict;
 
-use crate::config::{Config, ProbeMode};
+use crate::config::{Config, PoolConfig, ProbeMode};
 use crate::metrics::PoolFigures;
+use crate::policy::follow::Owner;
 use crate::policy::safe::Occasion;
-use crate::pool::Judge;
+use crate::pool::{Judge, PoolKind};
 use crate::select::ServiceTable;
 use crate::store::Cache;
 use outbox::{Draft, Outbox};
 use pool_machine::{EPOCH_RESERVE, PoolMachine, Running};
 use vantage::Vantage;
+
+/// A pool of routers whose address a host owns elects nobody: who holds it is ACTIVE, once that is told.
+fn owner_at_start(config: &Config, pool: &PoolConfig) -> Option<Owner> {
+    let named = config.vips.iter().any(|vip| vip.pool.as_deref() == Some(pool.name.as_str()));
+    (named && pool.kind == PoolKind::Router).then_some(Owner::Untold)
+}
 
 /// All pools of one instance.
 #[derive(Clone, Debug)]
@@ -94,6 +104,7 @@ impl Engine {
                 if let Some(stored) = stored {
                     pool.resume(now, stored, &mut out);
                 }
+                pool.owner = owner_at_start(&config, &pool.config);
                 pool.select(now, &mut out);
                 pool
             })
@@ -210,6 +221,12 @@ impl Engine {
                 self.touched.push(node.pool);
                 if let Some(n) = self.pools.get_mut(node.pool).and_then(|p| p.nodes.get_mut(node.node)) {
                     n.located = Some(ip);
+                }
+            }
+            Input::Owner { pool, node } => {
+                self.touched.push(pool);
+                if let Some(p) = self.pools.get_mut(pool) {
+                    p.owned(now, node, &mut self.out);
                 }
             }
             Input::Cycle { pool, pool_status } => {

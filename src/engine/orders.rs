@@ -189,6 +189,11 @@ impl PoolMachine {
         order.is_some_and(|s| s.order.maintenance.is_some()) && !leaving
     }
 
+    /// What becomes of the role in the node's maintenance, if it is in one or on its way there.
+    pub(super) fn maintenance_of(&self, node: usize) -> Option<MaintenanceRole> {
+        self.orders.nodes.get(node)?.as_ref()?.order.maintenance
+    }
+
     /// A fault of the node, as urgent as it is outside a maintenance.
     pub(super) fn urgency(&self, node: Option<usize>, severity: Severity) -> Severity {
         if node.is_some_and(|n| self.in_maintenance(n)) { Severity::Info } else { severity }

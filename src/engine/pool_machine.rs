@@ -15,9 +15,10 @@ use super::time::{Now, Time};
 use super::vantage::{Look, Vantage};
 use crate::config::{LastResort, PoolConfig, ProbeMode};
 use crate::metrics::PoolTally;
+use crate::policy::follow::Owner;
 use crate::policy::{mpp, reload, rule_sentence, safe};
 use crate::pool::evidence::Surroundings;
-use crate::pool::{Judge, Node, PoolStatus, State, Status};
+use crate::pool::{Judge, Node, PoolKind, PoolStatus, State, Status};
 use crate::probe::{Class, Observation};
 use crate::select::PoolSelection;
 use crate::store::{StoredNode, StoredPool};
@@ -70,6 +71,8 @@ pub struct PoolMachine {
     pub checks: Checks,
     /// What the nodes say about who takes writes, where the pool follows.
     pub following: Option<Following>,
+    /// Who holds the pool's address, where that decides who is ACTIVE.
+    pub owner: Option<Owner>,
     /// The gate of a planned hand-over.
     pub gate: HandOverGate,
     /// What is counted of its rules.
@@ -126,6 +129,7 @@ impl PoolMachine {
             alarmed: Vec::new(),
             checks: Checks::new(config.nodes.iter().map(|n| n.checkpoints.len())),
             following: Following::new(config.kind, nodes.len()),
+            owner: None,
             gate: HandOverGate::default(),
             tally: PoolTally::default(),
             orders,
@@ -201,6 +205,7 @@ impl PoolMachine {
                 self.hear(node, class, started);
                 let around = Surroundings { isolated, ..self.surroundings() };
                 let mut evidence = around.evidence(node, class, now.mono);
+                self.nodes[node].met_good |= evidence.is_good_standby();
                 if !evidence.is_idle() {
                     let window = &mut self.nodes[node].window;
                     window.push(evidence.counts());
@@ -315,6 +320,9 @@ impl PoolMachine {
     fn decide(&mut self, now: Now, occasion: safe::Occasion, before: &Before, out: &mut Outbox) {
         if self.following.is_some() {
             return self.decide_by_following(now, occasion, before, out);
+        }
+        if let Some(owner) = self.owner {
+            return self.decide_by_owner(now, owner, occasion, before, out);
         }
         let dues = self.dues(now.mono);
         let would = self.without_orders(dues, occasion);
@@ -432,7 +440,11 @@ impl PoolMachine {
     /// Whether the heir of a hand-over has proven itself; if so the role moves.
     fn try_proof(&mut self, now: Now, out: &mut Outbox) {
         let (Some(active), Some(heir)) = (self.judge.active(), self.heir()) else { return };
-        let view = GateView { active: &self.nodes[active], heir: &self.nodes[heir] };
+        let view = GateView {
+            active: &self.nodes[active],
+            heir: &self.nodes[heir],
+            stateless: self.config.kind == PoolKind::Router,
+        };
         if self.gate.is_proven(&view) {
             self.evaluate(now, safe::Occasion::Proven, out);
         }

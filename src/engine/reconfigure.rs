@@ -9,13 +9,14 @@ use super::input::NodeRef;
 use super::outbox::{Draft, Outbox};
 use super::pool_machine::{EPOCH_RESERVE, PoolMachine, Running};
 use super::time::Now;
-use super::{Deadlines, Engine};
+use super::{Deadlines, Engine, owner_at_start};
 use crate::config::{Config, PoolConfig};
 use crate::error::{Error, ErrorCode, Result};
+use crate::policy::follow::Owner;
 use crate::policy::mpp::{Member, Settings};
 use crate::policy::{reload, rule_sentence, safe};
 use crate::pool::overrides::types_in_force;
-use crate::pool::{Address, Judge, Node, NodeType, State, Status};
+use crate::pool::{Address, Judge, Node, NodeType, PoolKind, State, Status};
 
 /// What became of a reload that was not refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,6 +110,16 @@ impl Engine {
             pool.selection.end().into_iter().for_each(|table| self.out.push(Effect::Publish(table)));
         }
         self.vantage.moved(&moved, &self.pools);
+        for (pool, pool_config) in self.pools.iter_mut().zip(&config.pools) {
+            let before = self.config.pool(&pool_config.name);
+            let was = before.is_some_and(|before| owner_at_start(&self.config, before).is_some());
+            match owner_at_start(&config, pool_config) {
+                Some(untold) => pool.owner = pool.owner.or(Some(untold)),
+                // No address goes with it any more: the pool elects again.
+                None if was => pool.owner = None,
+                None => {}
+            }
+        }
         self.config = config;
         self.timers = Deadlines::default();
         self.touch_all();
@@ -239,11 +250,19 @@ impl PoolMachine {
             cycle_started,
             cycle_open,
             following,
+            owner,
             tally,
         } = self;
         // What nodes say goes by place; who has another place is heard anew.
         let same = from.len() == nodes.len() && from.iter().enumerate().all(|(i, was)| *was == Some(i));
         let following = if same { following } else { Following::new(config.kind, config.nodes.len()) };
+        // The owner keeps its address, whatever its node's place is now.
+        let owner = owner.filter(|_| config.kind == PoolKind::Router).map(|owner| match owner {
+            Owner::Node(was) => {
+                from.iter().position(|from| *from == Some(was)).map_or(Owner::Nobody, Owner::Node)
+            }
+            other => other,
+        });
         let mut nodes: Vec<Option<Node>> = nodes.into_iter().map(Some).collect();
         let alike: Vec<bool> = from
             .iter()
@@ -295,6 +314,7 @@ impl PoolMachine {
             cut_off,
             alarmed,
             checks: checks.moved(from, &counts, &alike),
+            owner,
             gate,
             orders,
             selection,
@@ -338,7 +358,7 @@ fn moved(judge: Judge, config: &PoolConfig, types: &[NodeType], from: &[Option<u
             },
         },
         Judge::Safe { model, settings: old, counts } => {
-            let settings = safe::Settings { fall: config.fall, rise: config.rise, failback: config.failback };
+            let settings = safe::Settings::of(config);
             let member = |(was, node_type): (&Option<usize>, NodeType)| {
                 let Some(member) = was.and_then(|was| model.members.get(was)) else {
                     return safe::Member::new(node_type);

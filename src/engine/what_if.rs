@@ -18,7 +18,7 @@ impl PoolMachine {
     pub(super) fn would_change(&self, now: Now) -> Vec<Change> {
         match &self.judge {
             // Others decide; what they would have to say, `explain` says in its own words.
-            Judge::Safe { .. } if self.following.is_some() => Vec::new(),
+            Judge::Safe { .. } if self.following.is_some() || self.owner.is_some() => Vec::new(),
             Judge::Safe { model, settings, .. } => safe_changes(self, model, settings, now),
             Judge::Mpp { members, settings } => mpp_changes(self, members, *settings),
         }

@@ -175,6 +175,8 @@ pub enum primacy_cause {
     PRIMACY_CAUSE_DNS = 17,
     /// The prober itself is at fault: descriptors, memory, local network.
     PRIMACY_CAUSE_LOCAL = 18,
+    /// A program that was configured to look at the node says that it does not work.
+    PRIMACY_CAUSE_CHECK_FAILED = 19,
 }
 
 /// What a cause says about the node. Rules look at nothing finer.
@@ -259,6 +261,11 @@ pub enum primacy_event_kind {
     PRIMACY_EVENT_RELOAD = 20,
     /// The instance follows another process that decides for the cache, another one than before, or decides itself from now on.
     PRIMACY_EVENT_FOLLOWS = 21,
+    /// A floating address came, left, or is in trouble; or an operator's order about one. The VIP's name stands in the pool's place, this
+    /// host's in the node's.
+    PRIMACY_EVENT_VIP = 22,
+    /// A host of the tier is heard, or is not heard any more.
+    PRIMACY_EVENT_PEER = 23,
 }
 
 /// How urgent an event is.
@@ -371,7 +378,7 @@ same!(primacy_cause, Cause {
     PRIMACY_CAUSE_PROTOCOL_ERROR = ProtocolError, PRIMACY_CAUSE_QUERY_FAILED = QueryFailed,
     PRIMACY_CAUSE_REPLICATION_STOPPED = ReplicationStopped,
     PRIMACY_CAUSE_REPLICATION_LAG = ReplicationLag, PRIMACY_CAUSE_DNS = Dns,
-    PRIMACY_CAUSE_LOCAL = Local,
+    PRIMACY_CAUSE_LOCAL = Local, PRIMACY_CAUSE_CHECK_FAILED = CheckFailed,
 });
 same!(primacy_class, Class {
     PRIMACY_CLASS_OK = Ok, PRIMACY_CLASS_GONE = Gone, PRIMACY_CLASS_HUNG = Hung,
@@ -396,6 +403,8 @@ same!(primacy_event_kind, EventKind {
     PRIMACY_EVENT_PROXY = Proxy,
     PRIMACY_EVENT_RELOAD = Reload,
     PRIMACY_EVENT_FOLLOWS = Follows,
+    PRIMACY_EVENT_VIP = Vip,
+    PRIMACY_EVENT_PEER = Peer,
 });
 same!(primacy_severity, Severity {
     PRIMACY_SEVERITY_INFO = Info, PRIMACY_SEVERITY_WARNING = Warning, PRIMACY_SEVERITY_ALARM = Alarm,

@@ -104,6 +104,7 @@ pub(super) unsafe fn take(given: &primacy_observation) -> Result<Facts> {
         group: None,
         threads_connected: when(PRIMACY_FACT_THREADS_CONNECTED, given.threads_connected),
         max_connections: when(PRIMACY_FACT_MAX_CONNECTIONS, given.max_connections),
+        backend: None,
         round_trip: has(PRIMACY_FACT_ROUND_TRIP).then(|| Duration::from_micros(given.round_trip_us)),
     })
 }

@@ -40,6 +40,7 @@ pub mod secrets;
 mod selection;
 mod selector;
 mod shared;
+mod tier;
 
 use self::shared::Handle;
 use crate::config::Config;
@@ -48,12 +49,14 @@ use crate::error::Result;
 use crate::policy::budget::Budget;
 use crate::pool::{MaintenanceRole, Override, PoolStatus};
 use crate::probe::{Cause, Facts};
+use crate::vip::peer::Order;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::events::Subscription;
 pub use self::selector::{Refusal, Selector, SelectorOptions};
+pub use crate::vip::status::TierStatus;
 
 /// A health observation that the host made itself.
 #[derive(Clone, Debug, PartialEq)]
@@ -339,6 +342,50 @@ impl Instance {
     /// Why a pool is as it is and what would change it.
     pub fn explain(&self, pool: &str) -> Result<String> {
         self.handle.explain(pool)
+    }
+
+    /// The tier of floating addresses, seen from this host: every host and VIP as the peer channel knows them, and this host's part in each VIP.
+    /// Waits for a second at most.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorCode::NotFound`] if no VIP is configured, [`crate::ErrorCode::State`] on an instance that is not started,
+    /// [`crate::ErrorCode::Locked`] on a follower, [`crate::ErrorCode::Stopped`], [`crate::ErrorCode::Timeout`]; those of the first use.
+    pub fn vip_status(&self) -> Result<TierStatus> {
+        self.handle.vip_status()
+    }
+
+    /// Moves a VIP to a host, and holds it there until [`Instance::vip_clear`]: if that host cannot have it, the others can. The answer says
+    /// what has begun. The order reaches all hosts, now or when they are heard again. Waits for a second at most.
+    ///
+    /// # Errors
+    ///
+    /// As [`Instance::vip_status`]; [`crate::ErrorCode::Refused`] for a VIP or host that is not known, and for a host that is not heard or
+    /// could not own the VIP now.
+    pub fn vip_move(&self, vip: &str, host: &str) -> Result<String> {
+        self.handle.vip_order(&[Order::Want { vip: vip.into(), host: Some(host.into()) }])
+    }
+
+    /// Ends a move, and forgets the failures of the VIP on all hosts, so that `failure_timeout` bars none. Nothing moves by that alone, unless
+    /// the stickiness lets it. Errors as [`Instance::vip_move`].
+    pub fn vip_clear(&self, vip: &str) -> Result<String> {
+        self.handle.vip_clear(vip)
+    }
+
+    /// Takes a host out, or lets it in again: in standby it owns no address, not even as the last one. Outlives restarts. Errors as
+    /// [`Instance::vip_move`].
+    pub fn vip_standby(&self, host: &str, standby: bool) -> Result<String> {
+        self.handle.vip_order(&[Order::Standby { host: host.into(), standby }])
+    }
+
+    /// Says what the service on this host is, for a VIP without a pool; without a word it counts as in order. Never waits.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorCode::NotFound`], [`crate::ErrorCode::State`] for a VIP whose pool the library looks at and on an instance that is not
+    /// started.
+    pub fn vip_report(&self, vip: &str, good: bool, words: &str) -> Result<()> {
+        self.handle.vip_report(vip, good, words)
     }
 
     /// The worst case from fault to switch, per class.

@@ -2,15 +2,17 @@
 
 use super::shared::Core;
 use crate::config::{
-    Config, NodeConfig, PoolConfig, ProbeConfig, ProbeMode, PushConfig, RsaPublicKey, TlsMode,
+    CheckConfig, Config, NodeConfig, PoolConfig, ProbeConfig, ProbeMode, PushConfig, RsaPublicKey, TlsMode,
 };
 use crate::engine::{CheckRef, Engine, Input, NodeRef, Now, Severity};
 use crate::error::{Error, ErrorCode, Result};
 use crate::io::checkpoint::CheckSetup;
 use crate::io::driver::NodeSetup;
 use crate::io::file::{CacheFolder, read_public, read_secret, read_secret_descriptor};
+use crate::io::hostname::hostname;
 use crate::io::lock::CacheLock;
 use crate::io::push::ProxySetup;
+use crate::io::router_node::{PlannedCheck, PortCheck, RouterSetup};
 use crate::io::tls::TlsConfig;
 use crate::io::writer::Writer;
 use crate::io::{clock, entropy, helper};
@@ -32,6 +34,8 @@ struct Files {
     handed: Handed,
     keys: BTreeMap<PathBuf, Vec<u8>>,
     tls: Vec<(ProbeConfig, Option<TlsConfig>)>,
+    /// This host's name in the tier.
+    host: String,
 }
 
 impl Files {
@@ -93,7 +97,11 @@ pub(super) fn setups(
     mut known: Names,
     handed: &mut Handed,
 ) -> Result<(Vec<NodeSetup>, Vec<CheckSetup>)> {
-    let mut files = Files { handed: core::mem::take(handed), ..Files::default() };
+    let host = match config.tier.host.as_str() {
+        "" => hostname(),
+        host => host.to_owned(),
+    };
+    let mut files = Files { handed: core::mem::take(handed), host, ..Files::default() };
     let outcome = read_setups(config, &mut files);
     *handed = files.handed;
     let (mut setups, mut checks) = outcome?;
@@ -139,6 +147,23 @@ fn stand_in(node: &NodeConfig, checkpoint: &Checkpoint) -> NodeConfig {
         probe.rsa_public_key = RsaPublicKey::Refuse;
     }
     NodeConfig { address: checkpoint.address(), probe: Arc::new(probe), ..node.clone() }
+}
+
+/// The checks of a router that this host makes: what belongs to another host cannot be looked at from here.
+fn planned(config: &NodeConfig, host: &str) -> RouterSetup {
+    let own = config.host == host;
+    let plan = |check: &CheckConfig| match check {
+        CheckConfig::Tcp { port } => Some(PlannedCheck::Port(*port, PortCheck::Tcp)),
+        CheckConfig::X { port } => Some(PlannedCheck::Port(*port, PortCheck::X)),
+        CheckConfig::Router { port, role, protocol } => {
+            Some(PlannedCheck::Port(*port, PortCheck::Router(*protocol, *role)))
+        }
+        CheckConfig::Process { pid_file } => own.then(|| PlannedCheck::Process(pid_file.clone())),
+        CheckConfig::Exec { command, timeout, verdict } => {
+            own.then(|| PlannedCheck::Exec { command: command.clone(), timeout: *timeout, verdict: *verdict })
+        }
+    };
+    RouterSetup { checks: config.checks.iter().filter_map(plan).collect() }
 }
 
 fn setup(files: &mut Files, node: NodeRef, pool: &PoolConfig, config: &NodeConfig) -> Result<NodeSetup> {
@@ -197,6 +222,8 @@ fn setup(files: &mut Files, node: NodeRef, pool: &PoolConfig, config: &NodeConfi
         timeout: probe.timeout,
         probe_timeout: probe.probe_timeout,
         max_lag: Some(pool.max_lag),
+        router: (pool.kind == PoolKind::Router).then(|| planned(config, &files.host)),
+        lane: None,
     })
 }
 

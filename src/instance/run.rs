@@ -2,6 +2,7 @@
 
 use super::names;
 use super::shared::{Core, Handle, Life, Shared};
+use super::tier::end_tier;
 use crate::config::ProbeMode;
 use crate::engine::{Input, Now, Time};
 use crate::error::{Error, ErrorCode, Result};
@@ -105,6 +106,11 @@ impl Handle {
         core.open_control(clock::now()).inspect_err(|_| drop(self.end(core)))
     }
 
+    /// Begins to own addresses.
+    fn own(&self, core: &mut Core) -> Result<()> {
+        core.begin_tier(&self.shared.registry).inspect_err(|_| drop(self.end(core)))
+    }
+
     /// Undoes [`Handle::begin`] and what followed.
     fn end(&self, core: &mut Core) -> Option<Driver> {
         let driver = core.end_probing();
@@ -127,6 +133,7 @@ impl Handle {
         self.begin(&mut core, Mode::Thread)?;
         core.begin_pushing();
         self.listen(&mut core)?;
+        self.own(&mut core)?;
         let Some(waiter) = core.driver.as_ref().map(Driver::waiter) else { return Err(state("no driver")) };
         let shared = Arc::clone(&self.shared);
         match thread::spawn("primacy", STACK, move || run(&shared, waiter)) {
@@ -147,6 +154,7 @@ impl Handle {
                 self.begin(&mut core, Mode::Host)?;
                 core.begin_pushing();
                 self.listen(&mut core)?;
+                self.own(&mut core)?;
                 core.life = Life::Host;
                 core.set_out(clock::now())?;
             }
@@ -278,6 +286,10 @@ impl Handle {
         let until = Instant::now() + STOP;
         self.shared.stopping.store(true, Ordering::Release);
         let mut core = self.shared.core.lock();
+        // First, while the engine still knows what it is about: clients go to other hosts.
+        if let Some(tier) = core.tier.take() {
+            MutexGuard::unlocked(&mut core, || end_tier(Some(tier)));
+        }
         let mut thread = None;
         match &mut core.life {
             Life::Stopped => return Ok(()),

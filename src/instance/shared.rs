@@ -5,6 +5,7 @@ use super::events::Hub;
 use super::follower::Follower;
 use super::open;
 use super::selection::Services;
+use super::tier::TierHandle;
 use crate::config::Config;
 use crate::engine::notice::{Limiter, Reason};
 use crate::engine::{Effect, Engine, EventKind, Input, NodeRef, Now, PoolSnapshot, Snapshot, Time};
@@ -40,6 +41,9 @@ const COPY_AGE: Duration = Duration::from_secs(1);
 /// Descriptors beside the nodes' sockets (twice, for a reload may bring more nodes): epoll, timer, wake, the control socket with its connections, what a follower waits for; and those of an
 /// earlier cycle whose helper hangs.
 const SPARE_DESCRIPTORS: usize = 16 + 1 + 2 + CLIENTS;
+/// The tier's: poller, wake-up, netlink, peer channel; and for each VIP sockets to its neighbours and peers, etcd, programs.
+const TIER_DESCRIPTORS: usize = 8;
+const VIP_DESCRIPTORS: usize = 24;
 
 /// Who turns the driver.
 #[derive(Debug)]
@@ -132,6 +136,8 @@ pub(super) struct Core {
     /// What the driver may say, and how often.
     pub(super) limiter: Limiter,
     pub(super) tally: DeskTally,
+    /// The part that owns addresses.
+    pub(super) tier: Option<TierHandle>,
     /// What the drivers of earlier cycles counted.
     pub(super) counted: DriverFigures,
     /// When the engine was made, milliseconds since the Unix epoch.
@@ -149,7 +155,9 @@ impl Handle {
         let mut handed = open::Handed::new();
         let (nodes, checks) = open::setups(&config, open::Names::new(), &mut handed)?;
         let proxies = open::proxies(&config, &[])?;
-        let registry = Registry::new(2 * (nodes.len() + checks.len() + proxies.len()) + SPARE_DESCRIPTORS);
+        let tier = TIER_DESCRIPTORS + VIP_DESCRIPTORS * config.vips.len();
+        let registry =
+            Registry::new(2 * (nodes.len() + checks.len() + proxies.len()) + SPARE_DESCRIPTORS + tier);
         let hub = Arc::new(Hub::default());
         let services = Arc::new(Services::default());
         let core = Core {
@@ -184,6 +192,7 @@ impl Handle {
             share_failed: false,
             limiter: Limiter::default(),
             tally: DeskTally::default(),
+            tier: None,
             counted: DriverFigures::default(),
             since_ms: 0,
             #[cfg(feature = "testing")]
@@ -241,6 +250,7 @@ impl Handle {
         if let Some(driver) = core.driver.take() {
             driver.abandon();
         }
+        core.tier.take().into_iter().for_each(TierHandle::abandon);
         core.engine = None;
         core.follower = None;
         core.tables = None;
@@ -303,6 +313,7 @@ impl Core {
         if self.poisoned.is_none() {
             self.poisoned = Some(words.to_owned());
             self.services.break_off();
+            self.warn_tier();
             let now = clock::now();
             if let Some(driver) = &mut self.driver {
                 driver.shut(now.mono);
@@ -408,6 +419,7 @@ impl Core {
         self.guarded(|engine| engine.handle(now, input))?;
         self.pump(now, usize::MAX)?;
         self.feed_proxies(now);
+        self.feed_tier(now)?;
         self.set_deadline();
         Ok(())
     }
@@ -432,6 +444,7 @@ impl Core {
             }
         }
         self.feed_proxies(now);
+        self.feed_tier(now)?;
         self.set_deadline();
         Ok(handled)
     }

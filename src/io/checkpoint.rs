@@ -206,6 +206,7 @@ impl Checker {
             notices: &mut unsaid,
             buffer: &mut *context.buffer,
             columns: &mut *context.columns,
+            ends: &mut *context.ends,
             now: context.now,
         };
         let mut end = run(&mut self.way, &self.checkpoint, &mut inner);

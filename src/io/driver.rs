@@ -12,14 +12,16 @@ use super::helper::Helper;
 use super::link::{Context, Link};
 use super::poller::{Epoll, Poller, Ready, Waiter};
 use super::push::{ProxyContext, ProxyLink, ProxySetup};
+use super::router_node::{Lane, RouterNode, RouterSetup};
 use super::tls::TlsSetup;
 use super::wake::Wake;
 use super::writer::Writer;
 use crate::control::Answer;
 use crate::engine::notice::Notice;
 use crate::engine::{CheckRef, Deadlines, Input, NodeRef, Time};
-use crate::metrics::{DriverFigures, LoopTally};
+use crate::metrics::{DriverFigures, LinkTally, LoopTally};
 use crate::mpp::Evaluation;
+use crate::probe::check::CheckEnd;
 use crate::probe::{AddressBook, SessionConfig};
 use crate::wire::SharedColumns;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -30,6 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 mod errands;
+mod routers;
 #[cfg(test)]
 mod tests;
 
@@ -72,6 +75,10 @@ pub(crate) struct NodeSetup {
     pub(crate) probe_timeout: Duration,
     /// Lag above this is a replication fault.
     pub(crate) max_lag: Option<Duration>,
+    /// A router's checks; it is looked at by them alone.
+    pub(crate) router: Option<RouterSetup>,
+    /// The link is that of one of them.
+    pub(crate) lane: Option<Lane>,
 }
 
 /// Sockets, sessions, deadlines and the helper thread of a running instance.
@@ -104,6 +111,11 @@ pub(crate) struct Driver {
     slow_since: Option<Time>,
     buffer: Box<[u8]>,
     columns: SharedColumns,
+    /// Nodes that are looked at by several checks, and ends of those that have not been taken in.
+    routers: Vec<RouterNode>,
+    /// Tokens of processes and programs up to this one were used.
+    router_serial: u32,
+    ends: Vec<(usize, u64, CheckEnd)>,
     /// Probes that make a connection, and those that have to wait until one of them has ended.
     logins: usize,
     queue: VecDeque<(usize, u64, bool)>,
@@ -127,6 +139,7 @@ impl Driver {
             Mode::Host => Epoll::for_host(registry, &wake)?,
         };
         let late = nodes.iter().map(|setup| setup.timeout).min().unwrap_or(TIMEOUT);
+        let (nodes, routers): (Vec<_>, Vec<_>) = nodes.into_iter().partition(|setup| setup.router.is_none());
         let links = nodes.into_iter().enumerate().map(|(index, setup)| Link::new(index as u32, setup));
         let mut driver = Driver {
             poller,
@@ -147,6 +160,9 @@ impl Driver {
             slow_since: None,
             buffer: vec![0; BUFFER].into_boxed_slice(),
             columns: SharedColumns::default(),
+            routers: Vec::new(),
+            router_serial: 0,
+            ends: Vec::new(),
             logins: 0,
             queue: VecDeque::new(),
             ready: Vec::new(),
@@ -156,6 +172,7 @@ impl Driver {
             timers: Deadlines::default(),
             more: false,
         };
+        driver.add_routers(routers);
         driver.note_places();
         Ok(driver)
     }
@@ -163,7 +180,8 @@ impl Driver {
     /// Where each node's link is.
     fn note_places(&mut self) {
         self.places.clear();
-        for (index, link) in self.links.iter().enumerate().filter(|(index, _)| !self.free.contains(index)) {
+        let links = self.links.iter().enumerate();
+        for (index, link) in links.filter(|(index, link)| !self.free.contains(index) && !link.is_lane()) {
             let NodeRef { pool, node } = link.node();
             self.places.resize(self.places.len().max(pool + 1), Vec::new());
             if let Some(place) = self.places.get_mut(pool) {
@@ -203,19 +221,22 @@ impl Driver {
             }
         }
         self.inputs.clear();
+        let asked = self.shut_routers(moved);
+        let (nodes, routers): (Vec<_>, Vec<_>) = nodes.into_iter().partition(|setup| setup.router.is_none());
         for setup in nodes {
             if let Some(&index) = stay.get(&setup.node) {
                 self.with_link(now, index, |link, context| link.reconfigure(context, setup));
                 continue;
             }
-            // Events and answers of the resolver may still be on their way to an index: it is never another link's.
-            match self.free.pop().and_then(|index| self.links.get_mut(index)) {
-                Some(link) => link.replaced_by(setup),
-                None => self.links.push(Link::new(self.links.len() as u32, setup)),
-            }
+            self.add_link(setup);
         }
+        self.add_routers(routers);
         self.note_places();
         self.add_checkpoints(checks);
+        // A probe under way begins anew: the engine waits for its end.
+        for (node, probe) in asked {
+            self.begin_router(now, node, probe);
+        }
         self.admit(now);
     }
 
@@ -320,6 +341,11 @@ impl Driver {
         self.poller.waiter()
     }
 
+    /// What ends the driver's sleep, for another thread.
+    pub(crate) fn waker(&self) -> Arc<Wake> {
+        Arc::clone(&self.wake)
+    }
+
     /// Ends the thread's sleep.
     pub(crate) fn wake(&self) {
         self.wake.raise();
@@ -327,6 +353,9 @@ impl Driver {
 
     /// Starts a probe. A node without a link, which the engine never asks for, is not answered.
     pub(crate) fn probe(&mut self, now: Time, node: NodeRef, probe: u64, fresh: bool) {
+        if self.begin_router(now, node, probe) {
+            return;
+        }
         let Some(index) = self.place(node) else { return };
         if self.logins >= LOGINS && self.links.get(index).is_some_and(|link| link.needs_login(fresh)) {
             self.queue.push_back((index, probe, fresh));
@@ -375,6 +404,7 @@ impl Driver {
             self.with_link(now, index, |link, context| link.shut(context));
             self.admit(now);
         }
+        self.forget_router(now, node);
         for index in self.checkers_of(node) {
             self.with_checker(now, index, |checker, context| checker.shut(context));
         }
@@ -445,6 +475,7 @@ impl Driver {
                 Some(index) => self.with_checker(now, index, |checker, context| checker.timeout(context)),
             }
         }
+        self.judge_routers(now);
         for index in 0..self.proxies.len() {
             if self.proxies.get(index).and_then(ProxyLink::deadline).is_some_and(|at| at <= now) {
                 // A name is asked for before it is needed: an attempt at a connection is never far.
@@ -476,10 +507,16 @@ impl Driver {
         if let Some(control) = &self.control {
             (tally.strangers, tally.crowded) = control.turned_away();
         }
+        // A router's links are counted together.
+        let mut links = BTreeMap::new();
+        for link in &self.links {
+            let sum: &mut LinkTally = links.entry(link.node()).or_default();
+            sum.add(link.tally());
+        }
         DriverFigures {
             tally,
             connections: self.links.iter().filter(|link| link.is_connected()).count() as u64,
-            links: self.links.iter().map(|link| (link.node(), link.tally())).collect(),
+            links,
             proxies: self.proxies.iter().map(|link| (link.proxy().to_owned(), link.tally())).collect(),
         }
     }
@@ -495,7 +532,9 @@ impl Driver {
         let at = if self.inputs.is_empty() && !self.more {
             let control = self.control.as_ref().and_then(ControlServer::deadline);
             let proxies = self.proxies.iter().filter_map(ProxyLink::deadline);
-            let at = self.timers.first().into_iter().chain(engine).chain(control).chain(proxies).min();
+            let routers = self.routers.iter().filter_map(RouterNode::deadline);
+            let at = self.timers.first().into_iter().chain(engine).chain(control).chain(proxies);
+            let at = at.chain(routers).min();
             self.due = at;
             at
         } else {
@@ -512,6 +551,7 @@ impl Driver {
     /// Ends all sessions and closes all sockets. The helper ends after the job at hand.
     pub(crate) fn shut(&mut self, now: Time) {
         self.queue.clear();
+        self.shut_routers(&[]);
         for index in 0..self.links.len() {
             self.with_link(now, index, |link, context| link.shut(context));
         }
@@ -540,7 +580,9 @@ impl Driver {
 
     /// The address books as they are now, by node.
     pub(crate) fn books(&mut self) -> Vec<(NodeRef, AddressBook)> {
-        let links = self.links.iter_mut().enumerate().filter(|(index, _)| !self.free.contains(index));
+        let links = self.links.iter_mut().enumerate();
+        // A book holds addresses with ports: those of a router's links are their own.
+        let links = links.filter(|(index, link)| !self.free.contains(index) && !link.is_lane());
         links.map(|(_, link)| (link.node(), link.book().clone())).collect()
     }
 
@@ -596,6 +638,9 @@ impl Driver {
             }
             return;
         }
+        if RouterNode::is_token(event.token) {
+            return self.router_ready(now, event);
+        }
         let index = Link::index_of(event.token);
         if self.links.get(index).is_some_and(|link| link.owns(event.token)) {
             self.with_link(now, index, |link, context| link.ready(context, event));
@@ -611,6 +656,7 @@ impl Driver {
                 notices: &mut self.notices,
                 buffer: &mut self.buffer,
                 columns: &mut self.columns,
+                ends: &mut self.ends,
                 now,
             };
             let before = link.is_logging_in();
@@ -618,6 +664,7 @@ impl Driver {
             self.logins = self.logins - usize::from(before) + usize::from(link.is_logging_in());
             self.timers.set(index, link.deadline());
         }
+        self.take_ends(now);
     }
 
     fn with_proxy(
@@ -647,6 +694,7 @@ impl Driver {
                 notices: &mut self.notices,
                 buffer: &mut self.buffer,
                 columns: &mut self.columns,
+                ends: &mut self.ends,
                 now,
             };
             step(checker, &mut context);

@@ -300,6 +300,29 @@ fn read_password(file: File) -> core::result::Result<Secret, String> {
     secret
 }
 
+/// Reads the key of a peer channel: all bytes of the file, whatever they are, but for the end of its last line.
+///
+/// # Errors
+///
+/// As [`read_secret`]; how long a key must be is for who uses it to say.
+pub(crate) fn read_shared_key(path: &Path) -> Result<Secret> {
+    let file = open_secret("peer key", path)?;
+    // Room for all at once, as for a password.
+    let mut bytes = Vec::with_capacity(LARGEST_SECRET as usize + 1);
+    let outcome = file.take(LARGEST_SECRET + 1).read_to_end(&mut bytes);
+    let line = bytes.strip_suffix(b"\n").map_or(bytes.as_slice(), |l| l.strip_suffix(b"\r").unwrap_or(l));
+    let secret = match outcome {
+        Err(e) => Err(format!("cannot read it: {e}")),
+        Ok(_) if bytes.len() as u64 > LARGEST_SECRET => {
+            Err(format!("it is larger than {LARGEST_SECRET} bytes; it must hold the key alone"))
+        }
+        Ok(_) => Ok(Secret::new(line)),
+    };
+    bytes.fill(0);
+    core::hint::black_box(&bytes);
+    secret.map_err(|what| refused("peer key", path, &what))
+}
+
 /// Reads a private key in PEM, under the same conditions as a password.
 #[cfg_attr(not(feature = "tls"), allow(dead_code))]
 pub(crate) fn read_private_key(path: &Path) -> Result<Secret> {

@@ -10,9 +10,8 @@ use super::tls::Stream;
 use crate::engine::notice::{Notice, Reason};
 use crate::engine::{Input, NodeRef, Severity, Time};
 use crate::metrics::LinkTally;
-use crate::probe::{
-    Action, AddressBook, Cause, Class, Flavour, Observation, PeerSign, ProbeRequest, ServerVersion, Session,
-};
+use crate::probe::check::CheckEnd;
+use crate::probe::{Action, AddressBook, Cause, Class, Flavour, PeerSign, ProbeRequest, ServerVersion};
 use crate::wire::SharedColumns;
 use std::any::Any;
 use std::collections::VecDeque;
@@ -21,10 +20,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 mod bytes;
+pub(super) mod machine;
 mod told;
 mod way;
 
 use bytes::{send, send_rest};
+use machine::{Ended, Machine};
 use way::Attempt;
 pub(super) use way::more_telling;
 
@@ -36,6 +37,8 @@ pub(super) struct Context<'a> {
     pub(super) notices: &'a mut VecDeque<Notice>,
     pub(super) buffer: &'a mut [u8],
     pub(super) columns: &'a mut SharedColumns,
+    /// Ends of checks: the link, the probe, the end.
+    pub(super) ends: &'a mut Vec<(usize, u64, CheckEnd)>,
     pub(super) now: Time,
 }
 
@@ -43,7 +46,7 @@ pub(super) struct Context<'a> {
 #[derive(Debug)]
 pub(super) struct Link {
     setup: NodeSetup,
-    session: Session,
+    session: Machine,
     index: u32,
     /// Raised with every closed socket, so that an event of an old one is recognized.
     generation: u32,
@@ -78,7 +81,7 @@ pub(super) struct Link {
 
 impl Link {
     pub(super) fn new(index: u32, setup: NodeSetup) -> Link {
-        let session = Session::new(setup.session.clone());
+        let session = Machine::of(&setup);
         Link {
             setup,
             session,
@@ -125,7 +128,9 @@ impl Link {
 
     fn is_like_next(&self) -> bool {
         let (is, next) = (&self.setup, self.next.as_deref());
-        next.is_some_and(|next| self.has_address_of(next) && is.session == next.session)
+        next.is_some_and(|next| {
+            self.has_address_of(next) && is.session == next.session && is.lane == next.lane
+        })
     }
 
     fn has_address_of(&self, other: &NodeSetup) -> bool {
@@ -146,7 +151,7 @@ impl Link {
             self.session.shut();
             self.drain(context);
             self.close(context);
-            self.session = Session::new(setup.session.clone());
+            self.session = Machine::of(&setup);
         }
         self.setup = *setup;
     }
@@ -162,6 +167,16 @@ impl Link {
     /// What was counted.
     pub(super) fn tally(&self) -> LinkTally {
         self.tally
+    }
+
+    /// Whether another link of the same node tells what becomes of its name.
+    pub(super) fn is_beside(&self) -> bool {
+        self.setup.lane.as_ref().is_some_and(|lane| lane.check > 0)
+    }
+
+    /// Whether it is of a router's check.
+    pub(super) fn is_lane(&self) -> bool {
+        self.setup.lane.is_some()
     }
 
     /// Whether there is a socket.
@@ -308,8 +323,8 @@ impl Link {
                 "" => "the name has not been resolved yet",
                 words => words,
             };
-            let observation = Observation::new(Cause::Dns, words, context.now);
-            self.done(context, observation);
+            let end = self.session.no_end(Cause::Dns, words, context.now);
+            self.done(context, end);
             return true;
         }
         let request = ProbeRequest {
@@ -329,7 +344,7 @@ impl Link {
             StartTls,
             Close,
             Lost,
-            Done(Observation),
+            Done(Ended),
         }
         loop {
             let step = match self.session.poll_action() {
@@ -352,7 +367,7 @@ impl Link {
                 Some(Action::StartTls) => Step::StartTls,
                 Some(Action::Close) => Step::Close,
                 Some(Action::Lost) => Step::Lost,
-                Some(Action::Done(observation)) => Step::Done(observation),
+                Some(Action::Done(end)) => Step::Done(end),
             };
             match step {
                 Step::Connect => self.connect(context),
@@ -366,15 +381,19 @@ impl Link {
                     self.notice(context, Reason::ConnectionLost, Severity::Info, text.into());
                     context.inputs.push_back(Input::ConnectionLost { node: self.setup.node });
                 }
-                Step::Done(observation) => self.done(context, observation),
+                Step::Done(end) => self.done(context, end),
             }
         }
     }
 
     /// A probe has ended.
-    fn done(&mut self, context: &mut Context<'_>, observation: Observation) {
+    fn done(&mut self, context: &mut Context<'_>, end: Ended) {
         self.count_logins(context);
-        match observation.class() {
+        let class = match &end {
+            Ended::Probe(observation) => observation.class(),
+            Ended::Check(end) => end.cause.class(),
+        };
+        match class {
             Class::Ok | Class::Replication | Class::Blind => {}
             Class::Refusing => self.setup.book.probe_failed(),
             Class::Gone | Class::Hung | Class::Silent => {
@@ -382,20 +401,24 @@ impl Link {
                 self.setup.book.advance();
             }
         }
-        if let Some(probe) = self.running.take() {
-            context.inputs.push_back(Input::Probed { node: self.setup.node, probe, observation });
+        let Some(probe) = self.running.take() else { return };
+        match end {
+            Ended::Probe(observation) => {
+                context.inputs.push_back(Input::Probed { node: self.setup.node, probe, observation });
+            }
+            Ended::Check(end) => context.ends.push((self.index as usize, probe, end)),
         }
     }
 
     fn broken(&mut self, context: &mut Context<'_>, text: &str) {
         self.close(context);
-        self.session = Session::new(self.setup.session.clone());
+        self.session = Machine::of(&self.setup);
         // The new machine counts from 0.
         self.counted_logins = 0;
         let message = format!("internal error in the probe machine, please report it: {text}");
         self.notice(context, Reason::Defect, Severity::Alarm, message.clone());
-        let observation = Observation::new(Cause::ProtocolError, message, context.now);
-        self.done(context, observation);
+        let end = self.session.no_end(Cause::ProtocolError, &message, context.now);
+        self.done(context, end);
     }
 
     fn close_if(&mut self, context: &mut Context<'_>, generation: u32) {

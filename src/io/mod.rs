@@ -14,39 +14,39 @@ pub(crate) mod descriptor;
 pub(crate) mod driver;
 mod echo;
 pub(crate) mod entropy;
-#[allow(dead_code)]
 pub(crate) mod etcd;
 pub mod file;
 mod folder;
 pub(crate) mod following;
 pub(crate) mod helper;
+pub(crate) mod hostname;
 pub(crate) mod link;
 pub mod lock;
-// Whole before the tier's driver that calls it.
-#[allow(dead_code)]
 pub(crate) mod neighbour;
-#[allow(dead_code, unused_imports)]
 pub(crate) mod netlink;
 #[cfg(not(feature = "tls"))]
 pub(crate) mod no_tls;
-#[allow(dead_code)]
+pub(crate) mod orders_file;
+pub(crate) mod peer;
 pub(crate) mod pidwatch;
 pub(crate) mod place;
 pub(crate) mod poller;
-#[allow(dead_code)]
 pub(crate) mod program;
 pub(crate) mod proxy_client;
 pub(crate) mod push;
 #[cfg(feature = "cli")]
 pub(crate) mod respond;
+pub(crate) mod router_node;
 pub(crate) mod service_board;
 mod socket;
 mod sync;
 pub(crate) mod tables;
 pub(crate) mod thread;
+pub(crate) mod tier;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
 pub(crate) mod users;
+pub(crate) mod vrrp;
 pub(crate) mod wake;
 pub(crate) mod writer;
 

@@ -70,7 +70,11 @@ impl Neighbours {
     ///
     /// # Errors
     /// [`NetError::Capability`] without CAP_NET_RAW; [`NetError::Unsupported`] where the interface is no Ethernet.
-    pub(crate) fn open(registry: &Arc<Registry>, interface: &Interface, family: Family) -> NetResult<Neighbours> {
+    pub(crate) fn open(
+        registry: &Arc<Registry>,
+        interface: &Interface,
+        family: Family,
+    ) -> NetResult<Neighbours> {
         let name = &interface.name;
         let task = format_args!("speak to the neighbours on {name}");
         let Some(mac) = interface.mac else {
@@ -130,7 +134,9 @@ impl Neighbours {
     pub(crate) fn ask(&self, ip: IpAddr) -> NetResult<()> {
         let task = format_args!("ask for {ip} on {}", self.interface);
         match ip {
-            IpAddr::V4(ip) => self.send(task, Family::V4, &arp::Packet::probe(self.mac, ip).write(), BROADCAST),
+            IpAddr::V4(ip) => {
+                self.send(task, Family::V4, &arp::Packet::probe(self.mac, ip).write(), BROADCAST)
+            }
             IpAddr::V6(ip) => {
                 let packet = ndp::Packet::probe(ip);
                 self.send(task, Family::V6, &packet.write(), ndp::multicast_mac(packet.destination))
@@ -236,7 +242,8 @@ fn claim(family: Family, packet: &[u8], sender: Mac) -> Option<Heard> {
         Family::V6 => {
             let packet = ndp::Packet::parse(packet)?;
             let (ip, asks) = packet.claim();
-            let (ndp::Message::Solicitation { mac, .. } | ndp::Message::Advertisement { mac, .. }) = packet.message;
+            let (ndp::Message::Solicitation { mac, .. } | ndp::Message::Advertisement { mac, .. }) =
+                packet.message;
             Some(Heard { ip: ip.into(), mac: mac.unwrap_or(sender), asks })
         }
     }
@@ -248,7 +255,8 @@ fn only_neighbour_discovery(fd: &Fd) -> io::Result<()> {
     let equal = |value: u32, yes: u8, no: u8| (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, yes, no, value);
     let back = |value: u32| (libc::BPF_RET | libc::BPF_K, 0, 0, value);
     // Next header; the type of the message; take all of it, or nothing.
-    let steps = [load(6), equal(58, 0, 4), load(40), equal(135, 1, 0), equal(136, 0, 1), back(u32::MAX), back(0)];
+    let steps =
+        [load(6), equal(58, 0, 4), load(40), equal(135, 1, 0), equal(136, 0, 1), back(u32::MAX), back(0)];
     let mut code = steps.map(|(code, jt, jf, k)| libc::sock_filter { code: code as u16, jt, jf, k });
     let program = libc::sock_fprog { len: code.len() as u16, filter: code.as_mut_ptr() };
     // SAFETY: the program is a live structure that names `code` and its length; the kernel copies both.

@@ -10,7 +10,7 @@ use crate::vip::vrrp::checksum::PROTOCOL;
 use crate::vip::vrrp::{Family, Packet};
 use core::fmt;
 use core::mem::{size_of, zeroed};
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::RawFd;
@@ -191,9 +191,7 @@ impl VrrpSocket {
     fn set<T: ?Sized>(&self, level: i32, option: i32, value: &T) -> io::Result<()> {
         let length = size_of_val(value) as libc::socklen_t;
         // SAFETY: pointer and length name `value`, plain data that the kernel copies.
-        checked(unsafe {
-            libc::setsockopt(self.number(), level, option, (value as *const T).cast(), length)
-        })
+        checked(unsafe { libc::setsockopt(self.number(), level, option, (value as *const T).cast(), length) })
     }
 
     /// The descriptor's number, readable when packets wait.
@@ -214,11 +212,39 @@ impl VrrpSocket {
     /// Whether the interface is still there under its name. To be asked when the kernel tells of a change of links: a
     /// socket whose interface is gone reports nothing by itself.
     pub(crate) fn check(&self) -> Result<(), VrrpError> {
-        match name_of(self.index) {
+        match self.name_now() {
             Some(now) if now == self.interface => Ok(()),
             Some(now) => Err(VrrpError::Renamed { interface: self.interface.clone(), now }),
             None => Err(VrrpError::Gone { interface: self.interface.clone() }),
         }
+    }
+
+    /// The interface's name now, as the socket's own network namespace has it; `None` if it is gone.
+    fn name_now(&self) -> Option<String> {
+        // SAFETY: an all-zero ifreq is valid.
+        let mut request: libc::ifreq = unsafe { zeroed() };
+        request.ifr_ifru.ifru_ifindex = self.index as i32;
+        self.ask(libc::SIOCGIFNAME, &mut request).ok()?;
+        let name: Vec<u8> = request.ifr_name.iter().take_while(|c| **c != 0).map(|c| *c as u8).collect();
+        Some(String::from_utf8_lossy(&name).into_owned())
+    }
+
+    /// Whether the interface is set up.
+    fn is_up(&self) -> bool {
+        // SAFETY: an all-zero ifreq is valid.
+        let mut request: libc::ifreq = unsafe { zeroed() };
+        let Some(name) = self.name_now() else { return false };
+        for (to, from) in request.ifr_name.iter_mut().zip(name.bytes().take(libc::IF_NAMESIZE - 1)) {
+            *to = from as libc::c_char;
+        }
+        // SAFETY: the call has filled in the flags if it says so.
+        self.ask(libc::SIOCGIFFLAGS, &mut request).is_ok()
+            && i32::from(unsafe { request.ifr_ifru.ifru_flags }) & libc::IFF_UP != 0
+    }
+
+    fn ask(&self, what: libc::Ioctl, request: &mut libc::ifreq) -> io::Result<()> {
+        // SAFETY: both requests take an ifreq, read it and write into it.
+        checked(unsafe { libc::ioctl(self.number(), what, &raw mut *request) })
     }
 
     /// Hands in at most `most` packets that wait. Timers must not be judged before this has said [`Drained::Empty`].
@@ -288,15 +314,24 @@ impl VrrpSocket {
                 Ok(()) => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    let interface = self.interface.clone();
-                    return Err(match error.raw_os_error() {
-                        Some(libc::ENETDOWN | libc::ENETUNREACH) => VrrpError::Down { interface },
-                        Some(libc::EADDRNOTAVAIL | libc::EINVAL) => VrrpError::Source { source, interface },
-                        Some(libc::EAGAIN | libc::ENOBUFS) => VrrpError::Full { interface },
-                        _ => cannot(&interface, "send VRRP", error),
-                    });
+                    return Err(self.why_not(source, error));
                 }
             }
+        }
+    }
+
+    /// The kernel's word for a missing interface, one that is down and a strange source may be the same.
+    fn why_not(&self, source: IpAddr, error: io::Error) -> VrrpError {
+        let interface = self.interface.clone();
+        match error.raw_os_error() {
+            Some(libc::EAGAIN | libc::ENOBUFS) => VrrpError::Full { interface },
+            Some(libc::EPERM | libc::EACCES) => cannot(&interface, "send VRRP", error),
+            _ if self.name_now().is_none() => VrrpError::Gone { interface },
+            _ if !self.is_up() => VrrpError::Down { interface },
+            Some(libc::EADDRNOTAVAIL | libc::EINVAL | libc::ENETUNREACH) => {
+                VrrpError::Source { source, interface }
+            }
+            _ => cannot(&interface, "send VRRP", error),
         }
     }
 
@@ -362,9 +397,13 @@ impl Header {
                     bytes: payload,
                 })
             }
-            Family::V6 => {
-                Some(Packet { family, source: self.source?, destination: self.destination?, hops: self.hops?, bytes })
-            }
+            Family::V6 => Some(Packet {
+                family,
+                source: self.source?,
+                destination: self.destination?,
+                hops: self.hops?,
+                bytes,
+            }),
         }
     }
 }
@@ -458,7 +497,10 @@ fn read_control(message: &libc::msghdr, header: &mut Header) {
         while !at.is_null() {
             let (level, kind, length) = ((*at).cmsg_level, (*at).cmsg_type, (*at).cmsg_len as usize);
             let holds = |size: usize| length >= libc::CMSG_LEN(size as u32) as usize;
-            if level == libc::IPPROTO_IPV6 && kind == libc::IPV6_PKTINFO && holds(size_of::<libc::in6_pktinfo>()) {
+            if level == libc::IPPROTO_IPV6
+                && kind == libc::IPV6_PKTINFO
+                && holds(size_of::<libc::in6_pktinfo>())
+            {
                 let info = libc::CMSG_DATA(at).cast::<libc::in6_pktinfo>().read_unaligned();
                 header.destination = Some(IpAddr::V6(Ipv6Addr::from(info.ipi6_addr.s6_addr)));
             }
@@ -485,17 +527,6 @@ fn index_of(interface: &str) -> Option<u32> {
     // SAFETY: the name is a live C string.
     let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
     (index != 0).then_some(index)
-}
-
-fn name_of(index: u32) -> Option<String> {
-    let mut buffer = [0 as libc::c_char; libc::IF_NAMESIZE];
-    // SAFETY: the buffer has the length that the call asks for; the result is that buffer, or null.
-    let name = unsafe { libc::if_indextoname(index, buffer.as_mut_ptr()) };
-    if name.is_null() {
-        return None;
-    }
-    // SAFETY: the call has just written a C string there.
-    Some(unsafe { CStr::from_ptr(name) }.to_string_lossy().into_owned())
 }
 
 fn cannot(interface: &str, task: &str, error: io::Error) -> VrrpError {

@@ -123,6 +123,8 @@ metrics! {
         "Replication lag, of the slowest channel. Absent while the server cannot tell.";
     ROUND_TRIP = "primacy_node_round_trip_seconds", Gauge, ["pool", "node"], false,
         "From the probe's question to the first byte of the answer, the last time. Absent before the first answer.";
+    BACKEND = "primacy_node_backend_good", Gauge, ["pool", "node"], false,
+        "1 if the ports of a router lead to servers that suit them, 0 if not. Absent for nodes of other kinds, and while nobody can tell.";
     STRANDED = "primacy_node_stranded_transactions", Gauge, ["pool", "node"], false,
         "Transactions that a node which failed as ACTIVE holds and the ACTIVE node lacks; for MariaDB an upper bound. Absent for others, and while nobody can tell.";
     THREADS = "primacy_node_threads_connected", Gauge, ["pool", "node"], false,

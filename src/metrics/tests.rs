@@ -4,7 +4,7 @@ use super::*;
 use crate::engine::{EventKind, NodeRef, NodeSnapshot, PoolSnapshot, Snapshot, Time};
 use crate::policy::{reload, rules};
 use crate::pool::{NodeType, PolicyName, PoolKind, PoolStatus, State, Status};
-use crate::probe::{Cause, Channel, Facts, Flavour, Observation, ServerVersion, ThreadState};
+use crate::probe::{BackendSeen, Cause, Channel, Facts, Flavour, Observation, ServerVersion, ThreadState};
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -88,6 +88,7 @@ fn figures() -> Figures {
         threads_connected: Some(7),
         max_connections: Some(151),
         round_trip: Some(Duration::from_micros(420)),
+        backend: Some(BackendSeen { good: false, ..BackendSeen::default() }),
         ..Facts::default()
     };
     let pool = PoolSnapshot {
@@ -199,6 +200,7 @@ fn samples_are_as_the_format_wants_them() {
         "primacy_node_status{pool=\"orders\",node=\"b:3306\",status=\"OK_WARN\"} 1",
         "primacy_node_bad_observations{pool=\"orders\",node=\"a:3306\"} 3",
         "primacy_node_lag_seconds{pool=\"orders\",node=\"a:3306\"} 2.5",
+        "primacy_node_backend_good{pool=\"orders\",node=\"a:3306\"} 0",
         "primacy_node_round_trip_seconds{pool=\"orders\",node=\"a:3306\"} 0.00042",
         "primacy_node_observed_timestamp_seconds{pool=\"orders\",node=\"a:3306\"} 1700000000.123",
         "primacy_node_stranded_transactions{pool=\"orders\",node=\"a:3306\"} 17",

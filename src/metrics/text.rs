@@ -281,6 +281,9 @@ fn nodes(page: &mut Page, figures: &Figures) {
         node.facts.channels.iter().flatten().filter_map(|channel| channel.lag).max().map(Seconds::of)
     });
     each(page, figures, &t::ROUND_TRIP, |_, _, node| node.facts.round_trip.map(Seconds::of));
+    each(page, figures, &t::BACKEND, |_, _, node| {
+        node.facts.backend.as_ref().map(|backend| u8::from(backend.good))
+    });
     let counted = || {
         let pools = figures.snapshot.pools.iter().zip(&life.pools);
         pools.flat_map(|(pool, figures)| {

@@ -4,7 +4,7 @@
 //! outside: the operating system's wake-ups and the candidate's own login. A kernel that takes longer to tear a
 //! killed server down begins the fault later.
 
-use crate::config::{NodeConfig, OnDoubt, PoolConfig, ProbeConfig, ProbeMode, print_duration};
+use crate::config::{CheckConfig, NodeConfig, OnDoubt, PoolConfig, ProbeConfig, ProbeMode, print_duration};
 use crate::engine::BACK_OFF;
 use crate::engine::time::Duration;
 use crate::pool::{PolicyName, PoolKind};
@@ -73,14 +73,18 @@ pub fn budget(pool: &PoolConfig) -> Budget {
     let follows = matches!(pool.kind, PoolKind::Replicated | PoolKind::Group);
     let lines = match (external, pool.policy) {
         (true, _) => external_lines(pool),
+        (false, PolicyName::Safe) if pool.kind == PoolKind::Router => router_lines(pool),
         (false, PolicyName::Safe) if follows => follow_lines(pool),
         (false, PolicyName::Safe) => safe_lines(pool),
         (false, PolicyName::Mpp) => mpp_lines(pool),
     };
+    // A router's node has one for each check that connects.
+    let of_checks = |n: &NodeConfig| n.checks.iter().filter(|check| check.port().is_some()).count();
+    let most = pool.nodes.iter().map(of_checks).max().unwrap_or(0).max(1);
     Budget {
         pool: pool.name.clone(),
         lines,
-        connections_per_node: u32::from(!external),
+        connections_per_node: if external { 0 } else { u32::try_from(most).unwrap_or(u32::MAX) },
         login_interval: pool.nodes.iter().map(|n| n.probe.login_interval).min().unwrap_or_default(),
         back_off: match pool.policy {
             PolicyName::Safe => worst(pool, |p| p.interval).max(BACK_OFF),
@@ -188,6 +192,36 @@ fn safe_lines(pool: &PoolConfig) -> Vec<BudgetLine> {
         "it stops at OK_WARN on an ACTIVE node",
     ));
     lines.push(never(Class::Blind, "the prober's own fault", "nothing is counted"));
+    lines
+}
+
+/// Routers hold no data: nothing replicates, and what they refuse, or what is behind them, fails nobody.
+fn router_lines(pool: &PoolConfig) -> Vec<BudgetLine> {
+    let confirm = worst(pool, |p| p.confirm_interval);
+    let [c, m] = [confirm, MARGIN].map(print_duration);
+    let mut lines = Vec::new();
+    let watched = |node: &NodeConfig| node.checks.iter().any(|c| matches!(c, CheckConfig::Process { .. }));
+    if pool.nodes.iter().any(watched) {
+        lines.push(BudgetLine {
+            class: Class::Gone,
+            fault: "process ended, its own host watches it",
+            // Nothing is confirmed; the stand-in is looked at once more.
+            worst: Worst::Within(confirm + MARGIN),
+            formula: format!("a look at the stand-in: confirm_interval {c} + {m}"),
+        });
+    }
+    for line in safe_lines(pool) {
+        match line.class {
+            Class::Silent if line.fault.contains("replica") => {}
+            Class::Refusing => lines.push(never(
+                Class::Refusing,
+                "router refuses, or what is behind it is down",
+                "alive: it stops at OK_WARN or OK_CRITICAL",
+            )),
+            Class::Replication => {}
+            _ => lines.push(line),
+        }
+    }
     lines
 }
 

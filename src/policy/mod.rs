@@ -37,7 +37,9 @@ pub fn rules(policy: PolicyName, kind: PoolKind) -> Box<dyn Iterator<Item = u16>
                 Box::new(health.chain(role).chain(steps(&follow::table::COMMANDS)))
             } else {
                 let role = safe::table::ROLE.iter().map(|rule| rule.number);
-                Box::new(health.chain(role).chain(safe::restart::RESTART.iter().map(|rule| rule.number)))
+                let of_ring = health.chain(role).chain(safe::restart::RESTART.iter().map(|rule| rule.number));
+                let owned = follow::OWNER.iter().map(|rule| rule.number);
+                Box::new(of_ring.chain(owned.filter(move |_| kind == PoolKind::Router)))
             }
         }
     }
@@ -53,6 +55,7 @@ pub fn rule_sentence(number: u16) -> Option<&'static str> {
     let role = || safe::table::ROLE.iter().find(|r| r.number == number).map(|r| r.sentence);
     let restart = || safe::restart::RESTART.iter().find(|r| r.number == number).map(|r| r.sentence);
     let follow = || follow::FOLLOW.iter().find(|r| r.number == number).map(|r| r.sentence);
+    let owner = || follow::OWNER.iter().find(|r| r.number == number).map(|r| r.sentence);
     let serving = || serving::RULES.iter().find(|r| r.number == number).map(|r| r.sentence);
     mpp.or_else(|| in_steps(&mpp::STEPS))
         .or_else(|| in_steps(&mpp::orders::ORDERS))
@@ -63,6 +66,7 @@ pub fn rule_sentence(number: u16) -> Option<&'static str> {
         .or_else(|| in_steps(&safe::table::COMMANDS))
         .or_else(|| in_steps(&safe::table::NOTICES))
         .or_else(follow)
+        .or_else(owner)
         .or_else(|| in_steps(&follow::table::COMMANDS))
         .or_else(fixed)
         .or_else(|| in_steps(&reload::STEPS))

@@ -44,6 +44,13 @@ impl Surroundings<'_> {
                 format!("{}; packets get lost on the way, so it counts as silence", observation.message);
             return (Class::Silent, Some(words));
         }
+        if self.config.kind == PoolKind::Router {
+            // What replicates, or does not, is behind the router.
+            return match class {
+                Class::Replication => (Class::Ok, Some(observation.message.clone())),
+                class => (class, None),
+            };
+        }
         if self.config.kind == PoolKind::Group {
             // What members receive from each other is the group's affair.
             return (class, None);
@@ -82,7 +89,9 @@ impl Surroundings<'_> {
             Some(last) => (last.cause, last.started),
             None => (Cause::Ok, now),
         };
-        let asked = self.config.kind != PoolKind::Group;
+        // What a router tells of read_only and replication is told of the servers behind it.
+        let router = self.config.kind == PoolKind::Router;
+        let asked = !router && self.config.kind != PoolKind::Group;
         let channels = facts.channels.as_deref().filter(|_| asked).unwrap_or_default();
         let sql_runs = channels.iter().all(|c| c.sql != ThreadState::Stopped);
         let told = facts.channels.is_some() && asked;
@@ -91,6 +100,8 @@ impl Surroundings<'_> {
             class,
             fail_on: self.config.fail_on.contains(&cause),
             silence_due: self.silence_due(node, now),
+            exited: router && cause == Cause::ProcessExit,
+            backend_bad: router && facts.backend.as_ref().is_some_and(|backend| !backend.good),
             isolated: self.isolated,
             window_bad: false,
             lag_only: cause == Cause::ReplicationLag,
@@ -106,7 +117,7 @@ impl Surroundings<'_> {
                 _ => sql_runs,
             },
             within_takeover_lag: self.within_takeover_lag(node, channels),
-            writable: facts.read_only != Some(true) && facts.super_read_only != Some(true),
+            writable: router || facts.read_only != Some(true) && facts.super_read_only != Some(true),
             fresh: self.doubt_since.is_none_or(|since| started >= since),
         }
     }

@@ -111,7 +111,7 @@ impl Judge {
     }
 
     fn safe(config: &PoolConfig, types: &[NodeType], stored: &[Option<&StoredNode>]) -> Judge {
-        let settings = safe::Settings { fall: config.fall, rise: config.rise, failback: config.failback };
+        let settings = safe::Settings::of(config);
         let mut model = safe::Model::new(Vec::new());
         for (&node_type, stored) in types.iter().zip(stored) {
             let member = stored.map_or(safe::Member::new(node_type), |s| {

@@ -19,6 +19,8 @@ pub struct Node {
     pub name: String,
     /// The last observation, with its text as amended by the rules; its facts are in `facts`.
     pub last: Option<Observation>,
+    /// It was seen in good order in this life.
+    pub met_good: bool,
     /// What the last observation that brought facts brought.
     pub facts: Facts,
     /// The last observation brought facts.
@@ -130,6 +132,7 @@ impl Node {
             name: config.address.to_string(),
             config,
             last: None,
+            met_good: false,
             facts: Facts::default(),
             told: false,
             located: None,
@@ -173,6 +176,10 @@ impl Node {
         }
         let facts = core::mem::take(&mut observation.facts);
         self.told = facts != Facts::default();
+        if !self.told && class != Class::Blind {
+            // What is behind a router that nobody reached is not known.
+            self.facts.backend = None;
+        }
         if self.told {
             let lag = facts.channels.iter().flatten().filter_map(|c| c.lag).max();
             self.last_lag = lag.or(self.last_lag);

@@ -47,6 +47,13 @@ impl AddressBook {
         }
     }
 
+    /// The same addresses at another port; a question to the resolver is not carried over.
+    pub fn at_port(&self, port: u16) -> AddressBook {
+        let mut book = AddressBook { asked: false, ..self.clone() };
+        book.addresses.iter_mut().for_each(|address| address.set_port(port));
+        book
+    }
+
     /// The address to try now; `None` if the name never resolved.
     pub fn current(&self) -> Option<SocketAddr> {
         self.addresses.get(self.first).copied()

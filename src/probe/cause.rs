@@ -44,6 +44,8 @@ words! {
         Dns = 17 => "dns",
         /// The prober itself is at fault: descriptors, memory, local network.
         Local = 18 => "local",
+        /// A program that was configured to look at the node says that it does not work.
+        CheckFailed = 19 => "check_failed",
     }
 }
 
@@ -72,9 +74,12 @@ impl Cause {
     pub const fn class(self) -> Class {
         match self {
             Cause::Ok => Class::Ok,
-            Cause::Refused | Cause::Reset | Cause::ProcessExit | Cause::ShuttingDown | Cause::OfflineMode => {
-                Class::Gone
-            }
+            Cause::Refused
+            | Cause::Reset
+            | Cause::ProcessExit
+            | Cause::ShuttingDown
+            | Cause::OfflineMode
+            | Cause::CheckFailed => Class::Gone,
             Cause::NoReply => Class::Hung,
             Cause::NoAck | Cause::Unreachable => Class::Silent,
             Cause::TooManyConnections

@@ -56,9 +56,10 @@ pub enum PeerSign {
     Acknowledged,
 }
 
-/// What the session asks of its driver. The driver drains them after every input, in order.
+/// What a session, or another machine that looks at a node (`E` is what it brings home), asks of its driver. The driver
+/// drains them after every input, in order.
 #[derive(Debug, PartialEq)]
-pub enum Action<'a> {
+pub enum Action<'a, E = Observation> {
     /// Open a connection. Answered by `handle_connected` or `handle_connect_failed`.
     Connect,
     /// Write these bytes, keeping what the socket does not take yet.
@@ -72,5 +73,5 @@ pub enum Action<'a> {
     /// The kept connection fell while no probe was running: a hint to probe early, never proof.
     Lost,
     /// The probe that `begin` started has ended. Exactly one per `begin`.
-    Done(Observation),
+    Done(E),
 }

@@ -12,12 +12,18 @@ pub mod session;
 pub mod statements;
 #[cfg(test)]
 mod tests;
-mod verdict;
+pub(crate) mod verdict;
 
 pub use addresses::AddressBook;
 pub use cause::{Cause, Class};
+pub use check::{
+    Check, CheckAction, CheckEnd, CheckKind, CheckRequest, Combined, Protocol, Role, ServerSeen, Verdict,
+    combine,
+};
 pub use checkpoint::{CheckMethod, Checkpoint, CheckpointKind};
 pub use exchange::{Action, PeerSign, ProbeRequest, SessionConfig};
 pub use membership::{Group, GroupKind, GroupMember};
-pub use observation::{Channel, Facts, Flavour, Observation, ServerVersion, ThreadState};
+pub use observation::{
+    BackendSeen, Channel, Facts, Flavour, Observation, PortServer, ServerVersion, ThreadState,
+};
 pub use session::Session;

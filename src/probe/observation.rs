@@ -93,6 +93,52 @@ pub struct Facts {
     pub group: Option<Group>,
     /// From the statement's last byte out to the answer's first byte in.
     pub round_trip: Option<Duration>,
+    /// A router's: what its ports lead to; `None` for everybody else, and where no check could tell.
+    pub backend: Option<BackendSeen>,
+}
+
+/// What the ports of a router lead to: a status, never a reason to move an address.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BackendSeen {
+    /// Every port that was looked through led to a server that suits it.
+    pub good: bool,
+    /// What is wrong, port by port; empty if nothing is.
+    pub words: String,
+    /// The servers that were seen, in the order of the checks.
+    pub servers: Vec<PortServer>,
+}
+
+/// The server behind one port of a router, by its own word.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PortServer {
+    /// The router's port.
+    pub port: u16,
+    /// `@@server_uuid`; empty if it did not say.
+    pub uuid: String,
+    /// `@@hostname`; empty if it did not say.
+    pub host: String,
+    /// `@@port`; 0 if it did not say.
+    pub server_port: u16,
+    /// `@@read_only`, or `@@super_read_only`.
+    pub read_only: Option<bool>,
+}
+
+impl fmt::Display for PortServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = if self.host.is_empty() { "a server" } else { &self.host };
+        f.write_str(host)?;
+        if self.server_port != 0 {
+            write!(f, ":{}", self.server_port)?;
+        }
+        if !self.uuid.is_empty() {
+            write!(f, " ({})", self.uuid)?;
+        }
+        match self.read_only {
+            Some(true) => f.write_str(", read-only"),
+            Some(false) => f.write_str(", writable"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// The cause-typed end of one probe, plus facts.

@@ -1,5 +1,6 @@
 //! What a tier is like, as data: for `primacy vip status`, `primacy watch`, JSON and the C ABI.
 
+use super::lease::Trouble;
 use super::machine::Vip;
 use super::ownership::Ownership;
 use super::peer::TierView;
@@ -119,11 +120,13 @@ impl VipStatus {
         let (epoch, highest_epoch) = vip.epoch();
         let (claims, releases) = vip.moves();
         let (ownership, routers, lease) = match who {
-            Who::Vrrp(group) => ("vrrp", group.routers().map(|router| router_status(now, router)).collect(), None),
+            Who::Vrrp(group) => {
+                ("vrrp", group.routers().map(|router| router_status(now, router)).collect(), None)
+            }
             Who::Lease(lease) => {
                 let status = LeaseStatus {
                     valid_ms: lease.valid_until().map(|until| milliseconds(until.since(now))),
-                    trouble: lease.trouble().map(|trouble| trouble.name()),
+                    trouble: lease.trouble().map(trouble_name),
                 };
                 ("lease", Vec::new(), Some(status))
             }
@@ -158,6 +161,16 @@ impl VipStatus {
     }
 }
 
+const fn trouble_name(trouble: Trouble) -> &'static str {
+    match trouble {
+        Trouble::Unreachable => "unreachable",
+        Trouble::NoQuorum => "no_quorum",
+        Trouble::Denied => "denied",
+        Trouble::Garbage => "garbage",
+        Trouble::Refused => "refused",
+    }
+}
+
 fn router_status(now: Time, router: &super::vrrp::VirtualRouter) -> RouterStatus {
     let counters = router.counters();
     let heard = router.heard();
@@ -166,7 +179,12 @@ fn router_status(now: Time, router: &super::vrrp::VirtualRouter) -> RouterStatus
         sent: counters.sent,
         heard: counters.heard,
         other_checksum: counters.other_checksum,
-        rejected: counters.rejects.iter().filter(|(_, n)| *n > 0).map(|(reason, n)| (reason.key(), n)).collect(),
+        rejected: counters
+            .rejects
+            .iter()
+            .filter(|(_, n)| *n > 0)
+            .map(|(reason, n)| (reason.key(), n))
+            .collect(),
         last_source: heard.map(|heard| heard.source.to_string()),
         last_priority: heard.map(|heard| heard.priority),
         last_age_ms: heard.map(|heard| milliseconds(now.since(heard.at))),

@@ -11,8 +11,8 @@ use super::status::{TierStatus, VipStatus};
 use super::step::{self, Step};
 use super::who::{Action, Who};
 use super::{lease, vrrp};
-use crate::engine::time::Time;
 use crate::engine::Now;
+use crate::engine::time::Time;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
@@ -166,7 +166,7 @@ pub enum Effect {
         job: u64,
     },
     /// Write the operators' orders down.
-    Save(String),
+    Save(Registers),
     /// Tell people: of this VIP, or of the tier.
     Tell {
         /// The VIP's index.
@@ -244,7 +244,12 @@ impl Tier {
         if one.vip.stage() == Stage::Held {
             return Some(self.host.clone());
         }
-        one.vip.peers().iter().filter(|peer| peer.score.is_some() && peer.owns.is_some()).max_by_key(|p| p.owns).map(|p| p.name.clone())
+        one.vip
+            .peers()
+            .iter()
+            .filter(|peer| peer.score.is_some() && peer.owns.is_some())
+            .max_by_key(|p| p.owns)
+            .map(|p| p.name.clone())
     }
 
     /// The sources of a VIP's advertisements, one for each family.
@@ -314,12 +319,18 @@ impl Tier {
                 }
                 self.collect(now, vip);
             }
-            Input::HookEnded { vip, job, end } => self.with(now, vip, |one| one.vip.hook_ended(at, job, &end)),
+            Input::HookEnded { vip, job, end } => {
+                self.with(now, vip, |one| one.vip.hook_ended(at, job, &end))
+            }
             Input::Rival { vip, who } => self.with(now, vip, |one| one.vip.rival(at, &who)),
             Input::Vanished { vip, what } => self.with(now, vip, |one| one.vip.vanished(at, &what)),
             Input::Link { vip, usable, words } => self.with(now, vip, |one| one.vip.set_link(usable, &words)),
-            Input::Local { vip, good, words } => self.with(now, vip, |one| one.vip.set_local(at, good, &words)),
-            Input::Backend { vip, good, words } => self.with(now, vip, |one| one.vip.set_backend(good, &words)),
+            Input::Local { vip, good, words } => {
+                self.with(now, vip, |one| one.vip.set_local(at, good, &words))
+            }
+            Input::Backend { vip, good, words } => {
+                self.with(now, vip, |one| one.vip.set_backend(good, &words))
+            }
             Input::EngineFailed => {
                 self.held.iter_mut().for_each(|one| one.vip.set_engine_failed());
                 self.drive_all(now);
@@ -341,15 +352,21 @@ impl Tier {
         self.check(order)?;
         self.channel.order(now.mono, order)?;
         let told = match order {
-            Order::Standby { host, standby: true } => format!("{host} is out: its addresses go to other hosts"),
+            Order::Standby { host, standby: true } => {
+                format!("{host} is out: its addresses go to other hosts")
+            }
             Order::Standby { host, standby: false } => format!("{host} may own addresses again"),
-            Order::Want { vip, host: Some(host) } => format!("{vip} goes to {host}, and is held there until it is cleared"),
-            Order::Want { vip, host: None } => format!("{vip} is held nowhere: it stays until something better comes"),
+            Order::Want { vip, host: Some(host) } => {
+                format!("{vip} goes to {host}, and is held there until it is cleared")
+            }
+            Order::Want { vip, host: None } => {
+                format!("{vip} is held nowhere: it stays until something better comes")
+            }
             Order::ClearFailures { vip, host } => format!("the failures of {vip} on {host} are forgotten"),
         };
         self.tell(None, step::ORDERED, Urgency::Info, &format!(": {told}"));
         self.obey();
-        self.effects.push_back(Effect::Save(self.channel.registers().encode()));
+        self.effects.push_back(Effect::Save(self.channel.registers().clone()));
         self.drive_all(now);
         self.speak(now);
         Ok(told)
@@ -375,13 +392,17 @@ impl Tier {
         }
         if let Order::Want { vip, host: Some(host) } = order {
             let score = match *host == self.host {
-                true => self.held.iter().find(|one| one.vip.config().name == *vip).map(|one| one.vip.score().0),
+                true => {
+                    self.held.iter().find(|one| one.vip.config().name == *vip).map(|one| one.vip.score().0)
+                }
                 false => self.score_of(host, vip),
             };
             match score {
                 None => return Err(format!("{host} is not heard: nobody knows whether it could own {vip}")),
                 Some(score) if !score.is_good() => {
-                    return Err(format!("{host} could not own {vip} now: its score is {score}; see `primacy vip status`"));
+                    return Err(format!(
+                        "{host} could not own {vip} now: its score is {score}; see `primacy vip status`"
+                    ));
                 }
                 Some(_) => {}
             }
@@ -431,7 +452,7 @@ impl Tier {
                 PeerInput::Changed { .. } => {}
                 PeerInput::Orders => {
                     self.obey();
-                    self.effects.push_back(Effect::Save(self.channel.registers().encode()));
+                    self.effects.push_back(Effect::Save(self.channel.registers().clone()));
                 }
                 PeerInput::HandOver { vip, .. } => heirs.push(vip.clone()),
             }
@@ -449,7 +470,8 @@ impl Tier {
         for one in &mut self.held {
             let vip = &one.vip.config().name;
             let peers = names.iter().map(|name| {
-                let state = self.channel.said(name).and_then(|said| said.vips.get(vip)).map(|(state, _)| state);
+                let state =
+                    self.channel.said(name).and_then(|said| said.vips.get(vip)).map(|(state, _)| state);
                 Peer {
                     name: name.clone(),
                     score: state.map(|s| Score(if s.eligible { s.score } else { 0 })),
@@ -517,7 +539,8 @@ impl Tier {
                 machine::Effect::Cancel { job } => Effect::Cancel { vip, job },
                 machine::Effect::Tell(notice) => Effect::Tell { vip: Some(vip), notice },
                 machine::Effect::HandOver { heir, epoch } => {
-                    let name = self.held.get(vip).map(|one| one.vip.config().name.clone()).unwrap_or_default();
+                    let name =
+                        self.held.get(vip).map(|one| one.vip.config().name.clone()).unwrap_or_default();
                     // The state first: who has heard that it is free must not think that it is still here.
                     self.publish(now.mono);
                     let heard = self.channel.hand_over(now.mono, &name, &heir, epoch);
@@ -551,7 +574,11 @@ impl Tier {
             one.changed = false;
             vips.insert(one.vip.config().name.clone(), state(&self.host, &one.vip, &one.who));
         }
-        let state = OwnState { agent: self.version.clone(), standby: self.channel.registers().standby(&self.host), vips };
+        let state = OwnState {
+            agent: self.version.clone(),
+            standby: self.channel.registers().standby(&self.host),
+            vips,
+        };
         // What is refused here is a name that the configuration let through: then the others know nothing of the VIP.
         if let Err(problem) = self.channel.set_state(now, state) {
             self.tell(None, step::PEER_TROUBLE, Urgency::Warning, &format!(": {problem}"));

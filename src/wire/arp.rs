@@ -39,7 +39,7 @@ pub struct Packet {
     pub sender_mac: Mac,
     /// 0.0.0.0 in a probe, whose sender does not yet use an address.
     pub sender: Ipv4Addr,
-    /// Zeros in a question.
+    /// Zeros in a question; in an announcing reply the sender's own.
     pub target_mac: Mac,
     /// The address asked for.
     pub target: Ipv4Addr,
@@ -62,7 +62,8 @@ impl Packet {
     pub const fn announcement(form: Form, mac: Mac, ip: Ipv4Addr) -> Packet {
         let (operation, target_mac) = match form {
             Form::Request => (Operation::Request, [0; 6]),
-            Form::Reply => (Operation::Reply, [0xff; 6]),
+            // A reply that names another target is not taken for gratuitous (RFC 2002, section 4.6; Linux heeds it).
+            Form::Reply => (Operation::Reply, mac),
         };
         Packet { operation, sender_mac: mac, sender: ip, target_mac, target: ip }
     }
@@ -132,12 +133,12 @@ mod tests {
     #[test]
     fn as_the_rfcs_draw_it() {
         let bytes = Packet::announcement(Form::Request, MAC, IP).write();
-        let drawn = [
-            0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 7, 10, 0, 0, 101, 0, 0, 0, 0, 0, 0, 10, 0, 0, 101,
-        ];
+        let drawn =
+            [0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 7, 10, 0, 0, 101, 0, 0, 0, 0, 0, 0, 10, 0, 0, 101];
         assert_eq!(bytes, drawn);
         let reply = Packet::announcement(Form::Reply, MAC, IP).write();
         assert_eq!(reply[6..8], [0, 2]);
+        assert_eq!(reply[18..24], MAC);
         let probe = Packet::probe(MAC, IP).write();
         assert_eq!(probe[14..18], [0; 4], "a probe's sender is nobody");
         assert_eq!(probe[24..], IP.octets());
@@ -149,7 +150,8 @@ mod tests {
         for form in [Form::Request, Form::Reply] {
             assert_eq!(Packet::announcement(form, MAC, IP).claim(), Some((IP, false)));
         }
-        let asks = Packet { target: Ipv4Addr::new(10, 0, 0, 9), ..Packet::announcement(Form::Request, MAC, IP) };
+        let asks =
+            Packet { target: Ipv4Addr::new(10, 0, 0, 9), ..Packet::announcement(Form::Request, MAC, IP) };
         assert_eq!(asks.claim(), Some((IP, false)), "who asks for another uses its own");
         let nobody = Packet { operation: Operation::Reply, ..Packet::probe(MAC, IP) };
         assert_eq!(nobody.claim(), None);

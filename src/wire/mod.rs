@@ -17,6 +17,7 @@ pub mod server_error;
 #[cfg(test)]
 mod tests;
 pub mod text_result;
+pub mod x;
 
 pub use auth::{Encryption, RsaPolicy, Transport};
 pub use classic::{Answer, Client, ClientConfig, Phase};
@@ -25,3 +26,4 @@ pub use handshake::Greeting;
 pub use secret::Secret;
 pub use server_error::{ServerError, WireError, WireErrorKind};
 pub use text_result::{ResultSet, Results};
+pub use x::{XAnswer, XClient, XConfig, XPhase, XResult, XValue};

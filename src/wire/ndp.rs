@@ -73,15 +73,22 @@ impl Packet {
     /// An announcement to all: this address is at this hardware address from now on; O set, S clear
     /// (RFC 4861, section 7.2.6).
     pub fn announcement(mac: Mac, ip: Ipv6Addr) -> Packet {
-        let message =
-            Message::Advertisement { target: ip, mac: Some(mac), router: false, solicited: false, replaces: true };
+        let message = Message::Advertisement {
+            target: ip,
+            mac: Some(mac),
+            router: false,
+            solicited: false,
+            replaces: true,
+        };
         Packet { source: ip, destination: ALL_NODES, message }
     }
 
     /// The packet's bytes, from the IPv6 header on.
     pub fn write(&self) -> Vec<u8> {
         let (kind, flags, target, option) = match self.message {
-            Message::Solicitation { target, mac } => (SOLICITATION, 0, target, mac.map(|mac| (SOURCE_LINK_LAYER, mac))),
+            Message::Solicitation { target, mac } => {
+                (SOLICITATION, 0, target, mac.map(|mac| (SOURCE_LINK_LAYER, mac)))
+            }
             Message::Advertisement { target, mac, router, solicited, replaces } => {
                 let flags = [(router, ROUTER), (solicited, SOLICITED), (replaces, OVERRIDE)];
                 let flags = flags.iter().filter(|(set, _)| *set).fold(0, |all, (_, flag)| all | flag);
@@ -284,7 +291,8 @@ mod tests {
 
     #[test]
     fn what_the_rfc_tells_to_drop() {
-        let Message::Advertisement { target, mac, router, .. } = Packet::announcement(MAC, ip()).message else {
+        let Message::Advertisement { target, mac, router, .. } = Packet::announcement(MAC, ip()).message
+        else {
             panic!("an advertisement")
         };
         let message = Message::Advertisement { target, mac, router, solicited: true, replaces: true };

@@ -26,9 +26,14 @@ impl ServerError {
             &[b'#', a, b, c, d, e, ref text @ ..] => (Some([a, b, c, d, e]), text),
             text => (None, text),
         };
+        Some(ServerError::new(u16::from_le_bytes([low, high]), sqlstate, text))
+    }
+
+    /// An error of these parts; the text is cut and cleaned.
+    pub(super) fn new(code: u16, sqlstate: Option<[u8; 5]>, text: &[u8]) -> ServerError {
         let text = String::from_utf8_lossy(&text[..text.len().min(Self::MOST)]);
         let message = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        Some(ServerError { code: u16::from_le_bytes([low, high]), sqlstate, message })
+        ServerError { code, sqlstate, message }
     }
 }
 

@@ -463,7 +463,7 @@ static void names_are_constants(void)
         CHECK_CALL(i, primacy_cause_from_name(primacy_cause_name(i)));
         CHECK(primacy_cause_class(i) >= 0);
     }
-    CHECK(i == PRIMACY_CAUSE_LOCAL + 1);
+    CHECK(i == PRIMACY_CAUSE_CHECK_FAILED + 1);
     CHECK_CALL(PRIMACY_E_NOT_FOUND, primacy_cause_from_name("bad weather"));
     CHECK_CALL(PRIMACY_E_NOT_FOUND, primacy_cause_class(99));
     CHECK_CALL(PRIMACY_E_NOT_FOUND, primacy_rule_text(65536 + 101, NULL, 0));

@@ -65,7 +65,7 @@ pub const STD: &[&str] = &[
 ];
 
 /// Crates that pure rooms may name.
-pub const CRATES: &[&str] = &["bitflags", "mysql_common", "serde", "serde_json", "toml"];
+pub const CRATES: &[&str] = &["bitflags", "hmac", "mysql_common", "serde", "serde_json", "sha2", "toml"];
 
 /// Macros that pure rooms may call, beside their own and imported ones (whose path is checked).
 pub const MACROS: &[&str] = &[

@@ -85,6 +85,32 @@ fn one_node() {
     explore_all("1 node", &pools);
 }
 
+/// Routers: whatever failed heals by itself, and what is behind a node fails nobody and holds nobody back.
+#[test]
+fn routers() {
+    let stateless = |mut pool: Pool| {
+        pool.settings.stateless = true;
+        pool
+    };
+    let pools = [
+        stateless(with(Failback::Manual, Pool::new("router alone", PRIMARY, 1, 1))),
+        stateless(with(Failback::Manual, fewer(Pool::new("router alone", PRIMARY, 4, 4), &ROUTER, &ROUTER))),
+        stateless(with(Failback::Manual, fewer(Pool::new("routers", RING, 1, 1), &ROUTER, &ROUTER))),
+        stateless(with(Failback::Auto, fewer(Pool::new("routers", PEERS, 2, 2), &ROUTER[..5], &ROUTER[..3]))),
+    ];
+    let fired = explore_all("routers", &pools);
+    for rule in [296, 297, 227, 245] {
+        assert!(fired.contains_key(&rule), "rule {rule} never fired");
+    }
+    // Nobody waits for an operator.
+    for rule in [226, 246, 254, 294, 295] {
+        assert!(!fired.contains_key(&rule), "rule {rule} fired");
+    }
+}
+
+/// What can be seen of a router.
+const ROUTER: [&str; 7] = ["good", "gone-exited", "good-backend-bad", "gone", "refusing", "hung", "blind"];
+
 #[test]
 fn two_nodes() {
     let pools = [
@@ -121,7 +147,7 @@ fn two_nodes() {
         },
     ];
     let fired = explore_all("2 nodes", &pools);
-    let of_orders = |rule: &u16| matches!(rule, 229 | 230 | 255..=258 | 270..);
+    let of_orders = |rule: &u16| matches!(rule, 229 | 230 | 255..=258 | 270..=295);
     let all: BTreeSet<u16> =
         search::all_rules().into_iter().map(|(rule, _)| rule).filter(|rule| !of_orders(rule)).collect();
     let silent: Vec<_> = all.iter().filter(|rule| !fired.contains_key(rule)).collect();
@@ -129,7 +155,7 @@ fn two_nodes() {
 }
 
 /// One letter of each kind that rules tell apart.
-const MANY: [&str; 14] = [
+const MANY: [&str; 16] = [
     "good",
     "good-stale",
     "gone",
@@ -137,6 +163,8 @@ const MANY: [&str; 14] = [
     "silent-not-due",
     "silent-isolated",
     "gone-window",
+    "gone-exited",
+    "good-backend-bad",
     "refusing",
     "refusing-listed",
     "repl-sql-stopped",

@@ -45,6 +45,8 @@ facts! { CHARGE_FACTS: ChargeView {
     "class", 7, |v, n| v.evidence.class = Class::ALL[n];
     "active", 2, |v, n| v.active = n == 1;
     "fail_on", 2, |v, n| v.evidence.fail_on = n == 1;
+    "exited", 2, |v, n| v.evidence.exited = n == 1;
+    "backend_bad", 2, |v, n| v.evidence.backend_bad = n == 1;
     "silence_due", 2, |v, n| v.evidence.silence_due = n == 1;
     "isolated", 2, |v, n| v.evidence.isolated = n == 1;
     "window_bad", 2, |v, n| v.evidence.window_bad = n == 1;

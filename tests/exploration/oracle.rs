@@ -19,6 +19,11 @@ pub fn fails(e: Evidence) -> bool {
     }
 }
 
+/// Evidence that takes the whole ladder: most of the last ones were bad, or the process is known to have ended.
+pub fn at_once(e: Evidence) -> bool {
+    fails(e) && (e.window_bad || (e.exited && e.class == Class::Gone))
+}
+
 /// "Healthy, or with a replication fault that is charged to its source, or with nothing but lag."
 pub fn good(e: Evidence) -> bool {
     let charged_to_source = e.source_in_doubt && e.applies;
@@ -62,7 +67,9 @@ pub fn held_by_doubt(active: &Member, dues: Dues) -> bool {
 
 fn charge(e: Evidence, active: bool) -> (u16, Step) {
     match e.class {
+        Class::Gone if e.exited => (296, Step::Foot),
         _ if fails(e) && e.window_bad => (214, Step::Foot),
+        Class::Ok if e.backend_bad => (297, Step::Towards(Status::OkWarn)),
         Class::Ok => (212, Step::Up),
         Class::Gone => (203, Step::Down),
         Class::Hung => (204, Step::Down),
@@ -87,7 +94,9 @@ fn becomes(was: &Member, now: &Member, e: Evidence, frozen: bool, s: &Settings) 
         return (230, was.state);
     }
     let at_fail = now.ladder.status(s.fall, s.rise) == Status::Fail;
-    let at_ok = now.ladder.status(s.fall, s.rise) == Status::Ok;
+    // Routers have nothing to catch up with.
+    let at_ok =
+        now.ladder.status(s.fall, s.rise) == Status::Ok || (s.stateless && now.ladder.steps(s.rise) == 0);
     let answers = matches!(e.class, Class::Ok | Class::Refusing | Class::Replication);
     let failed = if answers { (222, State::FailedOnline) } else { (223, State::FailedOffline) };
     match was.state {
@@ -265,7 +274,7 @@ fn carry_out(m: &mut Model, s: &Settings, action: RoleAction) {
             if let Some(old) = active.map(|a| &mut m.members[a]) {
                 let answers = old.seen.is_some_and(|e| matches!(e.class, Class::Refusing));
                 old.state = if answers { State::FailedOnline } else { State::FailedOffline };
-                old.held = true;
+                old.held = !s.stateless;
                 old.ladder = Ladder::failed(s.fall, s.rise);
                 // Who was to leave for maintenance is there.
                 old.pin = if old.pin == Pin::Leave { Pin::Fixed } else { old.pin };

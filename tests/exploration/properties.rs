@@ -1,6 +1,6 @@
 //! What must hold at every transition, whatever the tables say, and where every path must end.
 
-use super::oracle::{could_be_last_resort, fails, good, held_by_doubt, in_doubt, may_take_over};
+use super::oracle::{at_once, could_be_last_resort, fails, good, held_by_doubt, in_doubt, may_take_over};
 use super::orders;
 use super::world::{HEARD, LETTERS, Move, NONE, Pool, Transition, in_force};
 use primacy::config::Failback;
@@ -87,7 +87,7 @@ fn leaving(t: &Transition<'_>) -> Result<(), Broken> {
         let leaving = t.before.members[a].pin == Pin::Leave;
         let down = if leaving { State::Unknown } else { State::Standby };
         let handed = t.action == Move::Proven && t.after.members[a].state == down;
-        let failed = enough && t.after.members[a].state.is_failed() && t.after.members[a].held;
+        let failed = enough && t.after.members[a].state.is_failed() && t.after.members[a].held != s.stateless;
         let ordered = orders::moves_role(t);
         hold("P3 what fails an ACTIVE", kept || handed || failed || ordered, || {
             format!("node {a} lost the role after {} failing observations", t.fails)
@@ -101,7 +101,7 @@ fn leaving(t: &Transition<'_>) -> Result<(), Broken> {
     let (was, now) = (&t.before.members[a], &t.after.members[a]);
     let worst = match e.class {
         _ if fails(e) => {
-            let more = if e.window_bad { s.fall } else { (was.ladder.steps(s.rise) + 1).min(s.fall) };
+            let more = if at_once(e) { s.fall } else { (was.ladder.steps(s.rise) + 1).min(s.fall) };
             return hold("P3 what fails an ACTIVE", !kept || now.ladder.steps(s.rise) == more, || {
                 format!("a failing observation counted from {:?} to {:?}", was.ladder, now.ladder)
             });
@@ -112,12 +112,19 @@ fn leaving(t: &Transition<'_>) -> Result<(), Broken> {
             Status::OkCritical
         }),
         Class::Replication => t.before.status(a, s).max(Status::OkWarn),
+        Class::Ok if e.backend_bad => t.before.status(a, s).max(Status::OkWarn),
         Class::Blind | Class::Silent => t.before.status(a, s),
         _ => t.before.status(a, s),
     };
     hold("P3 what fails an ACTIVE", !kept || status <= worst, || {
         format!("{:?} brought the ACTIVE node from {} to {status}", e.class, t.before.status(a, s))
     })?;
+    let shown = t.before.status(a, s) < Status::OkWarn && s.fall <= 4;
+    hold(
+        "P3 what fails an ACTIVE",
+        e.class != Class::Ok || !e.backend_bad || !shown || status > t.before.status(a, s),
+        || "a bad backend is not shown on the ACTIVE node".into(),
+    )?;
     let idle = e.class == Class::Blind || (e.class == Class::Silent && !fails(e));
     hold("P3 what fails an ACTIVE", !idle || was.ladder == now.ladder, || {
         "what says nothing counted".into()
@@ -183,7 +190,8 @@ fn held(t: &Transition<'_>) -> Result<(), Broken> {
         let taken_out = t.action == Move::Remove(i) && now.state == State::Unknown;
         hold("P9 held", !was.held || may || taken_out, || format!("held node {i} became {}", now.state))?;
         let lost = t.before.active() == Some(i) && now.state.is_failed();
-        hold("P9 held", was.held || now.held == lost, || format!("node {i} held: {}", now.held))?;
+        let waits = lost && !t.pool.settings.stateless;
+        hold("P9 held", was.held || now.held == waits, || format!("node {i} held: {}", now.held))?;
     }
     Ok(())
 }
@@ -330,7 +338,7 @@ fn ladders(t: &Transition<'_>) -> Result<(), Broken> {
             continue;
         }
         if dethroned {
-            let want = if now.held { Status::Fail } else { Status::Ok };
+            let want = if now.state.is_failed() { Status::Fail } else { Status::Ok };
             hold(name, new == want, || format!("node {i} lost the role at {new}"))?;
             continue;
         }
@@ -339,11 +347,12 @@ fn ladders(t: &Transition<'_>) -> Result<(), Broken> {
             hold(name, was.ladder == now.ladder, || format!("node {i} moved without being seen"))?;
             continue;
         };
-        if s.fall >= 4 && s.rise >= 4 && !(fails(e) && e.window_bad) {
+        if s.fall >= 4 && s.rise >= 4 && !at_once(e) {
             let apart = (old as i32 - new as i32).abs();
             hold(name, apart <= 1, || format!("node {i} went from {old} to {new} at once"))?;
         }
-        let in_order = e.class == Class::Ok || (now.state != State::Active && good(e) && !e.lag_only);
+        let in_order = (e.class == Class::Ok && !e.backend_bad)
+            || (now.state != State::Active && good(e) && !e.lag_only && !e.backend_bad);
         if in_order {
             let mut up = was.ladder;
             up.step(Step::Up, s.fall, s.rise);
@@ -354,8 +363,7 @@ fn ladders(t: &Transition<'_>) -> Result<(), Broken> {
         // A stand-in's own faults count against it; what is not its own, and mere lag, cannot fail it.
         let own = fails(e) || (e.class == Class::Replication && !good(e));
         if own && now.state != State::Active {
-            let at_once = fails(e) && e.window_bad;
-            let more = if at_once { s.fall } else { (was.ladder.steps(s.rise) + 1).min(s.fall) };
+            let more = if at_once(e) { s.fall } else { (was.ladder.steps(s.rise) + 1).min(s.fall) };
             hold(name, now.ladder.steps(s.rise) == more, || {
                 format!("{:?} of node {i} did not count", e.class)
             })?;
@@ -368,6 +376,7 @@ fn ladders(t: &Transition<'_>) -> Result<(), Broken> {
         let shown = match e.class {
             Class::Refusing if !e.fail_on => Status::OkCritical,
             Class::Replication if e.lag_only => Status::OkWarn,
+            Class::Ok if e.backend_bad => Status::OkWarn,
             _ => continue,
         };
         let apart = |status: Status| (status as i32 - shown as i32).abs();

@@ -151,7 +151,7 @@ fn fails_so_far(before: &primacy::policy::safe::Model, action: Move, counted: u8
     match action.evidence() {
         Some((node, e)) if before.members[node].state == State::Active && oracle::fails(e) => {
             // The window stands for twelve of the last twenty.
-            if e.window_bad { 7 } else { (counted + 1).min(7) }
+            if oracle::at_once(e) { 7 } else { (counted + 1).min(7) }
         }
         _ => counted,
     }

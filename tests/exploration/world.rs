@@ -22,7 +22,7 @@ const REFUSING: Evidence = of(Class::Refusing);
 const LISTED: Evidence = Evidence { fail_on: true, ..REFUSING };
 
 /// Everything that can be seen of a node, as far as rules may look at it.
-pub const LETTERS: [(&str, Evidence); 32] = [
+pub const LETTERS: [(&str, Evidence); 34] = [
     ("good", GOOD),
     ("good-stale", STALE),
     ("gone", GONE),
@@ -43,6 +43,8 @@ pub const LETTERS: [(&str, Evidence); 32] = [
     ("lag-beyond", Evidence { lag_only: true, within_takeover_lag: false, ..of(Class::Replication) }),
     ("read-only", READ_ONLY),
     ("blind", of(Class::Blind)),
+    ("gone-exited", Evidence { exited: true, ..GONE }),
+    ("good-backend-bad", Evidence { backend_bad: true, ..GOOD }),
     ("gone-window", Evidence { window_bad: true, ..GONE }),
     ("silent-window", Evidence { window_bad: true, silence_due: true, ..of(Class::Silent) }),
     ("silent-window-not-due", Evidence { window_bad: true, ..of(Class::Silent) }),
@@ -76,6 +78,9 @@ const fn noisy(class: Class) -> Evidence {
         isolated: true,
         // Only with what counts does the window matter.
         window_bad: !matches!(class, Class::Gone),
+        // And only with its own class what a pool of routers adds.
+        exited: !matches!(class, Class::Gone),
+        backend_bad: !matches!(class, Class::Ok),
         lag_only: true,
         source_in_doubt: true,
         ..of(class)
@@ -145,7 +150,7 @@ impl Pool {
         Pool {
             name,
             types,
-            settings: Settings { fall, rise, failback: Failback::AfterRecover },
+            settings: Settings { fall, rise, failback: Failback::AfterRecover, stateless: false },
             letters: all_letters(),
             dues: &[NONE, HAND_BACK],
             activate: true,

@@ -70,7 +70,8 @@ pub struct Pool {
     pub orders: bool,
 }
 
-pub const SETTINGS: Settings = Settings { fall: 1, rise: 1, failback: Failback::AfterRecover };
+pub const SETTINGS: Settings =
+    Settings { fall: 1, rise: 1, failback: Failback::AfterRecover, stateless: false };
 
 impl Pool {
     pub fn start(&self) -> World {

@@ -1,6 +1,7 @@
 //! Tests of the configuration as its callers see it.
 
 mod checkpoints;
+mod checks;
 mod errors;
 mod page;
 mod push;

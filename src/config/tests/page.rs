@@ -37,7 +37,7 @@ fn row(key: &Key) -> String {
         Kind::Port => ("number", "1 to 65535".into()),
         Kind::Address => ("address", "see below".into()),
         Kind::Nodes => ("list", "1 or more".into()),
-        Kind::Checkpoints | Kind::Proxies => ("list", "see below".into()),
+        Kind::Checkpoints | Kind::Checks | Kind::Proxies => ("list", "see below".into()),
         Kind::Pools => ("list", "pools".into()),
         Kind::NodeName => ("address", "a node of a pool".into()),
         Kind::Listen => ("list", "see below".into()),
@@ -56,6 +56,8 @@ fn row(key: &Key) -> String {
         None if key.name == "self_fence" => "by the adverts".into(),
         None if key.name == "state_file" => "beside the cache".into(),
         None if matches!(key.kind, Kind::Checkpoints | Kind::Proxies) => "empty".into(),
+        None if matches!(key.kind, Kind::Checks) && key.scope == Scope::Node => "the pool's".into(),
+        None if matches!(key.kind, Kind::Checks) => "the node's port".into(),
         None if key.scope == Scope::Service => match key.name {
             "role" => "required".into(),
             "port" => "the node's".into(),

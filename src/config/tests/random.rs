@@ -148,6 +148,8 @@ fn any_nodes() -> impl Strategy<Value = Vec<NodeConfig>> {
                     weight,
                     site,
                     probe: probe.into(),
+                    host: String::new(),
+                    checks: Vec::new(),
                     checkpoints: Vec::new(),
                 });
             }
@@ -266,7 +268,8 @@ fn any_pool() -> impl Strategy<Value = PoolConfig> {
         prop::sample::subsequence(causes, 0..=count),
     );
     let failback = prop::sample::select(vec![Failback::AfterRecover, Failback::Manual, Failback::Auto]);
-    let kind = prop::sample::select(vec![PoolKind::Ring, PoolKind::Replicated, PoolKind::Group]);
+    let kind =
+        prop::sample::select(vec![PoolKind::Ring, PoolKind::Replicated, PoolKind::Group, PoolKind::Router]);
     (any::<[bool; 3]>(), own, failback, lag(), any_nodes(), kind, any_services()).prop_map(
         |(flags, own, failback, max_lag, nodes, kind, services)| {
             let [mpp, external, hostile] = flags;
@@ -304,6 +307,9 @@ fn as_kind(kind: PoolKind, pool: PoolConfig) -> PoolConfig {
     if kind == PoolKind::Ring || pool.policy == PolicyName::Mpp {
         return pool;
     }
+    if kind == PoolKind::Router {
+        return as_routers(pool);
+    }
     let grouped = kind == PoolKind::Group;
     PoolConfig {
         kind,
@@ -316,6 +322,58 @@ fn as_kind(kind: PoolKind, pool: PoolConfig) -> PoolConfig {
         auto_recover: pool.auto_recover.filter(|_| !grouped),
         max_lag: if grouped { Duration::from_secs(10) } else { pool.max_lag },
         max_takeover_lag: if grouped { Duration::from_secs(30) } else { pool.max_takeover_lag },
+        ..pool
+    }
+}
+
+/// The same pool as one of routers: at TCP ports, with checks unless the host observes.
+fn as_routers(pool: PoolConfig) -> PoolConfig {
+    let external = pool.probe_mode == ProbeMode::External;
+    let as_router = |(index, node): (usize, NodeConfig)| {
+        let mut probe = (*node.probe).clone();
+        probe.admin_port = None;
+        let port = 1 + node.weight as u16;
+        let network = match node.weight % 3 {
+            0 => CheckConfig::Tcp { port },
+            1 => CheckConfig::X { port },
+            _ => CheckConfig::Router { port, role: PortRole::RoStrict, protocol: PortProtocol::X },
+        };
+        let local = [
+            CheckConfig::Process { pid_file: "/a b\"c.pid".into() },
+            CheckConfig::Exec {
+                command: vec!["/p".into(), node.site.clone()],
+                timeout: probe.probe_timeout.max(Duration::from_millis(10)),
+                verdict: CheckVerdict::Backend,
+            },
+        ];
+        // A program's shortest time may be longer than the probe's.
+        let fits = probe.probe_timeout >= Duration::from_millis(10)
+            && probe.probe_timeout <= Duration::from_secs(60);
+        let of_host = if fits { &local[..] } else { &local[..1] };
+        let checks = [network].into_iter().chain(of_host.iter().cloned());
+        NodeConfig {
+            host: format!("rt{index}"),
+            checks: if external { vec![] } else { checks.collect() },
+            probe: probe.into(),
+            ..node
+        }
+    };
+    let of_tcp = |node: &NodeConfig| !matches!(node.address.host, crate::pool::Host::Unix(_));
+    let tcp = NodeConfig { address: Address::parse("r").expect("r"), ..pool.nodes[0].clone() };
+    let mut nodes: Vec<NodeConfig> = pool.nodes.iter().filter(|node| of_tcp(node)).cloned().collect();
+    if nodes.is_empty() {
+        nodes.push(tcp);
+    }
+    PoolConfig {
+        kind: PoolKind::Router,
+        max_lag: Duration::from_secs(10),
+        max_takeover_lag: Duration::from_secs(30),
+        last_resort: LastResort::Alarm,
+        on_doubt: OnDoubt::Hold,
+        doubt_deadline: Duration::from_secs(3),
+        auto_recover: None,
+        fail_on: vec![],
+        nodes: nodes.into_iter().enumerate().map(as_router).collect(),
         ..pool
     }
 }

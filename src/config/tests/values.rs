@@ -37,6 +37,8 @@ fn defaults_are_those_of_the_design() {
         weight: 1,
         site: String::new(),
         probe: probe.clone().into(),
+        host: String::new(),
+        checks: vec![],
         checkpoints: vec![],
     };
     let pool = PoolConfig {

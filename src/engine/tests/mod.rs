@@ -6,4 +6,5 @@ mod operators;
 mod orders;
 mod reload;
 mod restarts;
+mod routers;
 mod world;

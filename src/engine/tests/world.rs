@@ -9,7 +9,7 @@ use crate::engine::{
 use crate::error::Result;
 use crate::gtid::Gtids;
 use crate::pool::{PolicyName, State};
-use crate::probe::{Cause, Channel, Class, Facts, Flavour, Observation, ThreadState};
+use crate::probe::{BackendSeen, Cause, Channel, Class, Facts, Flavour, Observation, ThreadState};
 use crate::store::Cache;
 use std::collections::BTreeMap;
 
@@ -28,6 +28,8 @@ pub struct Server {
     pub io: bool,
     /// `@@read_only`.
     pub read_only: bool,
+    /// A router's backend.
+    pub backend: Option<bool>,
 }
 
 /// What left the engine for disk and people, in order.
@@ -102,6 +104,7 @@ impl World {
             sql: true,
             io: true,
             read_only: false,
+            backend: None,
         };
         let now = Now { mono: Time::from_millis(1000), wall_ms: 1_700_000_000_000 };
         let mut world = World {
@@ -194,6 +197,7 @@ impl World {
             sql: true,
             io: true,
             read_only: false,
+            backend: None,
         };
         let was = |node: usize| done.moved.iter().find(|m| m.1.node == node).map(|m| m.0.node);
         self.servers = (0..count)
@@ -379,6 +383,11 @@ impl World {
             read_only: Some(server.read_only),
             gtids: Gtids::parse_mysql(&text.join(",")).ok(),
             channels: (source != node).then(|| vec![channel]),
+            backend: server.backend.map(|good| BackendSeen {
+                good,
+                words: if good { String::new() } else { "port 3306 reaches nobody".into() },
+                servers: Vec::new(),
+            }),
             ..Facts::default()
         };
         observation

@@ -89,6 +89,10 @@ impl Driver {
             }
             return;
         };
+        if link.is_beside() {
+            link.book().resolved(now, answer);
+            return;
+        }
         let node = link.node();
         let name = link.name().map(|(host, _)| host.to_owned()).unwrap_or_default();
         let before = link.book().sorted();

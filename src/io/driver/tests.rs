@@ -36,6 +36,8 @@ fn driver(addresses: &[SocketAddr]) -> Driver {
         timeout: TIMEOUT,
         probe_timeout: TIMEOUT * 2,
         max_lag: None,
+        router: None,
+        lane: None,
     };
     Driver::new(Mode::Host, &Registry::new(64), vec![setup]).expect("descriptors")
 }

@@ -13,9 +13,11 @@
 //! - IPv6: a preferred lifetime of 0 makes it deprecated, and every other address of fitting scope is chosen before
 //!   it (RFC 6724, section 5, rule 3).
 //!
-//! **Lifetimes.** Seconds from now. The kernel removes the address when they are over, whatever became of us. It looks
-//! no oftener than once a second after each change of any address of that family, so where something else was changed
-//! in the last second of a lifetime, the end can come up to a second late.
+//! **Lifetimes.** Seconds from now. The kernel removes the address when they are over, whatever became of us. To have
+//! less to do it may come a quarter of a second late (ADDRCONF_TIMER_FUZZ). And after it has looked at all addresses of
+//! a family, as it does whenever one of them is added or refreshed, it does not look again for a second: where another
+//! address is changed in the last second of a lifetime, the end comes up to a second late. So whoever counts on the end
+//! refreshes every address while more than a second is left of it, and counts in the quarter.
 
 use super::error::{NetError, NetResult};
 use super::link::Interface;
@@ -165,7 +167,9 @@ impl Kernel {
         let placed = place(spec, &there);
         self.refresh(&placed, spec.valid_lifetime)?;
         // One that the kernel made a primary when its own primary went would be a source.
-        for old in there.iter().filter(|old| old.ip == spec.ip && old.prefix != placed.prefix && old.is_marked()) {
+        for old in
+            there.iter().filter(|old| old.ip == spec.ip && old.prefix != placed.prefix && old.is_marked())
+        {
             self.delete(&spec.interface.name, old)?;
         }
         Ok(placed)
@@ -193,16 +197,10 @@ impl Kernel {
     /// The addresses of one interface, or of all.
     pub(crate) fn addresses(&mut self, index: Option<u32>) -> NetResult<Vec<Address>> {
         // The kernel lists all; to be asked for one interface it needs an option that old ones do not know.
-        self.route.list(
-            format_args!("list addresses"),
-            libc::RTM_GETADDR,
-            &[0; FIXED],
-            None,
-            |message| {
-                let address = (message.kind == libc::RTM_NEWADDR).then(|| Address::of(message)).flatten();
-                address.filter(|address| index.is_none_or(|index| address.index == index))
-            },
-        )
+        self.route.list(format_args!("list addresses"), libc::RTM_GETADDR, &[0; FIXED], None, |message| {
+            let address = (message.kind == libc::RTM_NEWADDR).then(|| Address::of(message)).flatten();
+            address.filter(|address| index.is_none_or(|index| address.index == index))
+        })
     }
 
     /// Whether the interface has this address.
@@ -244,9 +242,8 @@ impl Kernel {
                 builder.attribute(libc::IFA_FLAGS, &placed.flags.to_ne_bytes());
                 // struct ifa_cacheinfo: preferred, valid, and two times that only the kernel sets.
                 let mut lifetimes = [0u8; 16];
-                for (to, from) in lifetimes
-                    .iter_mut()
-                    .zip(preferred.to_ne_bytes().into_iter().chain(valid.to_ne_bytes()))
+                for (to, from) in
+                    lifetimes.iter_mut().zip(preferred.to_ne_bytes().into_iter().chain(valid.to_ne_bytes()))
                 {
                     *to = from;
                 }
@@ -267,13 +264,17 @@ impl Kernel {
             |builder, kind, flags, sequence| {
                 builder.begin(kind, flags, sequence, &fixed(*ip, *prefix, 0, 0, address.index));
                 ip_attribute(builder, libc::IFA_LOCAL, *ip);
+                // Without this IPv4 takes the first with any prefix.
+                ip_attribute(builder, libc::IFA_ADDRESS, *ip);
             },
             |_| {},
         );
         match result {
             Ok(()) => Ok(true),
             // It has gone meanwhile, alone or with its interface.
-            Err(error) if matches!(error.errno(), Some(libc::EADDRNOTAVAIL | libc::ENODEV | libc::ENXIO)) => Ok(false),
+            Err(error) if matches!(error.errno(), Some(libc::EADDRNOTAVAIL | libc::ENODEV | libc::ENXIO)) => {
+                Ok(false)
+            }
             Err(error) => Err(error),
         }
     }

@@ -43,7 +43,8 @@ impl Kernel {
     /// CONFIG_INET_DIAG_DESTROY.
     pub(crate) fn destroy(&mut self, ip: IpAddr) -> NetResult<usize> {
         let task = format_args!("end the connections of {ip}");
-        let families: &[i32] = if ip.is_ipv4() { &[libc::AF_INET, libc::AF_INET6] } else { &[libc::AF_INET6] };
+        let families: &[i32] =
+            if ip.is_ipv4() { &[libc::AF_INET, libc::AF_INET6] } else { &[libc::AF_INET6] };
         let mut ended = 0;
         for _ in 0..ROUNDS {
             let mut found = 0;
@@ -98,13 +99,13 @@ impl Kernel {
         )?;
         match failed {
             None => Ok(ended),
-            Some(answer) if matches!(answer.errno, libc::EOPNOTSUPP | libc::EINVAL) => Err(NetError::Unsupported {
-                task: task.to_string(),
-                reason: "the kernel was built without CONFIG_INET_DIAG_DESTROY".to_owned(),
-            }),
-            Some(answer) => {
-                Err(NetError::of(task, answer.errno, answer.reason, super::Capability::NetAdmin))
+            Some(answer) if matches!(answer.errno, libc::EOPNOTSUPP | libc::EINVAL) => {
+                Err(NetError::Unsupported {
+                    task: task.to_string(),
+                    reason: "the kernel was built without CONFIG_INET_DIAG_DESTROY".to_owned(),
+                })
             }
+            Some(answer) => Err(NetError::of(task, answer.errno, answer.reason, super::Capability::NetAdmin)),
         }
     }
 }
@@ -158,7 +159,9 @@ fn connection(message: &Message<'_>, ip: IpAddr) -> Option<Id> {
 fn address(family: i32, id: &Id, at: usize) -> Option<IpAddr> {
     match family {
         libc::AF_INET => array_at::<4>(id, at).map(|bytes| Ipv4Addr::from(bytes).into()),
-        libc::AF_INET6 => array_at::<16>(id, at).map(|bytes| IpAddr::from(Ipv6Addr::from(bytes)).to_canonical()),
+        libc::AF_INET6 => {
+            array_at::<16>(id, at).map(|bytes| IpAddr::from(Ipv6Addr::from(bytes)).to_canonical())
+        }
         _ => None,
     }
 }
@@ -169,7 +172,9 @@ mod tests {
 
     #[test]
     fn nothing_listens_among_the_states() {
-        for (state, open) in [(1, true), (2, true), (3, true), (4, true), (5, true), (6, false), (7, false), (8, true)] {
+        for (state, open) in
+            [(1, true), (2, true), (3, true), (4, true), (5, true), (6, false), (7, false), (8, true)]
+        {
             assert_eq!(STATES & (1 << state) != 0, open, "{state}");
         }
         for (state, open) in [(9, true), (10, false), (11, true), (12, true), (13, false)] {

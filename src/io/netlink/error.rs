@@ -48,7 +48,8 @@ impl NetError {
     pub(super) fn of(task: fmt::Arguments<'_>, errno: i32, reason: String, needed: Capability) -> NetError {
         let task = task.to_string();
         match errno {
-            libc::EPERM | libc::EACCES => NetError::Capability { needed, task },
+            // The kernel says EACCES for other reasons, IPv6 switched off on the interface among them.
+            libc::EPERM => NetError::Capability { needed, task },
             _ => NetError::Refused { task, errno, reason },
         }
     }
@@ -94,7 +95,9 @@ impl From<NetError> for Error {
             NetError::NoAnswer { .. } => ErrorCode::Timeout,
             NetError::Unsupported { .. } => ErrorCode::Unsupported,
             NetError::Invalid { .. } => ErrorCode::Invalid,
-            NetError::Capability { .. } | NetError::Refused { .. } | NetError::Malformed { .. } => ErrorCode::Io,
+            NetError::Capability { .. } | NetError::Refused { .. } | NetError::Malformed { .. } => {
+                ErrorCode::Io
+            }
         };
         Error::new(code, error.to_string())
     }

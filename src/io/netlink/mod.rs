@@ -17,7 +17,7 @@ mod message;
 mod route;
 mod socket;
 #[cfg(test)]
-pub(in crate::io) mod tests;
+mod tests;
 mod watch;
 
 pub(crate) use address::{Address, AddressSpec, Placed};

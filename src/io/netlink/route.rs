@@ -11,12 +11,16 @@
 //! Neither kind of route hangs on the interface, so it outlives a crash and the interface; it carries [`MARK`].
 
 use super::address::{family, ip_attribute};
-use super::error::NetResult;
+use super::error::{NetError, NetResult};
 use super::link::Interface;
 use super::message::Builder;
 use super::socket::CREATE;
 use super::{Kernel, MARK};
 use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+/// How long the kernel may take for the route of an IPv6 address that it has just got. It is a job of a work queue.
+const SETTLING: Duration = Duration::from_millis(500);
 
 /// A route of an address, as the table `local` has it.
 struct Route {
@@ -43,15 +47,27 @@ impl Kernel {
             |builder, kind, flags, sequence| ours.write(builder, kind, flags, sequence, ip),
             |_| {},
         );
-        match result {
+        let new = match result {
+            Ok(()) => true,
             // It is there, from an earlier attempt.
-            Err(error) if error.errno() == Some(libc::EEXIST) => {}
-            other => other?,
+            Err(error) if error.errno() == Some(libc::EEXIST) => false,
+            Err(error) => return Err(error),
+        };
+        if ip.is_ipv4() {
+            return Ok(());
         }
-        if ip.is_ipv6() {
-            let kernels =
-                Route { kind: libc::RTN_LOCAL, protocol: libc::RTPROT_KERNEL, output: Some(interface.index) };
-            self.remove_route(&kernels, ip)?;
+        let kernels =
+            Route { kind: libc::RTN_LOCAL, protocol: libc::RTPROT_KERNEL, output: Some(interface.index) };
+        // The kernel makes its route a moment after the address: what is not there now would come still.
+        let begun = Instant::now();
+        while !self.remove_route(&kernels, ip)? {
+            if !new || !self.is_present(interface, ip)? {
+                break;
+            }
+            if begun.elapsed() > SETTLING {
+                return Err(NetError::NoAnswer { task: task.to_string() });
+            }
+            std::thread::sleep(Duration::from_millis(1));
         }
         Ok(())
     }
@@ -74,7 +90,7 @@ impl Kernel {
     }
 
     /// Removes our route alone. `false`: there was none.
-    pub(super) fn remove_block(&mut self, ip: IpAddr) -> NetResult<bool> {
+    pub(crate) fn remove_block(&mut self, ip: IpAddr) -> NetResult<bool> {
         self.remove_route(&Route { kind: libc::RTN_PROHIBIT, protocol: MARK, output: None }, ip)
     }
 
@@ -89,7 +105,12 @@ impl Kernel {
         match result {
             Ok(()) => Ok(true),
             // ENETUNREACH and ENODEV: the interface has gone, and its routes with it.
-            Err(error) if matches!(error.errno(), Some(libc::ESRCH | libc::ENOENT | libc::ENETUNREACH | libc::ENODEV)) => {
+            Err(error)
+                if matches!(
+                    error.errno(),
+                    Some(libc::ESRCH | libc::ENOENT | libc::ENETUNREACH | libc::ENODEV)
+                ) =>
+            {
                 Ok(false)
             }
             Err(error) => Err(error),
@@ -103,7 +124,8 @@ impl Route {
         // In a removal this scope stands for any.
         let scope = if kind == libc::RTM_DELROUTE { libc::RT_SCOPE_NOWHERE } else { 0 };
         // struct rtmsg: family, lengths of destination and source, service, table, origin, scope, type, flags.
-        let body = [family(ip), length, 0, 0, libc::RT_TABLE_LOCAL, self.protocol, scope, self.kind, 0, 0, 0, 0];
+        let body =
+            [family(ip), length, 0, 0, libc::RT_TABLE_LOCAL, self.protocol, scope, self.kind, 0, 0, 0, 0];
         builder.begin(kind, flags, sequence, &body);
         ip_attribute(builder, libc::RTA_DST, ip);
         if let Some(index) = self.output {

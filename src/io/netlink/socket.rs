@@ -56,9 +56,7 @@ impl Netlink {
             tv_sec: PATIENCE.as_secs() as libc::time_t,
             tv_usec: PATIENCE.subsec_micros() as libc::suseconds_t,
         };
-        netlink
-            .option(libc::SOL_SOCKET, libc::SO_RCVTIMEO, &patience)
-            .map_err(|error| opening(&error))?;
+        netlink.option(libc::SOL_SOCKET, libc::SO_RCVTIMEO, &patience).map_err(|error| opening(&error))?;
         // Words beside error numbers, and no echo of the request. Kernels that know neither still answer.
         let _ = netlink.option(libc::SOL_NETLINK, libc::NETLINK_EXT_ACK, &1i32);
         let _ = netlink.option(libc::SOL_NETLINK, libc::NETLINK_CAP_ACK, &1i32);
@@ -217,7 +215,9 @@ impl Netlink {
     ) -> NetResult<bool> {
         match self.answer(task, sequence, each)? {
             Some((Answer { errno: 0, .. }, interrupted)) => Ok(interrupted),
-            Some((Answer { errno, reason }, _)) => Err(NetError::of(task, errno, reason, Capability::NetAdmin)),
+            Some((Answer { errno, reason }, _)) => {
+                Err(NetError::of(task, errno, reason, Capability::NetAdmin))
+            }
             None => Err(NetError::Malformed { task: task.to_string() }),
         }
     }
@@ -327,7 +327,9 @@ impl Answer {
                 _ if message.flags & CAPPED != 0 => 4 + HEADER,
                 _ => 4 + usize::try_from(u32_at(message.body, 4)?).ok()?.max(HEADER),
             };
-            if let Some((_, words)) = Attributes::after(message.body, fixed).find(|(kind, _)| *kind == ACK_MESSAGE) {
+            if let Some((_, words)) =
+                Attributes::after(message.body, fixed).find(|(kind, _)| *kind == ACK_MESSAGE)
+            {
                 reason = text(words);
             }
         }

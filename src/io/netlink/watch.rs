@@ -111,10 +111,13 @@ fn take(known: &mut BTreeMap<u32, Interface>, heard: &mut VecDeque<Change>, mess
             }
         }
         libc::RTM_NEWADDR => heard.extend(Address::of(message).map(Change::Address)),
-        libc::RTM_DELADDR => heard.extend(
-            Address::of(message)
-                .map(|Address { index, ip, prefix, .. }| Change::AddressGone { index, ip, prefix }),
-        ),
+        libc::RTM_DELADDR => {
+            heard.extend(Address::of(message).map(|Address { index, ip, prefix, .. }| Change::AddressGone {
+                index,
+                ip,
+                prefix,
+            }))
+        }
         _ => {}
     }
 }

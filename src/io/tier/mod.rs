@@ -13,17 +13,16 @@ use self::ears::Ears;
 use self::place::Place;
 use super::clock;
 use super::descriptor::Registry;
-use super::etcd::Etcd;
+use super::etcd::EtcdClient;
 use super::netlink::{Change, Kernel, Watch};
 use super::peer::PeerSocket;
 use super::poller::{Epoll, Poller, Ready, Waiter};
 use super::program::{Ended, How, Program, Spec, Stopped};
-use super::wake::Wake;
 use crate::config::VipConfig;
 use crate::engine::{Now, Time};
 use crate::vip::hooks::{Call, HookEnd, HookKind};
-use crate::vip::ownership::{Notice, Ownership, Urgency};
-use crate::vip::peer::{LARGEST, Order};
+use crate::vip::ownership::{Notice, Urgency};
+use crate::vip::peer::{LARGEST, Order, Registers};
 use crate::vip::step::{self, Step};
 use crate::vip::tier::{Effect, Input, Tier};
 use crate::vip::vrrp;
@@ -33,30 +32,26 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) use open::{Opened, open};
+pub(crate) use open::{Opened, host_of, open};
 
 /// Rounds of reading before the clock is looked at all the same: a flood must not keep an owner from advertising.
 const ROUNDS: usize = 4;
+/// Adverts that are read in a row from one socket.
+const ADVERTS: usize = 256;
 /// How long the end waits for release hooks and others that are under way.
 const LAST_WORDS: Duration = Duration::from_millis(600);
-/// Longest path of the first line of a program's output that is passed on.
+/// How long the end waits for a lease that is given back.
+const GIVEN_BACK: Duration = Duration::from_millis(100);
+/// Longest part of the first line of a program's output that is passed on.
 const LINE: usize = 200;
 
 /// What other threads ask of the tier.
 #[derive(Debug)]
 pub(crate) enum Message {
     /// What the service on this host is, for this VIP.
-    Local {
-        vip: usize,
-        good: Option<bool>,
-        words: String,
-    },
+    Local { vip: usize, good: Option<bool>, words: String },
     /// What it leads to.
-    Backend {
-        vip: usize,
-        good: Option<bool>,
-        words: String,
-    },
+    Backend { vip: usize, good: Option<bool>, words: String },
     /// An operator's order; the answer is sent back.
     Order(Order, Sender<Result<String, String>>),
     /// The state of the tier as it is now.
@@ -77,7 +72,7 @@ pub(crate) trait Outlet: Send {
     /// This host owns the VIP, another one does, or none is known to.
     fn owner(&mut self, vip: usize, owner: Option<&str>);
     /// The orders of operators, to be written down by another thread.
-    fn save(&mut self, orders: String);
+    fn save(&mut self, orders: Registers);
 }
 
 /// A program under way.
@@ -95,7 +90,6 @@ const PEER: u64 = 2;
 const EAR: u64 = 1 << 32;
 const NEIGHBOUR: u64 = 2 << 32;
 const PROGRAM: u64 = 3 << 32;
-const STORE: u64 = 4 << 32;
 
 /// The driver.
 pub(crate) struct TierDriver {
@@ -107,7 +101,7 @@ pub(crate) struct TierDriver {
     kernel: Kernel,
     watch: Watch,
     peer: Option<PeerSocket>,
-    stores: Vec<Option<Etcd>>,
+    stores: Vec<Option<EtcdClient>>,
     programs: BTreeMap<u64, Running>,
     last_program: u64,
     epoll: Epoll,
@@ -115,7 +109,6 @@ pub(crate) struct TierDriver {
     outlet: Box<dyn Outlet>,
     owners: Vec<Option<String>>,
     stopping: Option<Time>,
-    buffer: Vec<u8>,
     #[cfg(feature = "testing")]
     planted: bool,
 }
@@ -149,6 +142,10 @@ impl TierDriver {
             }
             self.turn(&events);
         }
+        for store in self.stores.drain(..).flatten() {
+            // A lease that was given back lets others in at once.
+            store.end(GIVEN_BACK);
+        }
     }
 
     /// After a defect: the addresses leave this host, whatever the machines think.
@@ -178,12 +175,20 @@ impl TierDriver {
                         cleaned.addresses.iter().chain(&cleaned.blocks).map(IpAddr::to_string).collect();
                     let words = format!("{}: {}", step::sentence(step::CLEANED), found.join(", "));
                     let name = self.configs.get(vip).map(|config| config.name.as_str());
-                    self.outlet.tell(name, 0, &Notice { rule: step::CLEANED, urgency: Urgency::Warning, words });
+                    self.outlet.tell(
+                        name,
+                        0,
+                        &Notice { rule: step::CLEANED, urgency: Urgency::Warning, words },
+                    );
                 }
                 Err(error) => {
                     let words = format!("{}: {error}", step::sentence(step::RELEASE_FAILED));
                     let name = self.configs.get(vip).map(|config| config.name.as_str());
-                    self.outlet.tell(name, 0, &Notice { rule: step::RELEASE_FAILED, urgency: Urgency::Alarm, words });
+                    self.outlet.tell(
+                        name,
+                        0,
+                        &Notice { rule: step::RELEASE_FAILED, urgency: Urgency::Alarm, words },
+                    );
                 }
             }
         }
@@ -250,7 +255,7 @@ impl TierDriver {
                 Effect::Advert { vip, send } => self.advertise(now, vip, &send),
                 Effect::Ask { vip, ask } => {
                     if let Some(Some(store)) = self.stores.get(vip) {
-                        store.ask(ask);
+                        store.ask(vip, ask);
                     }
                 }
                 Effect::Datagram { to, bytes } => {
@@ -269,7 +274,8 @@ impl TierDriver {
                 }
                 Effect::Save(orders) => self.outlet.save(orders),
                 Effect::Tell { vip, notice } => {
-                    let epoch = vip.and_then(|vip| self.tier.vips().nth(vip)).map_or(0, |(vip, _)| vip.epoch().1);
+                    let epoch =
+                        vip.and_then(|vip| self.tier.vips().nth(vip)).map_or(0, |(vip, _)| vip.epoch().1);
                     let name = vip.and_then(|vip| self.configs.get(vip)).map(|config| config.name.as_str());
                     self.outlet.tell(name, epoch, &notice);
                 }
@@ -313,23 +319,14 @@ impl TierDriver {
 
     /// Reads adverts; whether there may be more.
     fn read_ears(&mut self) -> bool {
-        let mut any = false;
-        while let Some((vips, received)) = self.ears.receive(&mut self.buffer) {
-            any = true;
-            let now = Now { mono: clock::boot(), wall_ms: clock::now().wall_ms };
-            for vip in vips {
-                let packet = vrrp::Packet {
-                    family: received.family,
-                    source: received.source,
-                    destination: received.destination,
-                    hops: received.hops,
-                    bytes: self.buffer.get(..received.length).unwrap_or_default(),
-                };
-                self.tier.handle(now, Input::Packet { vip, packet });
-            }
-            self.drain(now);
-        }
-        any
+        let Self { ears, tier, .. } = self;
+        let mut now = Now { mono: clock::boot(), wall_ms: clock::now().wall_ms };
+        let more = ears.receive(ADVERTS, |vip, packet| {
+            now.mono = clock::boot();
+            tier.handle(now, Input::Packet { vip, packet: *packet });
+        });
+        self.drain(now);
+        more
     }
 
     fn read_peer(&mut self) -> bool {
@@ -347,9 +344,10 @@ impl TierDriver {
 
     fn read_stores(&mut self) {
         for vip in 0..self.stores.len() {
-            while let Some((job, answer)) = self.stores.get(vip).and_then(|store| store.as_ref()?.answer()) {
+            while let Some(answered) = self.stores.get(vip).and_then(|store| store.as_ref()?.answer()) {
                 let now = self.now();
-                self.give(now, Input::Answered { vip, job, answer });
+                let (job, answer) = (answered.job, answered.answer);
+                self.give(now, Input::Answered { vip: answered.vip, job, answer });
             }
         }
     }
@@ -521,7 +519,11 @@ impl TierDriver {
                     None => {
                         return Err(format!(
                             "it has no {} of its own to send adverts from",
-                            if family == super::neighbour::Family::V4 { "IPv4 address" } else { "link-local IPv6 address" }
+                            if family == super::neighbour::Family::V4 {
+                                "IPv4 address"
+                            } else {
+                                "link-local IPv6 address"
+                            }
                         ));
                     }
                 }

@@ -126,7 +126,9 @@ fn observe(
         state: member.state,
         held: member.held,
         failed: member.ladder.is_failed(fall, rise),
-        healed: member.ladder.status(fall, rise) == Status::Ok,
+        // Without anything to catch up with, only what counts towards FAIL has to be made good.
+        healed: member.ladder.status(fall, rise) == Status::Ok
+            || (settings.stateless && !member.ladder.is_down()),
         pinned: member.pin == Pin::Fixed,
         frozen: model.frozen,
     };
@@ -221,7 +223,7 @@ fn apply(model: &mut Model, settings: &Settings, action: RoleAction) {
 pub(super) fn fail_active(old: &mut Member, settings: &Settings) {
     let answers = old.seen.is_some_and(|e| e.class.answered());
     old.state = if answers { State::FailedOnline } else { State::FailedOffline };
-    old.held = true;
+    old.held = !settings.stateless;
     old.ladder = Ladder::failed(settings.fall, settings.rise);
     arrive(old);
 }

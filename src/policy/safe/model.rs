@@ -1,8 +1,8 @@
 //! The pool as policy `safe` sees it: small, comparable, without clocks, so that every state can be explored.
 
 use super::ladder::Ladder;
-use crate::config::Failback;
-use crate::pool::{NodeType, State, Status};
+use crate::config::{Failback, PoolConfig};
+use crate::pool::{NodeType, PoolKind, State, Status};
 use crate::probe::Class;
 
 /// What an observation means for the rules, after the engine has compared it with clock and pool.
@@ -12,6 +12,10 @@ pub struct Evidence {
     pub class: Class,
     /// The configuration lists the cause in `fail_on`.
     pub fail_on: bool,
+    /// `gone` only: the node's process is known to have ended, and the pool counts that as the whole ladder.
+    pub exited: bool,
+    /// `ok` only: the node works, what its ports lead to does not.
+    pub backend_bad: bool,
     /// `silent` only: the share of `silence` that the next step needs has passed.
     pub silence_due: bool,
     /// `silent` only: no node of the instance has answered since this one fell silent, and there are several.
@@ -37,6 +41,8 @@ impl Evidence {
     pub const GOOD: Evidence = Evidence {
         class: Class::Ok,
         fail_on: false,
+        exited: false,
+        backend_bad: false,
         silence_due: false,
         isolated: false,
         window_bad: false,
@@ -179,6 +185,20 @@ pub struct Settings {
     pub rise: u32,
     /// When the PRIMARY gets the role back.
     pub failback: Failback,
+    /// Nodes hold nothing that another one could lack (kind `router`): what failed as ACTIVE heals by itself.
+    pub stateless: bool,
+}
+
+impl Settings {
+    /// The settings of a pool.
+    pub fn of(config: &PoolConfig) -> Settings {
+        Settings {
+            fall: config.fall,
+            rise: config.rise,
+            failback: config.failback,
+            stateless: config.kind == PoolKind::Router,
+        }
+    }
 }
 
 /// A pool.

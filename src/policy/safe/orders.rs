@@ -31,7 +31,7 @@ pub fn set_state(model: &mut Model, settings: &Settings, node: usize, state: Sta
     }
     let m = &mut model.members[node];
     // A FAILED node that had the role may hold what nobody else has, as if rules had failed it.
-    m.held = state.is_failed() && (m.held || was_active);
+    m.held = state.is_failed() && (m.held || was_active) && !settings.stateless;
     m.owed &= state.is_failed();
     m.tries = 0;
     m.state = state;

@@ -57,7 +57,7 @@ pub fn restored(
     Member {
         state,
         // Only a failed node can wait for `recover`, and be recovered.
-        held: held && state.is_failed(),
+        held: held && state.is_failed() && !settings.stateless,
         ladder: if state.is_failed() {
             Ladder::failed(settings.fall, settings.rise)
         } else {

@@ -1,7 +1,7 @@
 //! The tables of policy `safe`. First match wins in each; a number never changes its meaning.
 //!
 //! An observation passes three tables: [`CHARGE`] says what it counts on the node's ladder, [`STATE`] what the
-//! observed node becomes, [`ROLE`] who is ACTIVE. Rules 201 to 219, 221 to 239 and 241 to 259; 294 and 295.
+//! observed node becomes, [`ROLE`] who is ACTIVE. Rules 201 to 219, 221 to 239 and 241 to 259; 294 to 297.
 
 use super::ladder::Step;
 use super::model::Evidence;
@@ -154,6 +154,8 @@ table! {
     CHARGE: ChargeView => Step {
     201, "blind", |v| v.evidence.class == Class::Blind,
         Step::Hold, "the prober could not look: nothing is counted against the node";
+    296, "gone, the process is known to have ended", |v| v.evidence.class == Class::Gone && v.evidence.exited,
+        Step::Foot, "the node's process has ended, which is a fact: there is nothing to confirm";
     214, "bad, and 60 % of the last 20 were", |v| v.evidence.window_bad && v.evidence.counts(),
         Step::Foot, "most of the last twenty observations were bad: a node that is half dead counts as failed";
     202, "a cause listed in fail_on", |v| v.evidence.fail_on && v.evidence.class == Class::Refusing,
@@ -179,6 +181,8 @@ table! {
         Step::Up, "the fault is its source's: the node itself is in order";
     211, "replication", |v| v.evidence.class == Class::Replication,
         Step::Down, "replication stands still on this node while its source is in order";
+    297, "good, but not what is behind it", |v| v.evidence.class == Class::Ok && v.evidence.backend_bad,
+        Step::Towards(Status::OkWarn), "the router works, what its ports lead to does not: that fails nobody and moves nothing";
     212, "good", |v| v.evidence.class == Class::Ok,
         Step::Up, "the node is in order";
     }

@@ -315,6 +315,11 @@ impl Channel {
         self.peers.iter().map(|peer| peer.name.as_str())
     }
 
+    /// The peer at an address.
+    pub fn peer_at(&self, address: SocketAddr) -> Option<&str> {
+        self.peers.iter().find(|peer| peer.address == address).map(|peer| peer.name.as_str())
+    }
+
     /// What a peer said last, if it was heard lately.
     pub fn said(&self, peer: &str) -> Option<&Said> {
         self.peers.iter().find(|p| p.name == peer && p.known)?.said.as_ref()

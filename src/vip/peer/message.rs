@@ -10,7 +10,7 @@
 //! 24   8  counter of the sender towards this receiver, from 1
 //! 32  16  challenge of the sender to this receiver
 //! 48  16  challenge of the receiver that the sender heard last, zeros before it heard any
-//! 64   1  length of the sender's name, 1 to 63, then the name
+//! 64   1  length of the sender's name, 1 to 64, then the name
 //!      1  length of the receiver's name, then the name
 //!      2  length of the body, then the body: JSON, nothing in a hello
 //!  …  32  a seal over all bytes before the first seal; once for each key that the sender holds
@@ -30,7 +30,7 @@ pub const LARGEST: usize = 1400;
 /// The version that is spoken.
 pub const VERSION: u8 = 1;
 /// Longest name of a host or address.
-pub const LONGEST_NAME: usize = 63;
+pub const LONGEST_NAME: usize = 64;
 /// The most addresses of a tier.
 pub const MOST_VIPS: usize = 256;
 /// Longest sentence about a health, in bytes of UTF-8 as JSON has it; longer ones are cut.
@@ -53,11 +53,10 @@ pub(super) const HAND_OVER: u8 = 3;
 /// Orders of operators.
 pub(super) const ORDERS: u8 = 4;
 
-/// Whether hosts and addresses may be called so: 1 to 63 letters, digits, `.`, `-`, `_`, the first a letter or digit.
+/// Whether hosts and addresses may be called so: 1 to 64 letters, digits, `.`, `-`, `_`, as the configuration has it.
 pub fn is_name(text: &str) -> bool {
     let bytes = text.as_bytes();
-    bytes.len() <= LONGEST_NAME
-        && bytes.first().is_some_and(u8::is_ascii_alphanumeric)
+    (1..=LONGEST_NAME).contains(&bytes.len())
         && bytes.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
 }
 

@@ -9,7 +9,7 @@
 //! ```text
 //! standby rt1 = yes @ 4 rt2        host rt1 stands by; the fourth order of all, given on rt2
 //! wanted web = rt2 @ 5 rt1         the address web was moved to rt2
-//! wanted web = - @ 6 rt1           and set free again
+//! wanted web free @ 6 rt1          and set free again
 //! cleared web rt1 @ 7 rt3          the failures of web on rt1 were cleared, for the time numbered 7
 //! ```
 
@@ -138,9 +138,7 @@ impl Registers {
         let line = Line { key: &key, entry: &Entry { counter, by: by.to_string(), value } }.to_string();
         // What cannot be read back must not be kept.
         let (key, entry) = parse(&line).ok_or_else(|| {
-            format!(
-                "`{line}` is no order: names have 1 to 63 letters, digits, `.`, `-` or `_` and begin with a letter or digit"
-            )
+            format!("`{line}` is no order: names have 1 to 64 letters, digits, `.`, `-` or `_`")
         })?;
         match self.put(key, entry) {
             Put::Full => Err(format!("{MOST} things were ordered already; no more fit")),
@@ -232,7 +230,8 @@ impl fmt::Display for Line<'_> {
         }
         match &self.entry.value {
             Value::Flag(flag) => write!(f, " = {}", if *flag { "yes" } else { "no" })?,
-            Value::Host(host) => write!(f, " = {}", host.as_deref().unwrap_or("-"))?,
+            Value::Host(Some(host)) => write!(f, " = {host}")?,
+            Value::Host(None) => f.write_str(" free")?,
             Value::Done => {}
         }
         write!(f, " @ {} {}", self.entry.counter, self.entry.by)
@@ -247,7 +246,7 @@ fn parse(line: &str) -> Option<(Key, Entry)> {
         ["standby", host, "=", flag @ ("yes" | "no"), "@", counter, by] => {
             (Key::Standby(name(host)?), Value::Flag(flag == "yes"), counter, by)
         }
-        ["wanted", vip, "=", "-", "@", counter, by] => {
+        ["wanted", vip, "free", "@", counter, by] => {
             (Key::Wanted(name(vip)?), Value::Host(None), counter, by)
         }
         ["wanted", vip, "=", host, "@", counter, by] => {

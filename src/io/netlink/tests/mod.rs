@@ -105,9 +105,12 @@ impl Host {
 
     /// All addresses and routes, as ip(8) shows them, without what counts down.
     pub(super) fn traces(&self) -> String {
-        let all = ["addr show", "route show table all", "-6 route show table all", "rule show", "-6 rule show"];
+        let all =
+            ["addr show", "route show table all", "-6 route show table all", "rule show", "-6 rule show"];
         let said: String = all.iter().map(|words| self.ip(words)).collect();
-        said.lines().filter(|line| !line.contains("valid_lft")).fold(String::new(), |all, line| all + line + "\n")
+        said.lines()
+            .filter(|line| !line.contains("valid_lft"))
+            .fold(String::new(), |all, line| all + line + "\n")
     }
 }
 
@@ -125,6 +128,7 @@ pub(super) fn pair() -> (Host, Host) {
     for (host, number) in [(&one, 11), (&two, 12)] {
         host.ip(&format!("addr add 10.0.0.{number}/16 dev eth0"));
         host.ip(&format!("addr add fd00::{number}/64 dev eth0 nodad"));
+        settle(host, 3);
     }
     (one, two)
 }
@@ -141,6 +145,13 @@ pub(super) fn line() -> (Host, Host) {
         [&one, &two].iter().all(|host| host.with(|_, interface| interface.running))
     });
     (one, two)
+}
+
+/// The kernel makes the routes of IPv6 addresses a moment after them: waits for so many, that of ::1 included.
+pub(super) fn settle(host: &Host, count: usize) {
+    wait_until("the routes of all addresses are there", || {
+        host.ip("-6 route show table local type local").lines().count() >= count
+    });
 }
 
 pub(super) fn registry() -> Arc<Registry> {

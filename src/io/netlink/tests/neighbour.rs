@@ -64,7 +64,8 @@ fn who_asks_first_finds_the_owner() {
         for (taken, free) in [("10.0.0.12", "10.0.0.200"), ("fd00::12", "fd00::200")] {
             host.run(move || {
                 let neighbours = open(Family::of(ip(taken)));
-                let ask = |address| move |neighbours: &Neighbours| neighbours.ask(ip(address)).expect("asked");
+                let ask =
+                    |address| move |neighbours: &Neighbours| neighbours.ask(ip(address)).expect("asked");
                 let found = hear(&neighbours, ip(taken), PATIENCE, || ask(taken)(&neighbours));
                 assert_eq!(found, Some(Heard { ip: ip(taken), mac: theirs, asks: false }));
                 let none = hear(&neighbours, ip(free), Duration::from_millis(150), || ask(free)(&neighbours));
@@ -85,7 +86,9 @@ fn a_rival_is_heard() {
             let neighbours = host.run(move || open(Family::of(ip(vip))));
             let rival = peer.run(move || open(Family::of(ip(vip))));
             for form in [Form::Request, Form::Reply] {
-                let heard = hear(&neighbours, ip(vip), PATIENCE, || rival.announce(ip(vip), form).expect("announced"));
+                let heard = hear(&neighbours, ip(vip), PATIENCE, || {
+                    rival.announce(ip(vip), form).expect("announced")
+                });
                 assert_eq!(heard, Some(Heard { ip: ip(vip), mac: theirs, asks: false }));
             }
             // One from before may still be under way.
@@ -138,7 +141,10 @@ fn a_dead_line_and_no_ethernet_are_clear_errors() {
         host.run(|| {
             let lo = kernel().interface("lo").expect("lo");
             let error = Neighbours::open(&registry(), &lo, Family::V4).expect_err("no Ethernet");
-            assert_eq!(error.to_string(), "cannot speak to the neighbours on lo: the interface is no Ethernet");
+            assert_eq!(
+                error.to_string(),
+                "cannot speak to the neighbours on lo: the interface is no Ethernet"
+            );
         });
         let neighbours = host.run(|| open(Family::V4));
         let error = neighbours.announce(ip(VIP6), Form::Request).expect_err("the other family");

@@ -66,11 +66,15 @@ fn a_missing_interface_is_named() {
                 assert_eq!(error, NetError::NoInterface { name: name.to_owned() });
             }
             let error: Error = kernel.interface("eth7").expect_err("there is none").into();
-            assert_eq!((error.code(), error.message()), (ErrorCode::NotFound, "there is no network interface \"eth7\""));
+            assert_eq!(
+                (error.code(), error.message()),
+                (ErrorCode::NotFound, "there is no network interface \"eth7\"")
+            );
             let lo = kernel.interface("lo").expect("lo");
             assert_eq!((lo.mac, lo.up), (None, true));
             assert_eq!((eth0.mtu, eth0.up, eth0.running), (1500, true, true));
-            let all: Vec<String> = kernel.interfaces().expect("a listing").into_iter().map(|link| link.name).collect();
+            let all: Vec<String> =
+                kernel.interfaces().expect("a listing").into_iter().map(|link| link.name).collect();
             assert_eq!(all, ["lo", "eth0"]);
             // It goes between the look-up and the use.
             let gone = Interface { index: 4711, ..eth0.clone() };

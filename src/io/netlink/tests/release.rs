@@ -34,7 +34,11 @@ fn serve(host: &Host, everywhere: &'static str) -> Server {
 }
 
 /// Connects, and blocks in a read: when it ended and how.
-fn blocked_client(host: &Host, to: &'static str, server: &Server) -> JoinHandle<(Instant, std::io::Result<usize>)> {
+fn blocked_client(
+    host: &Host,
+    to: &'static str,
+    server: &Server,
+) -> JoinHandle<(Instant, std::io::Result<usize>)> {
     let target = SocketAddr::new(ip(to), server.port);
     let mut stream = host.run(move || TcpStream::connect_timeout(&target, PATIENCE).expect("connected"));
     server.accepted.recv_timeout(PATIENCE).expect("accepted");
@@ -95,7 +99,7 @@ fn a_client_in_a_read_learns_it_at_once() {
             assert!(connects(&peer, own, server.port), "{own} at {everywhere}");
             assert!(!other.is_finished(), "{own} at {everywhere}");
             add(&host, vip);
-            assert!(connects(&peer, vip, server.port), "{vip} is back");
+            wait_until(&format!("{vip} is back"), || connects(&peer, vip, server.port));
             // Ends the client that still waits.
             host.with(move |kernel, _| kernel.destroy(ip(own)).expect("destroyed"));
             assert!(other.join().expect("a client").1.is_err());
@@ -112,7 +116,8 @@ fn local_programs_learn_it_too() {
         let client = blocked_client(&host, VIP4, &server);
         host.with(|kernel, eth0| {
             kernel.block(eth0, ip(VIP4)).expect("blocked");
-            assert_eq!(kernel.destroy(ip(VIP4)).expect("destroyed"), 2, "both ends are here");
+            // Both ends are here; the reset of the first may be quicker than we are with the second.
+            assert!((1..=2).contains(&kernel.destroy(ip(VIP4)).expect("destroyed")));
         });
         let error = client.join().expect("a client").1.expect_err("an end");
         assert!(matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset), "{error}");
@@ -125,12 +130,15 @@ fn unblocked_it_is_as_before() {
         let (host, peer) = pair();
         for (vip, everywhere) in [(VIP4, "0.0.0.0"), (VIP6, "::")] {
             add(&host, vip);
+            settle(&host, if vip == VIP6 { 4 } else { 3 });
             let before = host.traces();
             let server = serve(&host, everywhere);
             host.with(move |kernel, eth0| kernel.block(eth0, ip(vip)).expect("blocked"));
             assert!(!connects(&peer, vip, server.port));
             host.with(move |kernel, eth0| assert!(kernel.unblock(eth0, ip(vip)).expect("unblocked")));
-            assert!(connects(&peer, vip, server.port), "{vip}");
+            // The peer asks for the address once a second only, and nobody has answered while it was blocked.
+            wait_until(&format!("{vip} is reached"), || connects(&peer, vip, server.port));
+            settle(&host, if vip == VIP6 { 4 } else { 3 });
             assert_eq!(host.traces(), before, "{vip}");
         }
     });
@@ -144,6 +152,7 @@ fn a_crash_at_any_step_is_cleaned_up() {
         host.ip("route add prohibit 10.0.0.78 table local proto static");
         host.ip("addr add fd00::77/64 dev eth0 nodad");
         host.ip("route add prohibit fd00::78 table local proto static");
+        settle(&host, 4);
         let before = host.traces();
         for vip in [VIP4, VIP6] {
             // Each step is a process's last: its sockets close, the kernel keeps what was done.
@@ -162,7 +171,8 @@ fn a_crash_at_any_step_is_cleaned_up() {
                 });
                 assert_ne!(host.traces(), before);
                 let cleaned = host.with(move |kernel, eth0| {
-                    let all = [vip, "10.0.0.77", "10.0.0.78", "fd00::77", "fd00::78", "10.0.0.11", "10.0.0.200"];
+                    let all =
+                        [vip, "10.0.0.77", "10.0.0.78", "fd00::77", "fd00::78", "10.0.0.11", "10.0.0.200"];
                     kernel.clean_up(eth0, &all.map(ip)).expect("cleaned up")
                 });
                 let addresses = if last < 3 { vec![ip(vip)] } else { vec![] };
@@ -187,7 +197,7 @@ fn a_crash_at_any_step_is_cleaned_up() {
                 assert!(kernel.unblock(eth0, ip(vip)).expect("unblocked"));
             });
             let server = serve(&host, everywhere);
-            assert!(connects(&peer, vip, server.port), "{vip}");
+            wait_until(&format!("{vip} is reached"), || connects(&peer, vip, server.port));
         }
     });
 }
@@ -245,7 +255,9 @@ fn a_hundred_connections() {
                 kernel.unblock(eth0, ip(vip)).expect("unblocked");
                 (block, destroy, begun.elapsed() - destroy - block, count)
             });
-            println!("{vip} at {everywhere}: add {took:?}, block {block:?}, destroy 150 {destroy:?}, remove and unblock {remove:?}");
+            println!(
+                "{vip} at {everywhere}: add {took:?}, block {block:?}, destroy 150 {destroy:?}, remove and unblock {remove:?}"
+            );
             assert_eq!(count, 150);
             for client in &mut clients {
                 client.set_read_timeout(Some(PATIENCE)).expect("a timeout");

@@ -49,9 +49,11 @@ fn addresses_come_and_go() {
                 kernel.add_address(&spec(eth0, vip, Some(600))).expect("added");
                 eth0.index
             });
-            wait_for(&changes, "an address", |change| {
-                matches!(change, Change::Address(address) if address.ip == vip && address.index == index && address.is_marked())
-            });
+            wait_for(
+                &changes,
+                "an address",
+                |change| matches!(change, Change::Address(address) if address.ip == vip && address.index == index && address.is_marked()),
+            );
             let gone = |change: &Change| matches!(change, Change::AddressGone { ip, .. } if *ip == vip);
             host.ip(&format!("addr del {vip}/{} dev eth0", if vip.is_ipv4() { 16 } else { 64 }));
             wait_for(&changes, "a removal by hand", gone);
@@ -70,28 +72,44 @@ fn links_flap_are_renamed_and_go() {
         let changes = watch(&host);
         for _ in 0..3 {
             peer.ip("link set eth0 down");
-            wait_for(&changes, "a pulled line", |change| {
-                matches!(change, Change::LinkState(link) if link.name == "eth0" && link.up && !link.running)
-            });
+            wait_for(
+                &changes,
+                "a pulled line",
+                |change| matches!(change, Change::LinkState(link) if link.name == "eth0" && link.up && !link.running),
+            );
             peer.ip("link set eth0 up");
-            wait_for(&changes, "a line put back", |change| {
-                matches!(change, Change::LinkState(link) if link.name == "eth0" && link.running)
-            });
+            wait_for(
+                &changes,
+                "a line put back",
+                |change| matches!(change, Change::LinkState(link) if link.name == "eth0" && link.running),
+            );
         }
         host.ip("link set eth0 address 02:00:00:00:00:42");
-        wait_for(&changes, "a hardware address", |change| {
-            matches!(change, Change::LinkMac(link) if link.mac == Some([2, 0, 0, 0, 0, 0x42]))
-        });
+        wait_for(
+            &changes,
+            "a hardware address",
+            |change| matches!(change, Change::LinkMac(link) if link.mac == Some([2, 0, 0, 0, 0, 0x42])),
+        );
         host.ip("link set eth0 down");
         wait_for(&changes, "a switch off", |change| matches!(change, Change::LinkState(link) if !link.up));
         host.ip("link set eth0 name wan0");
-        wait_for(&changes, "a new name", |change| {
-            matches!(change, Change::LinkRenamed { from, interface } if from == "eth0" && interface.name == "wan0")
-        });
+        wait_for(
+            &changes,
+            "a new name",
+            |change| matches!(change, Change::LinkRenamed { from, interface } if from == "eth0" && interface.name == "wan0"),
+        );
         host.ip("link del wan0");
-        wait_for(&changes, "its end", |change| matches!(change, Change::LinkGone { name, .. } if name == "wan0"));
-        host.ip("link add eth0 type dummy");
-        wait_for(&changes, "a new one", |change| matches!(change, Change::LinkAppeared(link) if link.name == "eth0"));
+        wait_for(
+            &changes,
+            "its end",
+            |change| matches!(change, Change::LinkGone { name, .. } if name == "wan0"),
+        );
+        host.ip("link add eth0 type bridge");
+        wait_for(
+            &changes,
+            "a new one",
+            |change| matches!(change, Change::LinkAppeared(link) if link.name == "eth0"),
+        );
     });
 }
 
@@ -107,7 +125,8 @@ fn a_port_that_leaves_its_bridge_has_not_gone() {
         host.ip("link set eth0 down");
         let begun = Instant::now();
         loop {
-            let change = changes.recv_timeout(PATIENCE.saturating_sub(begun.elapsed())).expect("the switch off");
+            let change =
+                changes.recv_timeout(PATIENCE.saturating_sub(begun.elapsed())).expect("the switch off");
             assert!(!matches!(change, Change::LinkGone { .. }), "{change:?}");
             if matches!(&change, Change::LinkState(link) if link.name == "eth0" && !link.up) {
                 break;
@@ -148,7 +167,9 @@ fn a_storm_says_look_again() {
             watch.compare(kernel.interfaces().expect("a listing"));
             let differs: Vec<Change> = std::iter::from_fn(|| watch.next()).collect();
             assert!(
-                differs.iter().any(|change| matches!(change, Change::LinkRenamed { from, .. } if from == "eth0")),
+                differs
+                    .iter()
+                    .any(|change| matches!(change, Change::LinkRenamed { from, .. } if from == "eth0")),
                 "{differs:?}"
             );
             watch.compare(Vec::new());

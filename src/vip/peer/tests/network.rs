@@ -225,3 +225,21 @@ fn peers_come_and_go_with_a_new_configuration() {
     world.channels[0].set_peers(world.now, alone).expect("settings");
     assert_eq!(world.channels[0].poll_timeout(), Time::NEVER);
 }
+
+#[test]
+fn an_overtaken_state_does_not_undo_the_newer_one() {
+    let mut world = World::settled();
+    world.cut.insert((0, 1));
+    for epoch in [50, 51] {
+        world.channels[0].set_state(world.now, state(2, Role::Owner, epoch)).expect("a state");
+        world.run(ms(30));
+    }
+    let sent: Vec<_> = world.sent.iter().filter(|s| s.from == 0 && s.to == 1).cloned().collect();
+    let [older, newer] = &sent[..] else { panic!("{} datagrams", sent.len()) };
+    let refused = world.refused(1, 0);
+    world.deliver(0, 1, &newer.bytes);
+    assert_eq!(world.deliver(0, 1, &older.bytes), []);
+    assert_eq!(world.refused(1, 0), refused, "both are good");
+    let said = world.channels[1].said("rt1").expect("it is known");
+    assert!(said.vips.values().all(|(vip, _)| vip.epoch == 51), "{said:?}");
+}

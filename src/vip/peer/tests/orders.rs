@@ -139,7 +139,7 @@ fn every_damage_to_the_file_is_found() {
     let text = registers.encode();
     assert_eq!(
         text.lines().skip(2).take(3).collect::<Vec<_>>(),
-        ["standby rt1 = yes @ 1 rt1", "wanted web = - @ 3 rt1", "cleared web rt3 @ 4 rt1"]
+        ["standby rt1 = yes @ 1 rt1", "wanted web free @ 3 rt1", "cleared web rt3 @ 4 rt1"]
     );
     for length in 0..text.len() {
         let error = Registers::decode(&text.as_bytes()[..length], "orders").expect_err("it is cut short");
@@ -159,7 +159,7 @@ fn every_damage_to_the_file_is_found() {
 #[test]
 fn names_that_no_line_can_carry_are_refused() {
     let mut registers = Registers::default();
-    for bad in ["", "-", "a b", "a\nb", "=", "@", "über", &"x".repeat(64)] {
+    for bad in ["", "a b", "a\nb", "=", "@", "über", &"x".repeat(65)] {
         assert!(
             registers.order("rt1", &Order::Standby { host: bad.into(), standby: true }).is_err(),
             "{bad}"

@@ -141,8 +141,10 @@ impl Rig {
     fn active(mut self, score: u8) -> Rig {
         self.wish(score);
         self.pass(4000);
-        assert!(self.router.owns());
         self.log.clear();
+        if !self.router.owns() {
+            self.log.push("never Active".into());
+        }
         self
     }
 
