@@ -46,6 +46,8 @@ pub(crate) mod tier;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
 pub(crate) mod users;
+// Whole before the tier's driver that calls it.
+#[allow(dead_code)]
 pub(crate) mod vrrp;
 pub(crate) mod wake;
 pub(crate) mod writer;
