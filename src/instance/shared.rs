@@ -156,7 +156,8 @@ impl Handle {
         let (nodes, checks) = open::setups(&config, open::Names::new(), &mut handed)?;
         let proxies = open::proxies(&config, &[])?;
         let tier = TIER_DESCRIPTORS + VIP_DESCRIPTORS * config.vips.len();
-        let registry = Registry::new(2 * (nodes.len() + checks.len() + proxies.len()) + SPARE_DESCRIPTORS + tier);
+        let registry =
+            Registry::new(2 * (nodes.len() + checks.len() + proxies.len()) + SPARE_DESCRIPTORS + tier);
         let hub = Arc::new(Hub::default());
         let services = Arc::new(Services::default());
         let core = Core {

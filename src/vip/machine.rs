@@ -18,8 +18,8 @@ const ASK: Duration = Duration::from_millis(200);
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// From one attempt to take an address off to the next, while it fails.
 const REMOVE_AGAIN: Duration = Duration::from_millis(100);
-/// How much later than its lifetime the kernel takes an address off, at most (measured: 0.1 s).
-const KERNEL_LATE: Duration = Duration::from_millis(200);
+/// How much later than its lifetime the kernel takes an address off, at most: ADDRCONF_TIMER_FUZZ of net/addrconf.h, HZ / 4.
+const KERNEL_LATE: Duration = Duration::from_millis(250);
 
 /// What is asked of the outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -645,6 +645,8 @@ impl<M> Vip<M> {
     /// Takes what the machine of ownership says; whether it said anything.
     fn listen<W: Ownership<Action = M>>(&mut self, now: Time, wall_ms: u64, who: &mut W) -> bool {
         let mut any = false;
+        // Only once all is heard: how long the ownership is good may be said after that it is ours.
+        let mut owned = None;
         while let Some(output) = who.poll() {
             any = true;
             match output {
@@ -653,7 +655,7 @@ impl<M> Vip<M> {
                     self.epoch = epoch.unwrap_or_else(|| (self.highest + 1).max(wall_ms).max(self.epoch + 1));
                     self.highest = self.highest.max(self.epoch);
                     match self.stage {
-                        Stage::Absent => self.own(now, rule, &why),
+                        Stage::Absent => owned = Some((rule, why)),
                         _ => self.owned_again = Some((rule, why)),
                     }
                 }
@@ -667,7 +669,7 @@ impl<M> Vip<M> {
                     if self.release_reason.0 == 0 {
                         self.release_reason = (rule, why);
                     }
-                    self.owned_again = None;
+                    (self.owned_again, owned) = (None, None);
                     self.lose(now, who);
                 }
                 Output::Announce { .. } => {
@@ -682,6 +684,9 @@ impl<M> Vip<M> {
                     ..notice
                 })),
             }
+        }
+        if let Some((rule, why)) = owned {
+            self.own(now, rule, &why);
         }
         any
     }

@@ -49,17 +49,9 @@ const LINE: usize = 200;
 #[derive(Debug)]
 pub(crate) enum Message {
     /// What the service on this host is, for this VIP.
-    Local {
-        vip: usize,
-        good: Option<bool>,
-        words: String,
-    },
+    Local { vip: usize, good: Option<bool>, words: String },
     /// What it leads to.
-    Backend {
-        vip: usize,
-        good: Option<bool>,
-        words: String,
-    },
+    Backend { vip: usize, good: Option<bool>, words: String },
     /// An operator's order; the answer is sent back.
     Order(Order, Sender<Result<String, String>>),
     /// The state of the tier as it is now.
@@ -183,12 +175,20 @@ impl TierDriver {
                         cleaned.addresses.iter().chain(&cleaned.blocks).map(IpAddr::to_string).collect();
                     let words = format!("{}: {}", step::sentence(step::CLEANED), found.join(", "));
                     let name = self.configs.get(vip).map(|config| config.name.as_str());
-                    self.outlet.tell(name, 0, &Notice { rule: step::CLEANED, urgency: Urgency::Warning, words });
+                    self.outlet.tell(
+                        name,
+                        0,
+                        &Notice { rule: step::CLEANED, urgency: Urgency::Warning, words },
+                    );
                 }
                 Err(error) => {
                     let words = format!("{}: {error}", step::sentence(step::RELEASE_FAILED));
                     let name = self.configs.get(vip).map(|config| config.name.as_str());
-                    self.outlet.tell(name, 0, &Notice { rule: step::RELEASE_FAILED, urgency: Urgency::Alarm, words });
+                    self.outlet.tell(
+                        name,
+                        0,
+                        &Notice { rule: step::RELEASE_FAILED, urgency: Urgency::Alarm, words },
+                    );
                 }
             }
         }
@@ -274,7 +274,8 @@ impl TierDriver {
                 }
                 Effect::Save(orders) => self.outlet.save(orders),
                 Effect::Tell { vip, notice } => {
-                    let epoch = vip.and_then(|vip| self.tier.vips().nth(vip)).map_or(0, |(vip, _)| vip.epoch().1);
+                    let epoch =
+                        vip.and_then(|vip| self.tier.vips().nth(vip)).map_or(0, |(vip, _)| vip.epoch().1);
                     let name = vip.and_then(|vip| self.configs.get(vip)).map(|config| config.name.as_str());
                     self.outlet.tell(name, epoch, &notice);
                 }
@@ -518,7 +519,11 @@ impl TierDriver {
                     None => {
                         return Err(format!(
                             "it has no {} of its own to send adverts from",
-                            if family == super::neighbour::Family::V4 { "IPv4 address" } else { "link-local IPv6 address" }
+                            if family == super::neighbour::Family::V4 {
+                                "IPv4 address"
+                            } else {
+                                "link-local IPv6 address"
+                            }
                         ));
                     }
                 }
