@@ -281,7 +281,8 @@ impl<M> Vip<M> {
     /// Whether an owner waits for a peer to be heard before it could leave the address to it.
     pub fn awaits_news(&self) -> bool {
         let score = self.score().0;
-        self.stage != Stage::Absent && self.peers.iter().any(|p| p.heard < self.claimed_at && p.score.is_some_and(|s| s > score))
+        self.stage != Stage::Absent
+            && self.peers.iter().any(|p| p.heard < self.claimed_at && p.score.is_some_and(|s| s > score))
     }
 
     /// Whether nothing is under way: no release, no program.
@@ -461,7 +462,11 @@ impl<M> Vip<M> {
             // Somebody claimed the address after this host did, and clients may still believe it, although it may have left without
             // having been heard as a rival: both were cut off from each other.
             self.outrun = self.highest;
-            self.tell(step::OUTRUN, Urgency::Warning, format!(" (epoch {} after {})", self.highest, self.epoch));
+            self.tell(
+                step::OUTRUN,
+                Urgency::Warning,
+                format!(" (epoch {} after {})", self.highest, self.epoch),
+            );
             self.effects.push_back(Effect::Step(Step::Announce));
         }
     }
@@ -574,7 +579,8 @@ impl<M> Vip<M> {
             self.asks_again = None;
             self.ask(now);
         }
-        let two = self.stage == Stage::Held && self.peers.iter().any(|peer| peer.score.is_some() && peer.owns.is_some());
+        let two = self.stage == Stage::Held
+            && self.peers.iter().any(|peer| peer.score.is_some() && peer.owns.is_some());
         match self.two_since {
             _ if !two => {
                 if self.two_since.take().is_some() && self.stage == Stage::Held {
@@ -699,7 +705,9 @@ impl<M> Vip<M> {
     fn best(&self, since: Time) -> Option<(String, Score)> {
         let mut best: Option<(&str, Score)> = None;
         for peer in &self.peers {
-            let Some(score) = peer.score.filter(|score| score.stands() && peer.heard >= since) else { continue };
+            let Some(score) = peer.score.filter(|score| score.stands() && peer.heard >= since) else {
+                continue;
+            };
             if best.is_none_or(|(name, most)| score > most || (score == most && peer.name.as_str() < name)) {
                 best = Some((&peer.name, score));
             }

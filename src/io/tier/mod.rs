@@ -226,7 +226,7 @@ impl TierDriver {
         if self.tier.poll_timeout() <= now.mono {
             self.give(now, Input::Timer);
         }
-        self.read_neighbours();
+        self.read_neighbours(events);
         if ready(WATCH) {
             self.read_watch();
         }
@@ -352,9 +352,15 @@ impl TierDriver {
         }
     }
 
-    fn read_neighbours(&mut self) {
+    /// Only of who has something to say: fifty sockets asked in vain at each turn would cost more than all adverts.
+    fn read_neighbours(&mut self, events: &[Ready]) {
         let mut heard = Vec::new();
-        for (vip, place) in self.places.iter().enumerate() {
+        let ready = events
+            .iter()
+            .filter_map(|event| event.token.checked_sub(NEIGHBOUR))
+            .filter(|at| *at < PROGRAM - NEIGHBOUR);
+        for vip in ready.map(|at| (at >> 8) as usize) {
+            let Some(place) = self.places.get(vip) else { continue };
             for neighbours in &place.neighbours {
                 while let Some(claim) = neighbours.receive() {
                     if place.has(claim.ip) && !claim.asks {
