@@ -49,13 +49,13 @@ pub(super) struct TierHandle {
 
 /// What can be asked without the instance's lock.
 #[derive(Clone, Debug)]
-struct Line {
+pub(super) struct Line {
     outbox: Sender<Message>,
     wake: Arc<Wake>,
 }
 
 impl Line {
-    fn send(&self, message: Message) -> Result<()> {
+    pub(super) fn send(&self, message: Message) -> Result<()> {
         self.outbox.send(message).map_err(|_| gone())?;
         self.wake.raise();
         Ok(())
@@ -73,7 +73,7 @@ impl Line {
     }
 }
 
-fn gone() -> Error {
+pub(super) fn gone() -> Error {
     Error::new(ErrorCode::Stopped, "the part that owns addresses has ended")
 }
 
@@ -149,12 +149,19 @@ impl Outlet for Voice {
             Urgency::Alarm => Severity::Alarm,
         };
         let name = vip.unwrap_or_default();
-        self.hub.publish(event(kind, name, &self.host, epoch, notice.rule, severity, notice.words.clone()));
+        // The event names the VIP in a field of its own.
+        let words = notice.words.strip_prefix(name).and_then(|rest| rest.strip_prefix(": "));
+        let words = words.unwrap_or(&notice.words).to_string();
+        self.hub.publish(event(kind, name, &self.host, epoch, notice.rule, severity, words));
     }
 
     fn owner(&mut self, vip: usize, owner: Option<&str>) {
         // The instance may have ended first.
         let _ = self.owners.send((vip, owner.map(str::to_string)));
+        self.driver.raise();
+    }
+
+    fn answered(&mut self) {
         self.driver.raise();
     }
 
@@ -183,7 +190,7 @@ impl Outlet for Voice {
 
 impl Core {
     /// Begins to own addresses, where the configuration has any. Not for a follower: the one that decides owns them too.
-    pub(super) fn begin_tier(&mut self, registry: &Arc<crate::io::descriptor::Registry>) -> Result<()> {
+    pub(super) fn begin_tier(&mut self) -> Result<()> {
         if self.config.vips.is_empty() || self.follower.is_some() || self.tier.is_some() {
             return Ok(());
         }
@@ -200,7 +207,8 @@ impl Core {
             keeper: file
                 .map(|file| Arc::new(Keeper { file, newest: AtomicU64::new(0), writing: Mutex::new(0) })),
         };
-        let Opened { mut driver, outbox, wake } = open(&self.config, registry, orders, Box::new(voice))?;
+        let Opened { mut driver, outbox, wake } =
+            open(&self.config, &self.registry, orders, Box::new(voice))?;
         let (ending, ended) = bounded(1);
         let body = move || {
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| driver.run())) {
@@ -269,7 +277,7 @@ impl Core {
         Ok(())
     }
 
-    fn line(&self) -> Result<Line> {
+    pub(super) fn line(&self) -> Result<Line> {
         if self.config.vips.is_empty() {
             return Err(Error::new(ErrorCode::NotFound, "no vip is configured: add a table [vip.NAME]"));
         }
@@ -283,6 +291,21 @@ impl Core {
                 Err(Error::new(ErrorCode::State, "addresses are owned by a started instance: start it first"))
             }
         }
+    }
+}
+
+impl Core {
+    /// The orders that end a move and forget failures, the first of which says what follows.
+    pub(super) fn clearing(&self, vip: &str) -> Result<Vec<Order>> {
+        self.line()?;
+        if self.config.vip(vip).is_none() {
+            return Err(no_vip(&self.config, vip));
+        }
+        let hosts: Vec<String> = self.config.tier.hosts.iter().map(|host| host.name.clone()).collect();
+        let hosts = if hosts.is_empty() { vec![host_of(&self.config)?] } else { hosts };
+        let mut orders = vec![Order::Want { vip: vip.into(), host: None }];
+        orders.extend(hosts.into_iter().map(|host| Order::ClearFailures { vip: vip.into(), host }));
+        Ok(orders)
     }
 }
 
@@ -341,16 +364,7 @@ impl Handle {
     }
 
     pub(super) fn vip_clear(&self, vip: &str) -> Result<String> {
-        let hosts = {
-            let core = self.open()?;
-            if core.config.vip(vip).is_none() {
-                return Err(no_vip(&core.config, vip));
-            }
-            let hosts: Vec<String> = core.config.tier.hosts.iter().map(|host| host.name.clone()).collect();
-            if hosts.is_empty() { vec![host_of(&core.config)?] } else { hosts }
-        };
-        let mut orders = vec![Order::Want { vip: vip.into(), host: None }];
-        orders.extend(hosts.into_iter().map(|host| Order::ClearFailures { vip: vip.into(), host }));
+        let orders = self.open()?.clearing(vip)?;
         self.vip_order(&orders)
     }
 

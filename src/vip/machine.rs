@@ -7,6 +7,7 @@ use super::announce::{Announcements, Due};
 use super::hooks::{Call, HookAction, HookEnd, HookKind, Hooks};
 use super::ownership::{Leaving, Notice, Output, Ownership, SCORE_OUT, Score, Urgency};
 use super::placement::{Given, PLACE, Place, PlaceView, SCORE, ScoreView, first};
+use super::status::VipStage;
 use super::step::{self, RELEASE, Step};
 use crate::config::{ClaimOrder, HookFailure, VipConfig};
 use crate::engine::time::{Duration, Time};
@@ -90,14 +91,19 @@ pub enum Stage {
 impl Stage {
     /// The word in views.
     pub const fn name(self) -> &'static str {
+        self.word().name()
+    }
+
+    /// The same without the step.
+    pub const fn word(self) -> VipStage {
         match self {
-            Stage::Absent => "absent",
-            Stage::Asking => "asking",
-            Stage::Hooking => "hooking",
-            Stage::Adding => "adding",
-            Stage::Held => "held",
-            Stage::Releasing(_) => "releasing",
-            Stage::Stuck => "stuck",
+            Stage::Absent => VipStage::Absent,
+            Stage::Asking => VipStage::Asking,
+            Stage::Hooking => VipStage::Hooking,
+            Stage::Adding => VipStage::Adding,
+            Stage::Held => VipStage::Held,
+            Stage::Releasing(_) => VipStage::Releasing,
+            Stage::Stuck => VipStage::Stuck,
         }
     }
 }
@@ -281,7 +287,8 @@ impl<M> Vip<M> {
     /// Whether an owner waits for a peer to be heard before it could leave the address to it.
     pub fn awaits_news(&self) -> bool {
         let score = self.score().0;
-        self.stage != Stage::Absent && self.peers.iter().any(|p| p.heard < self.claimed_at && p.score.is_some_and(|s| s > score))
+        self.stage != Stage::Absent
+            && self.peers.iter().any(|p| p.heard < self.claimed_at && p.score.is_some_and(|s| s > score))
     }
 
     /// Whether nothing is under way: no release, no program.
@@ -461,7 +468,11 @@ impl<M> Vip<M> {
             // Somebody claimed the address after this host did, and clients may still believe it, although it may have left without
             // having been heard as a rival: both were cut off from each other.
             self.outrun = self.highest;
-            self.tell(step::OUTRUN, Urgency::Warning, format!(" (epoch {} after {})", self.highest, self.epoch));
+            self.tell(
+                step::OUTRUN,
+                Urgency::Warning,
+                format!(" (epoch {} after {})", self.highest, self.epoch),
+            );
             self.effects.push_back(Effect::Step(Step::Announce));
         }
     }
@@ -574,7 +585,8 @@ impl<M> Vip<M> {
             self.asks_again = None;
             self.ask(now);
         }
-        let two = self.stage == Stage::Held && self.peers.iter().any(|peer| peer.score.is_some() && peer.owns.is_some());
+        let two = self.stage == Stage::Held
+            && self.peers.iter().any(|peer| peer.score.is_some() && peer.owns.is_some());
         match self.two_since {
             _ if !two => {
                 if self.two_since.take().is_some() && self.stage == Stage::Held {
@@ -699,7 +711,9 @@ impl<M> Vip<M> {
     fn best(&self, since: Time) -> Option<(String, Score)> {
         let mut best: Option<(&str, Score)> = None;
         for peer in &self.peers {
-            let Some(score) = peer.score.filter(|score| score.stands() && peer.heard >= since) else { continue };
+            let Some(score) = peer.score.filter(|score| score.stands() && peer.heard >= since) else {
+                continue;
+            };
             if best.is_none_or(|(name, most)| score > most || (score == most && peer.name.as_str() < name)) {
                 best = Some((&peer.name, score));
             }

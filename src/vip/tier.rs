@@ -206,8 +206,10 @@ pub type Refused = String;
 impl Tier {
     /// A tier of these VIPs. `channel` speaks to nobody where there are no other hosts.
     pub fn new(host: &str, version: &str, vips: Vec<(Vip<Action>, Who)>, channel: Channel) -> Tier {
-        let mut held: Vec<Held> =
-            vips.into_iter().map(|(vip, who)| Held { vip, who, cleared: 0, changed: true, left: BTreeMap::new() }).collect();
+        let mut held: Vec<Held> = vips
+            .into_iter()
+            .map(|(vip, who)| Held { vip, who, cleared: 0, changed: true, left: BTreeMap::new() })
+            .collect();
         let registers = channel.registers();
         for one in &mut held {
             one.cleared = registers.cleared(&one.vip.config().name, host);
@@ -491,7 +493,9 @@ impl Tier {
                 Peer {
                     name: name.clone(),
                     score: state.map(|s| Score(if stands(s) { s.score } else { 0 })),
-                    owns: state.filter(|s| !stale && matches!(s.role, Role::Claiming | Role::Owner)).map(|s| s.epoch),
+                    owns: state
+                        .filter(|s| !stale && matches!(s.role, Role::Claiming | Role::Owner))
+                        .map(|s| s.epoch),
                     epoch: state.map_or(0, |s| s.epoch),
                     heard: said.map_or(Time(0), |(_, at)| *at),
                 }

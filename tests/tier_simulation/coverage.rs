@@ -9,7 +9,10 @@ use std::collections::BTreeMap;
 
 /// Rows that no schedule reaches.
 const UNREACHABLE: [(u16, &str); 4] = [
-    (743, "an owner whose score becomes 0 is told to leave (rows 714, 715) before it hears of its new score: row 746"),
+    (
+        743,
+        "an owner whose score becomes 0 is told to leave (rows 714, 715) before it hears of its new score: row 746",
+    ),
     (751, "the same with a lease: row 752"),
     (794, "told by the driver, which cleans up before the tier begins"),
     (798, "told by the driver, which catches the failure of the tier"),

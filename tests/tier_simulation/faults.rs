@@ -5,23 +5,47 @@ use crate::run;
 
 /// A fault, what finds it (a piece of the judge's sentence), and in words.
 const FAULTS: &[(Fault, &[&str], &str)] = &[
-    (Fault::NoLifetime, &["hosts by lease"], "lifetimes are ignored, or the address is refreshed by who does not own it any more"),
-    (Fault::RemoveFirst, &["connections still live"], "the address is removed before its connections are destroyed"),
+    (
+        Fault::NoLifetime,
+        &["hosts by lease"],
+        "lifetimes are ignored, or the address is refreshed by who does not own it any more",
+    ),
+    (
+        Fault::RemoveFirst,
+        &["connections still live"],
+        "the address is removed before its connections are destroyed",
+    ),
     (Fault::NoAnnouncement, &["clients believe"], "nothing is announced"),
     (Fault::NoReleased, &["nobody has", "planned move", "moved to"], "the end of a release is not told"),
-    (Fault::NotRemoved, &["hosts by lease", "is on hosts", "standby and has"], "an address is said to be off and is not"),
+    (
+        Fault::NotRemoved,
+        &["hosts by lease", "is on hosts", "standby and has"],
+        "an address is said to be off and is not",
+    ),
     (Fault::FromAnswer, &["hosts by lease"], "validity counts from the answer, not from the question"),
     (Fault::SameEpoch, &["claims epoch"], "the number of ownerships does not rise"),
     (Fault::TwoHolders, &["hosts by lease"], "a lease is claimed that another holds"),
-    (Fault::TimerFirst, &["is on hosts", "on_claim", "nobody has", "planned move"], "the timer is judged before the socket is drained"),
-    (Fault::FastClock, &["hosts by lease", "is on hosts"], "a clock runs a third too fast: its skew is too short"),
+    (
+        Fault::TimerFirst,
+        &["is on hosts", "on_claim", "nobody has", "planned move"],
+        "the timer is judged before the socket is drained",
+    ),
+    (
+        Fault::FastClock,
+        &["hosts by lease", "is on hosts"],
+        "a clock runs a third too fast: its skew is too short",
+    ),
     (Fault::TwoHooks, &["is run beside"], "a cancelled program goes on beside the next"),
     (Fault::BackendCounts, &["because of the backend"], "the backend moves the address"),
     (Fault::DeafToOrders, &["in standby"], "an order is not obeyed"),
     (Fault::Without(725), &["is on hosts"], "an owner gives no way to a better one (no row 725)"),
     (Fault::Without(727), &["is on hosts"], "an owner does not contradict a lower one (no row 727)"),
     (Fault::Without(736), &["nobody has", "in the past"], "nobody takes over by himself (no row 736)"),
-    (Fault::Without(746), &["moved to", "standby", "nobody has", "in the past"], "nobody leaves (no row 746)"),
+    (
+        Fault::Without(746),
+        &["moved to", "standby", "nobody has", "in the past"],
+        "nobody leaves (no row 746)",
+    ),
     (Fault::Without(747), &["planned move"], "the heir does not claim (no row 747)"),
 ];
 

@@ -174,7 +174,8 @@ fn table_without(number: u16) -> &'static [Rule<View, Action>] {
     static MADE: Mutex<BTreeMap<u16, &'static [Rule<View, Action>]>> = Mutex::new(BTreeMap::new());
     let mut made = MADE.lock().unwrap();
     made.entry(number).or_insert_with(|| {
-        let rows: Vec<Rule<View, Action>> = DECISIONS.iter().filter(|r| r.number != number).cloned().collect();
+        let rows: Vec<Rule<View, Action>> =
+            DECISIONS.iter().filter(|r| r.number != number).cloned().collect();
         assert!(rows.len() < DECISIONS.len(), "no row {number}");
         rows.leak()
     })
@@ -186,8 +187,14 @@ fn config(plan: &Plan, index: usize, vip: usize) -> VipConfig {
         addresses.push(VipAddress { ip: Ipv4Addr::new(10, 0, 0, 101 + vip as u8).into(), prefix: 16 });
     }
     if plan.v6 {
-        addresses.push(VipAddress { ip: Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x101 + vip as u16).into(), prefix: 64 });
-        addresses.push(VipAddress { ip: Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x101 + vip as u16).into(), prefix: 64 });
+        addresses.push(VipAddress {
+            ip: Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x101 + vip as u16).into(),
+            prefix: 64,
+        });
+        addresses.push(VipAddress {
+            ip: Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x101 + vip as u16).into(),
+            prefix: 64,
+        });
     }
     let program = |wanted: bool, name: &str| if wanted { vec![name.to_string()] } else { Vec::new() };
     let ownership = match plan.lease {
@@ -313,8 +320,10 @@ pub fn tier(plan: &Plan, host: &Host, index: usize, now: u64) -> Tier {
         .filter(|other| *other != index)
         .map(|other| PeerAddress { name: format!("rt{}", other + 1), address: Host::address(other) })
         .collect();
-    let settings = Settings { name: host.name.clone(), peers, interval: Duration::from_millis(plan.peers * 500) };
-    let keys = Keys::new(Secret::new(vec![if plan.odd == 4 && index == 0 { 8 } else { 7 }; 32]), None).unwrap();
+    let settings =
+        Settings { name: host.name.clone(), peers, interval: Duration::from_millis(plan.peers * 500) };
+    let keys =
+        Keys::new(Secret::new(vec![if plan.odd == 4 && index == 0 { 8 } else { 7 }; 32]), None).unwrap();
     let mut seed = [0u8; 32];
     seed[..8].copy_from_slice(&plan.seed.to_be_bytes());
     seed[8..16].copy_from_slice(&host.life.to_be_bytes());

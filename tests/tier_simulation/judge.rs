@@ -161,13 +161,19 @@ impl World {
             let quiet = self.judge.rough + 6 * SECOND < handed && self.judge.impaired + 3 * SECOND < handed;
             let quiet = quiet && self.judge.store_bad + 6 * SECOND < handed && self.judge.meddled < handed;
             let before = self.plan.hooks && self.plan.order == primacy::config::ClaimOrder::Before;
-            let bound = if self.plan.lease { 16 * self.plan.delay + 40 * MS } else { 2 * self.plan.delay + MS };
+            let bound =
+                if self.plan.lease { 16 * self.plan.delay + 40 * MS } else { 2 * self.plan.delay + MS };
             // One that changes its mind meanwhile is no heir.
             let steady = self.judge.disturbed <= handed + MS;
             if quiet && !before && steady && self.plan.odd == 0 {
                 self.judge.longest[2] = self.judge.longest[2].max(gap);
                 if gap > bound {
-                    let words = format!("a planned move of {} took {} ms, at most {}", vip_name(vip), gap / MS, bound / MS);
+                    let words = format!(
+                        "a planned move of {} took {} ms, at most {}",
+                        vip_name(vip),
+                        gap / MS,
+                        bound / MS
+                    );
                     self.judge.object(now, words);
                 }
             }
@@ -186,14 +192,17 @@ impl World {
         }
         if self.plan.lease {
             if !self.plan.ignore && now > self.judge.meddled {
-                self.judge.object(now, format!("{} is on {} hosts by lease", vip_name(vip), holders.count_ones()));
+                self.judge
+                    .object(now, format!("{} is on {} hosts by lease", vip_name(vip), holders.count_ones()));
             }
             return;
         }
         // A version that the others do not hear is a split network.
         let healing = self.judge.impaired + 2 * self.plan.interval * MS + 500 * MS;
         let split = self.judge.impaired > 0 && now <= healing;
-        let excused = self.plan.odd == 3 || split || self.judge.excuses.iter().any(|(from, to)| (*from..=*to).contains(&now));
+        let excused = self.plan.odd == 3
+            || split
+            || self.judge.excuses.iter().any(|(from, to)| (*from..=*to).contains(&now));
         // A second owner comes by a change of scores, a start or a loss, and not later than that takes to have its effect.
         let settled = 2 * self.plan.down(1) + self.plan.preempt_delay * MS + 500 * MS;
         let nothing = self.judge.disturbed.max(self.judge.impaired) + settled < now;
@@ -210,7 +219,8 @@ impl World {
         self.judge.longest[1] = self.judge.longest[1].max(overlap);
         // An advert on its way, the answer, and the 10 ms in which an answer is not repeated.
         if overlap > self.plan.overlap_bound() {
-            self.judge.object(now, format!("{} is on hosts {holders:#b} for {} ms", vip_name(vip), overlap / MS));
+            self.judge
+                .object(now, format!("{} is on hosts {holders:#b} for {} ms", vip_name(vip), overlap / MS));
         }
     }
 
@@ -227,7 +237,12 @@ impl World {
         let span = now - since.max(self.judge.disturbed);
         self.judge.longest[0] = self.judge.longest[0].max(span);
         if span > self.plan.nobody_bound() {
-            let words = format!("nobody has {} for {} ms, at most {}", vip_name(vip), span / MS, self.plan.nobody_bound() / MS);
+            let words = format!(
+                "nobody has {} for {} ms, at most {}",
+                vip_name(vip),
+                span / MS,
+                self.plan.nobody_bound() / MS
+            );
             self.judge.object(now, words);
         }
     }
@@ -244,9 +259,16 @@ impl World {
         // Whoever gave way without having been heard is known by the peer channel, which begins anew after it was cut.
         let bound = bound + if self.judge.impaired > 0 { 2 * self.plan.peers * SECOND / 2 } else { 0 };
         let since = seen.since.max(seen.turned).max(self.judge.impaired).max(self.judge.rough);
-        let there = self.hosts[owner].runs(now) && self.hosts[owner].owns(vip) && self.stage(owner, vip) == Stage::Held;
+        let there = self.hosts[owner].runs(now)
+            && self.hosts[owner].owns(vip)
+            && self.stage(owner, vip) == Stage::Held;
         if there && now > since + bound && self.judge.cache[vip] != Some(owner) {
-            let words = format!("clients believe {:?} to have {}, not rt{}", self.judge.cache[vip], vip_name(vip), owner + 1);
+            let words = format!(
+                "clients believe {:?} to have {}, not rt{}",
+                self.judge.cache[vip],
+                vip_name(vip),
+                owner + 1
+            );
             self.judge.object(now, words);
         }
     }
@@ -266,7 +288,8 @@ impl World {
             for vip in 0..self.plan.vips {
                 let there = host.kernel[vip].until.is_some() && self.stage(index, vip) != Stage::Stuck;
                 if host.owns(vip) || there {
-                    self.judge.object(now, format!("rt{} is in standby and has {}", index + 1, vip_name(vip)));
+                    self.judge
+                        .object(now, format!("rt{} is in standby and has {}", index + 1, vip_name(vip)));
                 }
             }
         }
@@ -287,13 +310,16 @@ impl World {
                 let last = self.judge.seen[vip].last_epoch;
                 self.judge.seen[vip].last_epoch = last.max(epoch);
                 if self.plan.lease && epoch <= last {
-                    self.judge.object(now, format!("rt{} claims epoch {epoch}, another had {last}", host + 1));
+                    self.judge
+                        .object(now, format!("rt{} claims epoch {epoch}, another had {last}", host + 1));
                 }
             }
             step::HANDED_OVER => {
                 // One that cannot take it, which the leaver could not know yet, costs more.
-                let heir = (0..self.plan.hosts).find(|index| notice.words.ends_with(&format!("(rt{})", index + 1)));
-                let good = heir.is_some_and(|heir| self.could(heir, vip) && self.hosts[heir].score(vip) >= SCORE_LEAST);
+                let heir =
+                    (0..self.plan.hosts).find(|index| notice.words.ends_with(&format!("(rt{})", index + 1)));
+                let good = heir
+                    .is_some_and(|heir| self.could(heir, vip) && self.hosts[heir].score(vip) >= SCORE_LEAST);
                 self.judge.seen[vip].handed = good.then_some(now);
             }
             _ => {}
@@ -347,9 +373,13 @@ impl World {
             let holders = self.judge.seen[vip].holders;
             for host in 0..self.plan.hosts {
                 let wanted = vip == 0 && self.could(host, vip) && self.hosts[host].score(vip) == SCORE_WANTED;
-                let others = (0..self.plan.hosts).any(|other| other != host && self.hosts[other].score(vip) >= SCORE_WANTED);
+                let others = (0..self.plan.hosts)
+                    .any(|other| other != host && self.hosts[other].score(vip) >= SCORE_WANTED);
                 if wanted && !others && holders & (1 << host) == 0 && self.settled(host) {
-                    self.judge.object(now, format!("{} was moved to rt{}, and is on {holders:#b}", vip_name(vip), host + 1));
+                    self.judge.object(
+                        now,
+                        format!("{} was moved to rt{}, and is on {holders:#b}", vip_name(vip), host + 1),
+                    );
                 }
             }
         }

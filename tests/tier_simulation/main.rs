@@ -84,8 +84,17 @@ fn schedules() {
         wrong.extend(part.3);
     }
     println!("{count} schedules, {events} events, {:.1?}", began.elapsed());
-    println!("longest: nobody {} ms, two {} ms, planned move {} ms", longest[0] / MS, longest[1] / MS, longest[2] / MS);
+    println!(
+        "longest: nobody {} ms, two {} ms, planned move {} ms",
+        longest[0] / MS,
+        longest[1] / MS,
+        longest[2] / MS
+    );
     coverage::check(&fired, count);
     let shown = wrong.iter().take(30).cloned().collect::<Vec<_>>().join("\n");
-    assert!(wrong.is_empty(), "{} schedules went wrong; run one with PRIMACY_TIER_SEED:\n{shown}", wrong.len());
+    assert!(
+        wrong.is_empty(),
+        "{} schedules went wrong; run one with PRIMACY_TIER_SEED:\n{shown}",
+        wrong.len()
+    );
 }

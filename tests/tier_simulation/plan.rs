@@ -140,7 +140,11 @@ impl Plan {
     /// The down interval at that score.
     pub fn down(&self, score: u8) -> u64 {
         let adver = self.interval * MS;
-        if self.lease { self.ttl * SECOND + 500 * MS + self.retry() } else { adver * 3 + adver * (256 - u64::from(score)) / 256 }
+        if self.lease {
+            self.ttl * SECOND + 500 * MS + self.retry()
+        } else {
+            adver * 3 + adver * (256 - u64::from(score)) / 256
+        }
     }
 
     pub fn retry(&self) -> u64 {
@@ -162,7 +166,9 @@ impl Plan {
         let hook = if self.hooks && self.order == ClaimOrder::Before { 2 * self.hook_timeout() } else { 0 };
         let one = match self.lease {
             false => 3 * self.down(1) + 100 * MS,
-            true => self.ttl * SECOND * 3 / 2 + 500 * MS + 8 * self.retry() + self.ttl * SECOND / 2 + 1000 * MS,
+            true => {
+                self.ttl * SECOND * 3 / 2 + 500 * MS + 8 * self.retry() + self.ttl * SECOND / 2 + 1000 * MS
+            }
         };
         let asking = if self.stranger { self.fence() + 2500 * MS } else { 0 };
         one + hook + asking + 250 * MS
@@ -186,7 +192,9 @@ impl Plan {
         let (v4, v6) = r.pick(&[(true, false), (true, false), (true, false), (false, true), (true, true)]);
         let interval = r.pick(&[300, 500, 1000]);
         let kind = r.below(24);
-        let scores = (0..hosts).map(|i| if r.chance(50) { 200 - 50 * i as u8 } else { 100 + r.below(3) as u8 }).collect();
+        let scores = (0..hosts)
+            .map(|i| if r.chance(50) { 200 - 50 * i as u8 } else { 100 + r.below(3) as u8 })
+            .collect();
         let mut plan = Plan {
             seed,
             hosts,
@@ -310,15 +318,36 @@ impl Plan {
                 }
                 13 => {
                     let count = r.between(1, 4) as u32;
-                    add(at, Act::StepsFail(host, r.pick(&["add", "refresh", "block", "destroy", "remove", "remove"]), count));
-                    add(at + MS, if r.chance(50) { Act::Move(other.min(self.hosts - 1)) } else { Act::Local(host, false) });
+                    add(
+                        at,
+                        Act::StepsFail(
+                            host,
+                            r.pick(&["add", "refresh", "block", "destroy", "remove", "remove"]),
+                            count,
+                        ),
+                    );
+                    add(
+                        at + MS,
+                        if r.chance(50) {
+                            Act::Move(other.min(self.hosts - 1))
+                        } else {
+                            Act::Local(host, false)
+                        },
+                    );
                     if r.chance(50) {
                         add(at + 100 * MS, Act::Crash(other.min(self.hosts - 1)));
                     }
                 }
                 14 => {
                     add(at, Act::KillAtStep(host, r.below(8) as u32));
-                    add(at + MS, if r.chance(50) { Act::Move(other.min(self.hosts - 1)) } else { Act::Local(host, false) });
+                    add(
+                        at + MS,
+                        if r.chance(50) {
+                            Act::Move(other.min(self.hosts - 1))
+                        } else {
+                            Act::Local(host, false)
+                        },
+                    );
                     add(soon + SECOND, Act::Start(host));
                 }
                 15 => add(at, if r.chance(50) { Act::RemoveByHand(host) } else { Act::Stranger(8) }),
@@ -326,14 +355,20 @@ impl Plan {
                 20 => {
                     // It cannot be taken off, and the agent is stopped meanwhile.
                     add(at, Act::StepsFail(host, "remove", 200));
-                    add(at + MS, if r.chance(50) { Act::Standby(host, true) } else { Act::Local(host, false) });
+                    add(
+                        at + MS,
+                        if r.chance(50) { Act::Standby(host, true) } else { Act::Local(host, false) },
+                    );
                     add(at + 200 * MS, Act::Stall(host, 4 * self.interval + 300));
                     add(at + 9 * SECOND, Act::Standby(host, false));
                 }
                 21 => {
                     // It cannot be taken off, and a better one comes.
                     add(at, Act::StepsFail(host, "remove", 200));
-                    add(at + MS, if r.chance(50) { Act::Standby(host, true) } else { Act::Local(host, false) });
+                    add(
+                        at + MS,
+                        if r.chance(50) { Act::Standby(host, true) } else { Act::Local(host, false) },
+                    );
                     add(at + 300 * MS, Act::Move(other.min(self.hosts - 1)));
                 }
                 22 => add(at, Act::Stranger(8)),

@@ -329,10 +329,16 @@ impl World {
                 tier.handle(clock, Input::Packet { vip, packet });
             }
             Some(In::Datagram { from, bytes }) => tier.handle(clock, Input::Datagram { from, bytes: &bytes }),
-            Some(In::Answered { vip, job, answer }) => tier.handle(clock, Input::Answered { vip, job, answer }),
+            Some(In::Answered { vip, job, answer }) => {
+                tier.handle(clock, Input::Answered { vip, job, answer })
+            }
             Some(In::HookEnded { vip, job, end }) => tier.handle(clock, Input::HookEnded { vip, job, end }),
-            Some(In::Rival { vip }) => tier.handle(clock, Input::Rival { vip, who: "02:00:00:00:00:01".into() }),
-            Some(In::Vanished { vip }) => tier.handle(clock, Input::Vanished { vip, what: "10.0.0.101/16".into() }),
+            Some(In::Rival { vip }) => {
+                tier.handle(clock, Input::Rival { vip, who: "02:00:00:00:00:01".into() })
+            }
+            Some(In::Vanished { vip }) => {
+                tier.handle(clock, Input::Vanished { vip, what: "10.0.0.101/16".into() })
+            }
             Some(In::Link(usable)) => {
                 all.for_each(|vip| tier.handle(clock, Input::Link { vip, usable, words: "carrier".into() }));
             }
@@ -439,7 +445,10 @@ impl World {
             for (vip, who) in it.tier.iter().flat_map(|tier| tier.vips()) {
                 parts.push((vip.poll_timeout(), primacy::vip::ownership::Ownership::poll_timeout(who)));
             }
-            let words = format!("rt{} names a time in the past again and again: {due} at {clock}: {parts:?}", host + 1);
+            let words = format!(
+                "rt{} names a time in the past again and again: {due} at {clock}: {parts:?}",
+                host + 1
+            );
             self.judge.object(self.now, words);
         }
         self.at(at, Event::Timer { host, generation });
@@ -477,7 +486,9 @@ impl World {
     /// Does what the agent asks for.
     fn drain(&mut self, host: usize, backend: bool) {
         for round in 0.. {
-            let Some(effect) = self.hosts[host].tier.as_mut().and_then(|tier| tier.poll_effect()) else { return };
+            let Some(effect) = self.hosts[host].tier.as_mut().and_then(|tier| tier.poll_effect()) else {
+                return;
+            };
             if round > 5000 {
                 self.judge.object(self.now, format!("rt{}: effects without an end", host + 1));
                 return;
@@ -532,7 +543,10 @@ impl World {
                     let life = self.hosts[host].life;
                     self.at(at, Event::HookOver { host, life, vip, job: Some(job), end: HookEnd::Cancelled });
                     if self.plan.fault == Fault::TwoHooks {
-                        self.deliver_now(host, In::HookEnded { vip, job: Some(job), end: HookEnd::Cancelled });
+                        self.deliver_now(
+                            host,
+                            In::HookEnded { vip, job: Some(job), end: HookEnd::Cancelled },
+                        );
                     }
                 }
                 Effect::Save(orders) => self.hosts[host].orders = orders,
@@ -688,7 +702,10 @@ impl World {
 
     fn act(&mut self, act: Act) {
         let name = |host: usize| format!("rt{}", host + 1);
-        if !matches!(act, Act::Local(..) | Act::Backend(..) | Act::Move(_) | Act::Unmove | Act::Standby(..) | Act::Clear(_)) {
+        if !matches!(
+            act,
+            Act::Local(..) | Act::Backend(..) | Act::Move(_) | Act::Unmove | Act::Standby(..) | Act::Clear(_)
+        ) {
             self.judge.rough(self.now);
         }
         match act {
@@ -715,7 +732,8 @@ impl World {
                 }
                 it.stalled = self.now + ms * MS;
                 let (until, life) = (it.stalled, it.life);
-                let held = (0..self.plan.vips).any(|v| self.hosts[host].kernel[v].until.is_some() || self.hosts[host].owns(v));
+                let held = (0..self.plan.vips)
+                    .any(|v| self.hosts[host].kernel[v].until.is_some() || self.hosts[host].owns(v));
                 if held {
                     let fenced = self.now + self.plan.double_bound();
                     self.judge.excuse(self.now, until.min(fenced));
@@ -766,7 +784,10 @@ impl World {
                 for host in 0..self.plan.hosts {
                     for i in 0..times {
                         let life = self.hosts[host].life;
-                        self.at(self.now + i * 150 * MS, Event::In { host, life, input: In::Rival { vip: 0 } });
+                        self.at(
+                            self.now + i * 150 * MS,
+                            Event::In { host, life, input: In::Rival { vip: 0 } },
+                        );
                     }
                 }
             }
@@ -780,7 +801,11 @@ impl World {
             Act::NewLeader => self.store.new_leader(self.now),
             Act::RevokeByHand | Act::DeleteByHand => {
                 let key = format!("/primacy/vip/{}", vip_name(0));
-                if act == Act::RevokeByHand { self.store.revoke(&key) } else { self.store.delete(&key) }
+                if act == Act::RevokeByHand {
+                    self.store.revoke(&key)
+                } else {
+                    self.store.delete(&key)
+                }
                 self.judge.meddled(self.now + (self.plan.ttl + 2) * SECOND);
             }
             Act::Kill(_) => {}

@@ -73,6 +73,8 @@ pub(crate) trait Outlet: Send {
     fn owner(&mut self, vip: usize, owner: Option<&str>);
     /// The orders of operators, to be written down by another thread.
     fn save(&mut self, orders: Registers);
+    /// A question was answered: who asked may be waiting for something else.
+    fn answered(&mut self);
 }
 
 /// A program under way.
@@ -226,7 +228,7 @@ impl TierDriver {
         if self.tier.poll_timeout() <= now.mono {
             self.give(now, Input::Timer);
         }
-        self.read_neighbours();
+        self.read_neighbours(events);
         if ready(WATCH) {
             self.read_watch();
         }
@@ -300,9 +302,11 @@ impl TierDriver {
                     self.drain(now);
                     // Who asked may have gone.
                     let _ = answer.send(outcome);
+                    self.outlet.answered();
                 }
                 Message::Look(answer) => {
                     let _ = answer.send(self.tier.status(now.mono));
+                    self.outlet.answered();
                 }
                 Message::EngineFailed => self.give(now, Input::EngineFailed),
                 Message::Stop => {
@@ -352,9 +356,15 @@ impl TierDriver {
         }
     }
 
-    fn read_neighbours(&mut self) {
+    /// Only of who has something to say: fifty sockets asked in vain at each turn would cost more than all adverts.
+    fn read_neighbours(&mut self, events: &[Ready]) {
         let mut heard = Vec::new();
-        for (vip, place) in self.places.iter().enumerate() {
+        let ready = events
+            .iter()
+            .filter_map(|event| event.token.checked_sub(NEIGHBOUR))
+            .filter(|at| *at < PROGRAM - NEIGHBOUR);
+        for vip in ready.map(|at| (at >> 8) as usize) {
+            let Some(place) = self.places.get(vip) else { continue };
             for neighbours in &place.neighbours {
                 while let Some(claim) = neighbours.receive() {
                     if place.has(claim.ip) && !claim.asks {
