@@ -477,6 +477,14 @@ impl<M> Vip<M> {
         }
     }
 
+    /// A host of the tier is heard for the first time or again: what it, or clients behind the same part of the network, believe of the address
+    /// may be old.
+    pub fn peer_found(&mut self) {
+        if self.stage == Stage::Held {
+            self.effects.push_back(Effect::Step(Step::Announce));
+        }
+    }
+
     // What the network and the kernel say.
 
     /// Somebody else answers for the address, or announces it.
@@ -834,6 +842,8 @@ impl<M> Vip<M> {
 
     fn lose<W: Ownership<Action = M>>(&mut self, now: Time, who: &mut W) {
         self.announcements.ended();
+        self.hooks.lost();
+        self.pass_hooks();
         match self.stage {
             Stage::Absent | Stage::Asking | Stage::Hooking => self.gone(now, who),
             Stage::Adding | Stage::Held => {

@@ -495,7 +495,7 @@ impl World {
             }
             match effect {
                 Effect::Step { vip, step } => {
-                    if backend && !matches!(step, Step::Refresh { .. } | Step::Announce) {
+                    if backend && !matches!(step, Step::Refresh { .. } | Step::Announce | Step::Remove) {
                         self.judge.object(self.now, format!("rt{}: {step} because of the backend", host + 1));
                     }
                     if self.hosts[host].kill_at.is_some() && !matches!(step, Step::Ask | Step::Announce) {
