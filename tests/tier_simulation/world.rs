@@ -276,7 +276,7 @@ impl World {
         }
         it.stalled = 0;
         let mut inbox = core::mem::take(&mut it.inbox);
-        self.judge.disturbed(self.now);
+        self.judge.rough(self.now);
         self.note(|| format!("rt{} goes on, {} wait", host + 1, inbox.len()));
         if self.plan.fault == Fault::TimerFirst {
             self.handle(host, None);
