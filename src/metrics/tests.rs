@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::engine::{EventKind, NodeRef, NodeSnapshot, PoolSnapshot, Snapshot, Time};
-use crate::policy::{reload, rules};
+use crate::policy::rules;
 use crate::pool::{NodeType, PolicyName, PoolKind, PoolStatus, State, Status};
 use crate::probe::{BackendSeen, Cause, Channel, Facts, Flavour, Observation, ServerVersion, ThreadState};
 use crate::vip::peer::{HostView, TierView, VipView};
