@@ -8,11 +8,11 @@ use super::shared::{Core, Handle};
 use crate::config::Config;
 use crate::engine::{Event, EventKind, Input, Now, Severity};
 use crate::error::{Error, ErrorCode, Result};
+use crate::io::link::panic_text;
+use crate::io::orders_file::OrdersFile;
 use crate::io::tier::{Message, Opened, Outlet, host_of, open};
 use crate::io::wake::Wake;
-use crate::io::orders_file::OrdersFile;
 use crate::io::{clock, thread};
-use crate::io::link::panic_text;
 use crate::pool::{State, Status};
 use crate::probe::Cause;
 use crate::vip::ownership::{Notice, Urgency};
@@ -107,7 +107,15 @@ struct Voice {
 }
 
 /// An event of the tier. The VIP's name stands where a pool's would, this host's where a node's would.
-fn event(kind: EventKind, vip: &str, host: &str, epoch: u64, rule: u16, severity: Severity, message: String) -> Event {
+fn event(
+    kind: EventKind,
+    vip: &str,
+    host: &str,
+    epoch: u64,
+    rule: u16,
+    severity: Severity,
+    message: String,
+) -> Event {
     let now = clock::now();
     Event {
         kind,
@@ -165,7 +173,9 @@ impl Outlet for Voice {
             let keeper = Arc::clone(&keeper);
             move || {
                 if let Err(error) = keeper.write(number, &orders) {
-                    let words = format!("operators' orders could not be written down: {error}; they are lost when all agents end");
+                    let words = format!(
+                        "operators' orders could not be written down: {error}; they are lost when all agents end"
+                    );
                     hub.publish(event(EventKind::Vip, "", &host, 0, step::ORDERED, Severity::Alarm, words));
                 }
             }
@@ -180,7 +190,7 @@ impl Outlet for Voice {
 
 impl Core {
     /// Begins to own addresses, where the configuration has any. Not for a follower: the one that decides owns them too.
-    pub(super) fn begin_tier(&mut self, registry: &Arc<crate::io::descriptor::Registry>) -> Result<()> {
+    pub(super) fn begin_tier(&mut self) -> Result<()> {
         if self.config.vips.is_empty() || self.follower.is_some() || self.tier.is_some() {
             return Ok(());
         }
@@ -194,9 +204,11 @@ impl Core {
             host: host.clone(),
             owners: to_owners,
             driver,
-            keeper: file.map(|file| Arc::new(Keeper { file, newest: AtomicU64::new(0), writing: Mutex::new(0) })),
+            keeper: file
+                .map(|file| Arc::new(Keeper { file, newest: AtomicU64::new(0), writing: Mutex::new(0) })),
         };
-        let Opened { mut driver, outbox, wake } = open(&self.config, registry, orders, Box::new(voice))?;
+        let Opened { mut driver, outbox, wake } =
+            open(&self.config, &self.registry, orders, Box::new(voice))?;
         let (ending, ended) = bounded(1);
         let body = move || {
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| driver.run())) {
@@ -217,7 +229,8 @@ impl Core {
     pub(super) fn warn_tier(&self) {
         if let Some(tier) = &self.tier {
             // A tier that has ended owns nothing.
-            let _ = Line { outbox: tier.outbox.clone(), wake: Arc::clone(&tier.wake) }.send(Message::EngineFailed);
+            let _ = Line { outbox: tier.outbox.clone(), wake: Arc::clone(&tier.wake) }
+                .send(Message::EngineFailed);
         }
     }
 
@@ -255,7 +268,8 @@ impl Core {
                 told.0 = local;
             }
             if told.1 != backend {
-                let (good, words) = backend.clone().map_or((None, String::new()), |(good, words)| (Some(good), words));
+                let (good, words) =
+                    backend.clone().map_or((None, String::new()), |(good, words)| (Some(good), words));
                 let _ = line.send(Message::Backend { vip, good, words });
                 told.1 = backend;
             }
@@ -273,7 +287,9 @@ impl Core {
                 ErrorCode::Locked,
                 "another process decides for this cache and owns the addresses: ask that one, by `primacy vip`",
             )),
-            None => Err(Error::new(ErrorCode::State, "addresses are owned by a started instance: start it first")),
+            None => {
+                Err(Error::new(ErrorCode::State, "addresses are owned by a started instance: start it first"))
+            }
         }
     }
 }
@@ -355,7 +371,12 @@ impl Handle {
     pub(super) fn vip_report(&self, name: &str, good: bool, words: &str) -> Result<()> {
         let core = self.open()?;
         let line = core.line()?;
-        let vip = core.config.vips.iter().position(|vip| vip.name == name).ok_or_else(|| no_vip(&core.config, name))?;
+        let vip = core
+            .config
+            .vips
+            .iter()
+            .position(|vip| vip.name == name)
+            .ok_or_else(|| no_vip(&core.config, name))?;
         if core.config.vips.get(vip).is_some_and(|vip| vip.pool.is_some()) {
             return Err(Error::new(
                 ErrorCode::State,

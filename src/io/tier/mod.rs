@@ -49,17 +49,9 @@ const LINE: usize = 200;
 #[derive(Debug)]
 pub(crate) enum Message {
     /// What the service on this host is, for this VIP.
-    Local {
-        vip: usize,
-        good: Option<bool>,
-        words: String,
-    },
+    Local { vip: usize, good: Option<bool>, words: String },
     /// What it leads to.
-    Backend {
-        vip: usize,
-        good: Option<bool>,
-        words: String,
-    },
+    Backend { vip: usize, good: Option<bool>, words: String },
     /// An operator's order; the answer is sent back.
     Order(Order, Sender<Result<String, String>>),
     /// The state of the tier as it is now.
@@ -185,12 +177,20 @@ impl TierDriver {
                         cleaned.addresses.iter().chain(&cleaned.blocks).map(IpAddr::to_string).collect();
                     let words = format!("{}: {}", step::sentence(step::CLEANED), found.join(", "));
                     let name = self.configs.get(vip).map(|config| config.name.as_str());
-                    self.outlet.tell(name, 0, &Notice { rule: step::CLEANED, urgency: Urgency::Warning, words });
+                    self.outlet.tell(
+                        name,
+                        0,
+                        &Notice { rule: step::CLEANED, urgency: Urgency::Warning, words },
+                    );
                 }
                 Err(error) => {
                     let words = format!("{}: {error}", step::sentence(step::RELEASE_FAILED));
                     let name = self.configs.get(vip).map(|config| config.name.as_str());
-                    self.outlet.tell(name, 0, &Notice { rule: step::RELEASE_FAILED, urgency: Urgency::Alarm, words });
+                    self.outlet.tell(
+                        name,
+                        0,
+                        &Notice { rule: step::RELEASE_FAILED, urgency: Urgency::Alarm, words },
+                    );
                 }
             }
         }
@@ -228,7 +228,7 @@ impl TierDriver {
         if self.tier.poll_timeout() <= now.mono {
             self.give(now, Input::Timer);
         }
-        self.read_neighbours();
+        self.read_neighbours(events);
         if ready(WATCH) {
             self.read_watch();
         }
@@ -276,7 +276,8 @@ impl TierDriver {
                 }
                 Effect::Save(orders) => self.outlet.save(orders),
                 Effect::Tell { vip, notice } => {
-                    let epoch = vip.and_then(|vip| self.tier.vips().nth(vip)).map_or(0, |(vip, _)| vip.epoch().1);
+                    let epoch =
+                        vip.and_then(|vip| self.tier.vips().nth(vip)).map_or(0, |(vip, _)| vip.epoch().1);
                     let name = vip.and_then(|vip| self.configs.get(vip)).map(|config| config.name.as_str());
                     self.outlet.tell(name, epoch, &notice);
                 }
@@ -355,9 +356,15 @@ impl TierDriver {
         }
     }
 
-    fn read_neighbours(&mut self) {
+    /// Only of who has something to say: fifty sockets asked in vain at each turn would cost more than all adverts.
+    fn read_neighbours(&mut self, events: &[Ready]) {
         let mut heard = Vec::new();
-        for (vip, place) in self.places.iter().enumerate() {
+        let ready = events
+            .iter()
+            .filter_map(|event| event.token.checked_sub(NEIGHBOUR))
+            .filter(|at| *at < PROGRAM - NEIGHBOUR);
+        for vip in ready.map(|at| (at >> 8) as usize) {
+            let Some(place) = self.places.get(vip) else { continue };
             for neighbours in &place.neighbours {
                 while let Some(claim) = neighbours.receive() {
                     if place.has(claim.ip) && !claim.asks {
@@ -522,7 +529,11 @@ impl TierDriver {
                     None => {
                         return Err(format!(
                             "it has no {} of its own to send adverts from",
-                            if family == super::neighbour::Family::V4 { "IPv4 address" } else { "link-local IPv6 address" }
+                            if family == super::neighbour::Family::V4 {
+                                "IPv4 address"
+                            } else {
+                                "link-local IPv6 address"
+                            }
                         ));
                     }
                 }

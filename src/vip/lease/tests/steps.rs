@@ -344,6 +344,8 @@ fn a_planned_move_takes_a_few_round_trips() {
     let took = outage(&mut world, SECOND);
     assert!(took < 20 * MS, "{} us", took / 1000);
     assert!(world.hosts[heir].owns(), "the heir has it");
+    let named = world.log.iter().any(|line| line.contains("Own { rule: 761"));
+    assert!(named, "and knows why: {:?}", world.log);
     world.run(20 * SECOND).expect("one owner");
     assert!(world.hosts[heir].owns(), "and keeps it");
 }
