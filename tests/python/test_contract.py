@@ -306,7 +306,7 @@ class Tier(unittest.TestCase):
 
     TEXT = (
         "[tier]\nhost = 'h1'\n[vip.front]\naddresses = ['10.9.0.101/24']\ninterface = 'primacy-none'\nownership = 'lease'\n"
-        "endpoints = ['http://127.0.0.1:1']\n"
+        "etcd = ['http://127.0.0.1:1']\n"
     )
 
     def test_a_tier_without_its_interface_says_so(self):
