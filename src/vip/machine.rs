@@ -491,7 +491,11 @@ impl<M> Vip<M> {
             self.started = Some(now);
             self.ask(now);
         }
-        self.timers(now);
+        // An owner that slept is judged before it touches kernel or network again: it would put back and announce what is another's by now.
+        self.listen(now, wall_ms, who);
+        if who.poll_timeout() > now {
+            self.timers(now);
+        }
         // Each round may answer the one before; none of them waits for the outside.
         for _ in 0..8 {
             self.decide(now, who);

@@ -561,3 +561,33 @@ class Tier:
 
     def __exit__(self, *_):
         self.close()
+
+
+class Etcd:
+    """A real etcd beside the client, where every host reaches it."""
+
+    endpoint = "http://10.0.2.1:2379"
+
+    def __init__(self, tier):
+        self.tier, self.process, self.folder = tier, None, tier.folder / f"etcd-{time.monotonic_ns()}"
+
+    def start(self):
+        url = "http://10.0.2.1"
+        words = [
+            "etcd", "--data-dir", self.folder, "--listen-client-urls", f"{url}:2379", "--advertise-client-urls", f"{url}:2379",
+            "--listen-peer-urls", f"{url}:2380", "--initial-advertise-peer-urls", f"{url}:2380", "--initial-cluster", f"default={url}:2380",
+        ]
+        with open(self.tier.folder / "etcd.log", "a") as log:
+            self.process = popen(words, self.tier.client.handle, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        wait_until(self._answers, 30, "etcd answers")
+        return self
+
+    def _answers(self):
+        self.tier.client.call(socket.create_connection, ("10.0.2.1", 2379), 1).close()
+        return True
+
+    def close(self):
+        if self.process and self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGCONT)
+            self.process.kill()
+            self.process.wait()
