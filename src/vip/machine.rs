@@ -521,14 +521,16 @@ impl<M> Vip<M> {
         if self.ask_until.is_some_and(|until| until <= now) {
             self.ask_until = None;
             let patience = self.started.is_some_and(|at| now.since(at) < self.fence + ASK_AGAIN);
-            if !self.answered {
-                self.asked = true;
-            } else if patience {
+            // While this host only stands by it is the owner that answers, as it should.
+            let troubled = self.answered && self.stage == Stage::Asking;
+            if troubled && patience {
                 self.asks_again = Some(now + ASK_AGAIN);
                 self.tell(step::ANSWERED, Urgency::Warning, "");
             } else {
                 self.asked = true;
-                self.tell(step::CLAIMED_ANYWAY, Urgency::Alarm, "");
+                if troubled {
+                    self.tell(step::CLAIMED_ANYWAY, Urgency::Alarm, "");
+                }
             }
             if self.asked && self.stage == Stage::Asking {
                 self.begin_claim(now);
@@ -702,7 +704,10 @@ impl<M> Vip<M> {
         if self.asked {
             self.begin_claim(now);
         } else {
+            // Who answered before may have been the owner that left for this host.
             self.stage = Stage::Asking;
+            self.asks_again = None;
+            self.ask(now);
         }
     }
 

@@ -273,10 +273,26 @@ class Process:
         return self.process.poll() is None
 
     def signal(self, number):
+        """To it and all that it started: keepalived's work is done by a child, which is in a group of its own."""
+        everybody = [*self._children(self.pid), self.pid]
         at = time.time_ns()
-        # keepalived has a child, which is in its group and does the work.
-        os.killpg(self.process.pid, number)
+        if number == signal.SIGKILL:
+            # Nobody shall tidy up because another one died.
+            for pid in everybody[::-1]:
+                os.kill(pid, signal.SIGSTOP)
+        for pid in everybody:
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                pass
         return at
+
+    @classmethod
+    def _children(cls, pid):
+        found = []
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            found += [*cls._children(child), int(child)]
+        return found
 
     def pause(self):
         return self.signal(signal.SIGSTOP)
@@ -441,6 +457,12 @@ class Host:
 
     def mend(self):
         """No agent, no VIP, line and service in order."""
+        try:
+            self.ip("link", "show", "eth0")
+        except RuntimeError:
+            self.tier.switch.run("sh", "-c", f"ip link del {self.port} 2>/dev/null || true")
+            self.tier.wire(self.namespace, self.port, self.address, self.address6)
+        self.ip("link", "set", "eth0", "up")
         self.plug()
         if self.process:
             if self.process.running():
