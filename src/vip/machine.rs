@@ -540,7 +540,11 @@ impl<M> Vip<M> {
             self.started = Some(now);
             self.ask(now);
         }
-        self.timers(now);
+        // An owner that slept is judged before it touches kernel or network again: it would put back and announce what is another's by now.
+        self.listen(now, wall_ms, who);
+        if who.poll_timeout() > now {
+            self.timers(now);
+        }
         // Each round may answer the one before; none of them waits for the outside.
         for _ in 0..8 {
             self.decide(now, who);
@@ -779,7 +783,10 @@ impl<M> Vip<M> {
         if self.asked {
             self.begin_claim(now);
         } else {
+            // Who answered before may have been the owner that left for this host.
             self.stage = Stage::Asking;
+            self.asks_again = None;
+            self.ask(now);
         }
     }
 
