@@ -457,6 +457,13 @@ impl<M> Vip<M> {
         }
     }
 
+    /// An owner named this host as its heir and says that the address is off it: nobody needs to be asked any more.
+    pub fn handed_over(&mut self, now: Time) {
+        if !self.asked {
+            (self.answered, self.ask_until, self.asks_again) = (false, Some(now), None);
+        }
+    }
+
     /// A program ended; `None` for the one that restarts the service.
     pub fn hook_ended(&mut self, now: Time, job: Option<u64>, end: &HookEnd) {
         let Some(job) = job else {
@@ -517,14 +524,20 @@ impl<M> Vip<M> {
         if self.ask_until.is_some_and(|until| until <= now) {
             self.ask_until = None;
             let patience = self.started.is_some_and(|at| now.since(at) < self.fence + ASK_AGAIN);
+            // While another host owns it, that one answers, and there is nothing to tell.
+            let waits = self.stage == Stage::Asking;
             if !self.answered {
                 self.asked = true;
             } else if patience {
                 self.asks_again = Some(now + ASK_AGAIN);
-                self.tell(step::ANSWERED, Urgency::Warning, "");
+                if waits {
+                    self.tell(step::ANSWERED, Urgency::Warning, "");
+                }
             } else {
                 self.asked = true;
-                self.tell(step::CLAIMED_ANYWAY, Urgency::Alarm, "");
+                if waits {
+                    self.tell(step::CLAIMED_ANYWAY, Urgency::Alarm, "");
+                }
             }
             if self.asked && self.stage == Stage::Asking {
                 self.begin_claim(now);

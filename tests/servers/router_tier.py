@@ -288,9 +288,17 @@ restart_interval = "2s"
         return len(nodes) == len(self.hosts) and all(node["status"] == "OK" for node in nodes)
 
     def move(self, name):
-        """An operator moves the address; returns when he asked."""
+        """A planned move: agents are stopped until the wanted host is the best of the others, the owner last, and started again.
+        Returns when the owner was asked."""
+        [owner] = self.holders()
+        better = [host for host in self.hosts[: int(name[-1]) - 1] if host.name != owner]
         at = time.time()
-        self.host(name).ask("vip", "move", name)
+        for host in [*better, self.host(owner)]:
+            at = time.time()
+            host.stop_agent()
+        self.wait_holder(name)
+        for host in [*better, self.host(owner)]:
+            host.start_agent()
         return at
 
     def story(self):
