@@ -122,6 +122,10 @@ install:
 	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(PREFIX)/lib/sysusers.d
 	sed -e 's|@PREFIX@|$(PREFIX)|' packaging/systemd/primacy.service > $(DESTDIR)$(UNITDIR)/primacy.service
 	chmod 644 $(DESTDIR)$(UNITDIR)/primacy.service
+	install -m 644 packaging/systemd/vip.conf $(DESTDIR)$(PREFIX)/share/primacy/vip.conf
+	install -d $(DESTDIR)$(PREFIX)/lib/ocf/resource.d/primacy
+	sed -e 's|@PREFIX@|$(PREFIX)|' packaging/ocf/primacy > $(DESTDIR)$(PREFIX)/lib/ocf/resource.d/primacy/primacy
+	chmod 755 $(DESTDIR)$(PREFIX)/lib/ocf/resource.d/primacy/primacy
 	install -m 644 packaging/systemd/primacy.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/primacy.conf
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' primacy.pc.in \
 		> $(DESTDIR)$(LIBDIR)/pkgconfig/primacy.pc

@@ -161,7 +161,16 @@ impl Handle {
     }
 
     pub(super) fn explain(&self, pool: &str) -> Result<String> {
-        let index = names::pool(&self.shared.core.lock().config, pool)?;
+        let index = match names::pool(&self.shared.core.lock().config, pool) {
+            Ok(index) => index,
+            // Whoever watches the engine by this has perhaps no pool to ask about.
+            Err(unknown) => {
+                return match self.shared.core.lock().check() {
+                    Err(error) if error.code() == ErrorCode::Panic => Err(error),
+                    _ => Err(unknown),
+                };
+            }
+        };
         if let Some(done) = self.ask_elsewhere(&Ask::Explain { pool: pool.to_owned() })? {
             return Ok(done.message);
         }

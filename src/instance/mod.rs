@@ -41,6 +41,7 @@ mod selection;
 mod selector;
 mod shared;
 mod tier;
+mod tier_desk;
 
 use self::shared::Handle;
 use crate::config::Config;

@@ -49,13 +49,13 @@ pub(super) struct TierHandle {
 
 /// What can be asked without the instance's lock.
 #[derive(Clone, Debug)]
-struct Line {
+pub(super) struct Line {
     outbox: Sender<Message>,
     wake: Arc<Wake>,
 }
 
 impl Line {
-    fn send(&self, message: Message) -> Result<()> {
+    pub(super) fn send(&self, message: Message) -> Result<()> {
         self.outbox.send(message).map_err(|_| gone())?;
         self.wake.raise();
         Ok(())
@@ -73,7 +73,7 @@ impl Line {
     }
 }
 
-fn gone() -> Error {
+pub(super) fn gone() -> Error {
     Error::new(ErrorCode::Stopped, "the part that owns addresses has ended")
 }
 
@@ -141,12 +141,19 @@ impl Outlet for Voice {
             Urgency::Alarm => Severity::Alarm,
         };
         let name = vip.unwrap_or_default();
-        self.hub.publish(event(kind, name, &self.host, epoch, notice.rule, severity, notice.words.clone()));
+        // The event names the VIP in a field of its own.
+        let words = notice.words.strip_prefix(name).and_then(|rest| rest.strip_prefix(": "));
+        let words = words.unwrap_or(&notice.words).to_string();
+        self.hub.publish(event(kind, name, &self.host, epoch, notice.rule, severity, words));
     }
 
     fn owner(&mut self, vip: usize, owner: Option<&str>) {
         // The instance may have ended first.
         let _ = self.owners.send((vip, owner.map(str::to_string)));
+        self.driver.raise();
+    }
+
+    fn answered(&mut self) {
         self.driver.raise();
     }
 
@@ -256,7 +263,7 @@ impl Core {
         Ok(())
     }
 
-    fn line(&self) -> Result<Line> {
+    pub(super) fn line(&self) -> Result<Line> {
         if self.config.vips.is_empty() {
             return Err(Error::new(ErrorCode::NotFound, "no vip is configured: add a table [vip.NAME]"));
         }
@@ -268,6 +275,21 @@ impl Core {
             )),
             None => Err(Error::new(ErrorCode::State, "addresses are owned by a started instance: start it first")),
         }
+    }
+}
+
+impl Core {
+    /// The orders that end a move and forget failures, the first of which says what follows.
+    pub(super) fn clearing(&self, vip: &str) -> Result<Vec<Order>> {
+        self.line()?;
+        if self.config.vip(vip).is_none() {
+            return Err(no_vip(&self.config, vip));
+        }
+        let hosts: Vec<String> = self.config.tier.hosts.iter().map(|host| host.name.clone()).collect();
+        let hosts = if hosts.is_empty() { vec![host_of(&self.config)?] } else { hosts };
+        let mut orders = vec![Order::Want { vip: vip.into(), host: None }];
+        orders.extend(hosts.into_iter().map(|host| Order::ClearFailures { vip: vip.into(), host }));
+        Ok(orders)
     }
 }
 
@@ -326,16 +348,7 @@ impl Handle {
     }
 
     pub(super) fn vip_clear(&self, vip: &str) -> Result<String> {
-        let hosts = {
-            let core = self.open()?;
-            if core.config.vip(vip).is_none() {
-                return Err(no_vip(&core.config, vip));
-            }
-            let hosts: Vec<String> = core.config.tier.hosts.iter().map(|host| host.name.clone()).collect();
-            if hosts.is_empty() { vec![host_of(&core.config)?] } else { hosts }
-        };
-        let mut orders = vec![Order::Want { vip: vip.into(), host: None }];
-        orders.extend(hosts.into_iter().map(|host| Order::ClearFailures { vip: vip.into(), host }));
+        let orders = self.open()?.clearing(vip)?;
         self.vip_order(&orders)
     }
 

@@ -7,6 +7,7 @@ use super::announce::{Announcements, Due};
 use super::hooks::{Call, HookAction, HookEnd, HookKind, Hooks};
 use super::ownership::{Leaving, Notice, Output, Ownership, SCORE_OUT, Score, Urgency};
 use super::placement::{Given, PLACE, Place, PlaceView, SCORE, ScoreView, first};
+use super::status::VipStage;
 use super::step::{self, RELEASE, Step};
 use crate::config::{ClaimOrder, HookFailure, VipConfig};
 use crate::engine::time::{Duration, Time};
@@ -86,14 +87,19 @@ pub enum Stage {
 impl Stage {
     /// The word in views.
     pub const fn name(self) -> &'static str {
+        self.word().name()
+    }
+
+    /// The same without the step.
+    pub const fn word(self) -> VipStage {
         match self {
-            Stage::Absent => "absent",
-            Stage::Asking => "asking",
-            Stage::Hooking => "hooking",
-            Stage::Adding => "adding",
-            Stage::Held => "held",
-            Stage::Releasing(_) => "releasing",
-            Stage::Stuck => "stuck",
+            Stage::Absent => VipStage::Absent,
+            Stage::Asking => VipStage::Asking,
+            Stage::Hooking => VipStage::Hooking,
+            Stage::Adding => VipStage::Adding,
+            Stage::Held => VipStage::Held,
+            Stage::Releasing(_) => VipStage::Releasing,
+            Stage::Stuck => VipStage::Stuck,
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod machine;
 pub mod ownership;
 pub mod peer;
 pub mod placement;
+pub mod rules;
 pub mod status;
 pub mod step;
 pub mod tier;

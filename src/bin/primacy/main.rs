@@ -18,6 +18,8 @@ mod screen;
 mod serve;
 mod table;
 mod terminal;
+mod tier;
+mod vip;
 mod view;
 mod watch;
 
@@ -98,6 +100,7 @@ fn run(args: &Args) -> Outcome {
             read::route(args, Ask::Route { service, count: *count, min_gtid, site }, *json)
         }
         Command::Budget { pool } => read::budget(args, pool.as_deref()),
+        Command::Vip { what } => vip::vip(args, what),
         Command::Proxyadmin(asked) => proxyadmin::proxyadmin(args, asked),
     }
 }

@@ -1,6 +1,7 @@
 //! What `watch` shows: a pure function from what is known to cells.
 
 use crate::terminal::{age, date, event_line, printable};
+use crate::tier::Weight;
 use primacy::engine::{Event, NodeSnapshot, PoolSnapshot, Severity};
 use primacy::pool::{PoolStatus, State, Status};
 use ratatui::buffer::Buffer;
@@ -21,6 +22,8 @@ const KEYS: &str = "q quit   up/down/tab pool   e explain   PgUp/PgDn scroll";
 pub struct Model {
     /// As the agent or the cache has them.
     pub pools: Vec<PoolSnapshot>,
+    /// The tier of floating addresses; empty without one.
+    pub tier: Vec<(Weight, String)>,
     /// Where they come from.
     pub source: String,
     /// What stands in the way of newer ones; empty if nothing.
@@ -99,22 +102,55 @@ pub fn render(model: &Model, area: Rect, buffer: &mut Buffer) {
     // The pools take a third at most, and the nodes of the chosen one half of what is left.
     let pools = height(model.pools.len()).min((area.height / 3).max(3));
     let nodes = height(nodes).min((area.height.saturating_sub(pools + 2) / 2).max(3));
+    // An agent of floating addresses alone has no pools to show.
+    let (pools, nodes) = if model.pools.is_empty() && !model.tier.is_empty() { (0, 0) } else { (pools, nodes) };
+    let left = area.height.saturating_sub(pools + nodes + 2);
+    let tier = match model.tier.len() {
+        0 => 0,
+        lines => height(lines).saturating_sub(1).min((left * 2 / 3).max(3)),
+    };
     let parts = Layout::vertical([
         Constraint::Length(1),
         Constraint::Length(pools),
         Constraint::Length(nodes),
+        Constraint::Length(tier),
         Constraint::Min(0),
         Constraint::Length(1),
     ])
     .split(area);
     title(model, parts[0], buffer);
-    pool_table(model, parts[1], buffer);
-    node_table(model, parts[2], buffer);
-    match &model.explain {
-        Some(text) => explanation(model, text, parts[3], buffer),
-        None => event_list(model, parts[3], buffer),
+    if pools > 0 {
+        pool_table(model, parts[1], buffer);
+        node_table(model, parts[2], buffer);
     }
-    Line::from(KEYS).style(Style::new().add_modifier(Modifier::DIM)).render(parts[4], buffer);
+    tier_lines(model, parts[3], buffer);
+    match &model.explain {
+        Some(text) => explanation(model, text, parts[4], buffer),
+        None => event_list(model, parts[4], buffer),
+    }
+    Line::from(KEYS).style(Style::new().add_modifier(Modifier::DIM)).render(parts[5], buffer);
+}
+
+/// The tier, as `vip status` prints it; what does not fit is below.
+fn tier_lines(model: &Model, area: Rect, buffer: &mut Buffer) {
+    if model.tier.is_empty() || area.height == 0 {
+        return;
+    }
+    let lines: Vec<Line> = model
+        .tier
+        .iter()
+        .map(|(weight, line)| {
+            let style = match weight {
+                Weight::Head => Style::new().add_modifier(Modifier::BOLD),
+                Weight::Plain => Style::new(),
+                Weight::Owner => model.style(Color::Green).add_modifier(Modifier::BOLD),
+                Weight::Bad => model.style(Color::Red),
+            };
+            Line::styled(line.clone(), style)
+        })
+        .collect();
+    let block = Block::new().borders(Borders::TOP).title(" tier ");
+    Paragraph::new(Text::from(lines)).block(block).render(area, buffer);
 }
 
 fn title(model: &Model, area: Rect, buffer: &mut Buffer) {

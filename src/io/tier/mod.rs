@@ -81,6 +81,8 @@ pub(crate) trait Outlet: Send {
     fn owner(&mut self, vip: usize, owner: Option<&str>);
     /// The orders of operators, to be written down by another thread.
     fn save(&mut self, orders: Registers);
+    /// A question was answered: who asked may be waiting for something else.
+    fn answered(&mut self);
 }
 
 /// A program under way.
@@ -299,9 +301,11 @@ impl TierDriver {
                     self.drain(now);
                     // Who asked may have gone.
                     let _ = answer.send(outcome);
+                    self.outlet.answered();
                 }
                 Message::Look(answer) => {
                     let _ = answer.send(self.tier.status(now.mono));
+                    self.outlet.answered();
                 }
                 Message::EngineFailed => self.give(now, Input::EngineFailed),
                 Message::Stop => {
