@@ -506,6 +506,13 @@ impl<M> Vip<M> {
         }
     }
 
+    /// An owner named this host as its heir and says that the address is off it: nobody needs to be asked any more.
+    pub fn handed_over(&mut self, now: Time) {
+        if !self.asked {
+            (self.answered, self.ask_until, self.asks_again) = (false, Some(now), None);
+        }
+    }
+
     /// A program ended; `None` for the one that restarts the service.
     pub fn hook_ended(&mut self, now: Time, job: Option<u64>, end: &HookEnd) {
         let Some(job) = job else {
@@ -574,7 +581,9 @@ impl<M> Vip<M> {
             let troubled = self.answered && self.stage == Stage::Asking;
             if troubled && patience {
                 self.asks_again = Some(now + ASK_AGAIN);
-                self.tell(step::ANSWERED, Urgency::Warning, "");
+                if waits {
+                    self.tell(step::ANSWERED, Urgency::Warning, "");
+                }
             } else {
                 self.asked = true;
                 if troubled {
