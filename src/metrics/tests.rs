@@ -328,9 +328,7 @@ fn every_rule_of_a_policy_has_a_series() {
     }
     // A reload is judged for the instance as a whole; the serve matrix and the services decide nothing in a pool.
     let of_pools = |n: &u16| {
-        !(900..1000).contains(n)
-            && !(500..800).contains(n)
-            && crate::policy::rule_sentence(*n).is_some()
+        !(900..1000).contains(n) && !(500..800).contains(n) && crate::policy::rule_sentence(*n).is_some()
     };
     let known = (0..1000).filter(of_pools).count();
     let of_policies: BTreeSet<u16> = of_all().flat_map(|(p, k)| rules(p, k)).collect();

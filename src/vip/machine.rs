@@ -581,9 +581,7 @@ impl<M> Vip<M> {
             let troubled = self.answered && self.stage == Stage::Asking;
             if troubled && patience {
                 self.asks_again = Some(now + ASK_AGAIN);
-                if waits {
-                    self.tell(step::ANSWERED, Urgency::Warning, "");
-                }
+                self.tell(step::ANSWERED, Urgency::Warning, "");
             } else {
                 self.asked = true;
                 if troubled {
