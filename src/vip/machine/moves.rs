@@ -15,7 +15,10 @@ impl<M> Vip<M> {
         if self.asked {
             self.begin_claim(now);
         } else {
+            // Who answered before may have been the owner that left for this host.
             self.stage = Stage::Asking;
+            self.asks_again = None;
+            self.ask(now);
         }
     }
 
