@@ -17,8 +17,10 @@ impl<M> Vip<M> {
         } else {
             // Who answered before may have been the owner that left for this host.
             self.stage = Stage::Asking;
-            self.asks_again = None;
-            self.ask(now);
+            if self.answered || self.ask_until.is_none() {
+                self.asks_again = None;
+                self.ask(now);
+            }
         }
     }
 
