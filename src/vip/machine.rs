@@ -11,7 +11,7 @@ use super::status::VipStage;
 use super::step::{self, RELEASE, Step};
 use crate::config::{ClaimOrder, HookFailure, VipConfig};
 use crate::engine::time::{Duration, Time};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// How long an address is asked for at start-up.
 const ASK: Duration = Duration::from_millis(200);
@@ -165,8 +165,8 @@ pub struct Vip<M> {
     asked: bool,
     stuck_until: Time,
     announcements: Announcements,
-    /// The latest ownership of another host for which the address was announced again.
-    outrun: u64,
+    /// The latest ownership of another host for which the address was announced again, by the host that told of it.
+    outrun: BTreeMap<String, u64>,
     /// Since when another host says that it owns the address, too; and whether people were told.
     two_since: Option<Time>,
     two_told: bool,
@@ -222,7 +222,7 @@ impl<M> Vip<M> {
             asked: false,
             stuck_until: Time::NEVER,
             announcements: Announcements::default(),
-            outrun: 0,
+            outrun: BTreeMap::new(),
             two_since: None,
             two_told: false,
             hooks: Hooks::default(),
@@ -464,15 +464,26 @@ impl<M> Vip<M> {
             self.pass_hooks();
         }
         self.peers = peers;
-        if self.stage == Stage::Held && self.highest > self.epoch.max(self.outrun) {
-            // Somebody claimed the address after this host did, and clients may still believe it, although it may have left without
-            // having been heard as a rival: both were cut off from each other.
-            self.outrun = self.highest;
-            self.tell(
-                step::OUTRUN,
-                Urgency::Warning,
-                format!(" (epoch {} after {})", self.highest, self.epoch),
-            );
+        if self.stage != Stage::Held {
+            return;
+        }
+        // Somebody claimed the address after this host did, and clients may still believe it, although it may have left without having been
+        // heard as a rival: both were cut off from each other. Once for each host that knows of it: the claimer may be heard last.
+        let mut news = false;
+        for peer in self.peers.iter().filter(|peer| peer.epoch > self.epoch) {
+            let known = self.outrun.insert(peer.name.clone(), peer.epoch);
+            news |= known.is_none_or(|known| known < peer.epoch);
+        }
+        if news {
+            self.tell(step::OUTRUN, Urgency::Warning, format!(" (epoch {} after {})", self.highest, self.epoch));
+            self.effects.push_back(Effect::Step(Step::Announce));
+        }
+    }
+
+    /// A host of the tier is heard for the first time or again: what it, or clients behind the same part of the network, believe of the address
+    /// may be old.
+    pub fn peer_found(&mut self) {
+        if self.stage == Stage::Held {
             self.effects.push_back(Effect::Step(Step::Announce));
         }
     }
@@ -848,6 +859,8 @@ impl<M> Vip<M> {
 
     fn lose<W: Ownership<Action = M>>(&mut self, now: Time, who: &mut W) {
         self.announcements.ended();
+        self.hooks.lost();
+        self.pass_hooks();
         match self.stage {
             Stage::Absent | Stage::Asking | Stage::Hooking => self.gone(now, who),
             Stage::Adding | Stage::Held => {

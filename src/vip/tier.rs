@@ -458,7 +458,14 @@ impl Tier {
         let mut heirs: Vec<String> = Vec::new();
         for item in news {
             match &item {
-                PeerInput::Found { .. } => self.tell(None, step::PEER, Urgency::Info, &format!(": {item}")),
+                PeerInput::Found { peer, .. } => {
+                    for one in &mut self.held {
+                        // A new life counts anew.
+                        one.left.remove(peer);
+                        one.vip.peer_found();
+                    }
+                    self.tell(None, step::PEER, Urgency::Info, &format!(": {item}"));
+                }
                 PeerInput::Lost { .. } => self.tell(None, step::PEER, Urgency::Warning, &format!(": {item}")),
                 PeerInput::Trouble { .. } => {
                     self.tell(None, step::PEER_TROUBLE, Urgency::Warning, &format!(": {item}"));
@@ -495,7 +502,8 @@ impl Tier {
                 let here = |s: &&VipState| matches!(s.role, Role::Claiming | Role::Owner | Role::Releasing);
                 let left = one.left.get(name).copied().unwrap_or(0);
                 let stale = state.is_some_and(|s| s.epoch < left || (here(&s) && s.epoch == left));
-                let stands = |s: &VipState| s.eligible && !stale;
+                // One that is still taking it off could not add it.
+                let stands = |s: &VipState| s.eligible && !stale && s.role != Role::Releasing;
                 Peer {
                     name: name.clone(),
                     score: state.map(|s| Score(if stands(s) { s.score } else { 0 })),

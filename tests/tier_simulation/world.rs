@@ -276,7 +276,7 @@ impl World {
         }
         it.stalled = 0;
         let mut inbox = core::mem::take(&mut it.inbox);
-        self.judge.disturbed(self.now);
+        self.judge.rough(self.now);
         self.note(|| format!("rt{} goes on, {} wait", host + 1, inbox.len()));
         if self.plan.fault == Fault::TimerFirst {
             self.handle(host, None);
@@ -495,7 +495,7 @@ impl World {
             }
             match effect {
                 Effect::Step { vip, step } => {
-                    if backend && !matches!(step, Step::Refresh { .. } | Step::Announce) {
+                    if backend && !matches!(step, Step::Refresh { .. } | Step::Announce | Step::Remove) {
                         self.judge.object(self.now, format!("rt{}: {step} because of the backend", host + 1));
                     }
                     if self.hosts[host].kill_at.is_some() && !matches!(step, Step::Ask | Step::Announce) {
