@@ -128,7 +128,9 @@ fn the_page_lists_the_keys_of_the_json() {
     collect("", &whole, &mut keys);
     // The servers are gone: nobody could say what their channels and groups are, and there are neither checkpoints nor routers. A test of
     // the document knows those.
-    let unknown = |key: &str| ["channels[]", "checkpoints[]", "group.", "backend."].iter().any(|part| key.contains(part));
+    let unknown = |key: &str| {
+        ["channels[]", "checkpoints[]", "group.", "backend."].iter().any(|part| key.contains(part))
+    };
     let listed: BTreeSet<String> = table("json").into_iter().filter(|key| !unknown(key)).collect();
     assert_eq!(listed, keys);
     assert!(text.contains("\"FAILED_OFFLINE\""), "{text}");

@@ -23,11 +23,16 @@ impl Net {
 
     fn ip(&self, words: &[&str]) {
         let done = Command::new("ip").args(words).output().expect("iproute2");
-        assert!(done.status.success(), "ip {words:?}: {} (these tests want root)", String::from_utf8_lossy(&done.stderr));
+        assert!(
+            done.status.success(),
+            "ip {words:?}: {} (these tests want root)",
+            String::from_utf8_lossy(&done.stderr)
+        );
     }
 
     fn addresses(&self) -> String {
-        let done = Command::new("ip").args(["-n", &self.0, "-o", "addr", "show", "dev", "eth0"]).output().unwrap();
+        let done =
+            Command::new("ip").args(["-n", &self.0, "-o", "addr", "show", "dev", "eth0"]).output().unwrap();
         String::from_utf8_lossy(&done.stdout).into_owned()
     }
 }
@@ -52,9 +57,9 @@ impl Drop for Tier {
     }
 }
 
-const HOSTS: &str = "[tier]\nhost = \"h1\"\nhosts = { h1 = \"10.9.0.1:6470\", h2 = \"10.9.0.2:6470\" }\nkey_file = \"key\"\n";
-const FRONT: &str =
-    "[vip.front]\naddresses = [\"10.9.0.101/24\"]\ninterface = \"eth0\"\nvrid = 51\nadvert_interval = \"100ms\"\n";
+const HOSTS: &str =
+    "[tier]\nhost = \"h1\"\nhosts = { h1 = \"10.9.0.1:6470\", h2 = \"10.9.0.2:6470\" }\nkey_file = \"key\"\n";
+const FRONT: &str = "[vip.front]\naddresses = [\"10.9.0.101/24\"]\ninterface = \"eth0\"\nvrid = 51\nadvert_interval = \"100ms\"\n";
 
 impl Tier {
     fn new(name: &str, config: &str) -> Tier {
@@ -110,7 +115,8 @@ fn an_agent_without_pools_owns_an_address_and_obeys_orders() {
     for part in ["hosts, seen from h1", "not heard", "front: 10.9.0.101/24 on eth0, vrrp", "here held"] {
         assert!(status.contains(part), "{part} is missing: {status}");
     }
-    let json: serde_json::Value = serde_json::from_str(&tier.vip(&["status", "--json"]).exits(0).out).unwrap();
+    let json: serde_json::Value =
+        serde_json::from_str(&tier.vip(&["status", "--json"]).exits(0).out).unwrap();
     assert_eq!(json["tier"]["own"], "h1");
     assert_eq!((&json["vips"][0]["owns"], &json["vips"][0]["stage"]), (&true.into(), &"held".into()));
     assert_eq!(json["tier"]["hosts"].as_array().map(Vec::len), Some(2));
@@ -132,10 +138,16 @@ fn an_agent_without_pools_owns_an_address_and_obeys_orders() {
     tier.vip(&["unstandby", "h1"]).exits(0);
     tier.owns();
     let figures = tier.site.run(&["metrics", "--require-agent"]).exits(0).out;
-    assert!(figures.contains("primacy_control_requests_total{command=\"vip_move\",outcome=\"refused\"} 1"), "{figures}");
+    assert!(
+        figures.contains("primacy_control_requests_total{command=\"vip_move\",outcome=\"refused\"} 1"),
+        "{figures}"
+    );
 
     // What an agent was started to own stays; the agent too.
-    tier.site.write("primacy.toml", &fs::read_to_string(tier.site.path("primacy.toml")).unwrap().replace("100ms", "200ms"));
+    tier.site.write(
+        "primacy.toml",
+        &fs::read_to_string(tier.site.path("primacy.toml")).unwrap().replace("100ms", "200ms"),
+    );
     tier.signal(libc::SIGHUP);
     wait_until(|| tier.log().contains("rule 912"), || tier.log());
     let refused = tier.log().lines().find(|line| line.contains("rule 912")).unwrap().to_string();
@@ -216,7 +228,11 @@ fn the_resource_agent_answers_with_the_codes_of_the_ocf() {
 fn ocf_tester_finds_nothing_wrong() {
     let site = Site::new(&gone_pool("p").0);
     let log = site.path("agent.log");
-    let options = [format!("config={}", site.path("primacy.toml").display()), format!("binary={PRIMACY}"), format!("logfile={}", log.display())];
+    let options = [
+        format!("config={}", site.path("primacy.toml").display()),
+        format!("binary={PRIMACY}"),
+        format!("logfile={}", log.display()),
+    ];
     let mut command = Command::new("/usr/sbin/ocf-tester");
     command.args(["-v", "-n", &format!("primacy-tester-{}", std::process::id())]);
     for option in &options {
@@ -229,7 +245,14 @@ fn ocf_tester_finds_nothing_wrong() {
         .output()
         .expect("/usr/sbin/ocf-tester of the package resource-agents (make deps)");
     let said = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
-    assert!(done.status.success() && said.contains("passed all tests"), "{said}\n{}", fs::read_to_string(&log).unwrap_or_default());
+    assert!(
+        done.status.success() && said.contains("passed all tests"),
+        "{said}\n{}",
+        fs::read_to_string(&log).unwrap_or_default()
+    );
     // It leaves nothing behind.
-    wait_until(|| fs::read_to_string(&log).is_ok_and(|log| log.ends_with("agent: stopped\n")), || said.clone());
+    wait_until(
+        || fs::read_to_string(&log).is_ok_and(|log| log.ends_with("agent: stopped\n")),
+        || said.clone(),
+    );
 }
