@@ -158,7 +158,14 @@ impl Outlet for Voice {
         let name = vip.unwrap_or_default();
         // The event names the VIP in a field of its own.
         let words = notice.words.strip_prefix(name).and_then(|rest| rest.strip_prefix(": "));
-        let words = words.unwrap_or(&notice.words).to_string();
+        let mut words = words.unwrap_or(&notice.words);
+        if matches!(notice.rule, step::PEER | step::ORDERED) {
+            // The sentence of these rows says less than what follows it.
+            let rest =
+                words.strip_prefix(step::sentence(notice.rule)).and_then(|rest| rest.strip_prefix(": "));
+            words = rest.unwrap_or(words);
+        }
+        let words = words.to_string();
         self.hub.publish(event(kind, name, &self.host, epoch, notice.rule, severity, words));
     }
 
