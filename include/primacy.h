@@ -773,6 +773,15 @@ enum primacy_event_kind
      * The instance follows another process that decides for the cache, another one than before, or decides itself from now on.
      */
     PRIMACY_EVENT_FOLLOWS = 21,
+    /**
+     * A floating address came, left, or is in trouble; or an operator's order about one. The VIP's name stands in the pool's place, this
+     * host's in the node's.
+     */
+    PRIMACY_EVENT_VIP = 22,
+    /**
+     * A host of the tier is heard, or is not heard any more.
+     */
+    PRIMACY_EVENT_PEER = 23,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -940,6 +949,52 @@ enum primacy_session
 typedef enum primacy_session primacy_session;
 #else
 typedef int32_t primacy_session;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * Holds an enumeration above against the engine's list: the same numbers, and none missing.
+ * Where a floating address is, seen from this host. Append-only.
+ */
+enum primacy_vip_stage
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /**
+     * Not here.
+     */
+    PRIMACY_VIP_ABSENT = 0,
+    /**
+     * Owned; the network is asked first whether somebody has it.
+     */
+    PRIMACY_VIP_ASKING = 1,
+    /**
+     * Owned; on_claim runs first.
+     */
+    PRIMACY_VIP_HOOKING = 2,
+    /**
+     * Owned; it is being added.
+     */
+    PRIMACY_VIP_ADDING = 3,
+    /**
+     * Owned and here: clients reach this host.
+     */
+    PRIMACY_VIP_HELD = 4,
+    /**
+     * Not owned any more; it is being taken off.
+     */
+    PRIMACY_VIP_RELEASING = 5,
+    /**
+     * Not owned any more, and could not be taken off yet; its lifetime ends.
+     */
+    PRIMACY_VIP_STUCK = 6,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum primacy_vip_stage primacy_vip_stage;
+#else
+typedef int32_t primacy_vip_stage;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
@@ -2805,6 +2860,17 @@ const char *primacy_report_outcome_name(int32_t outcome);
  * Thread: any thread. Time: never blocks. Since: 0.1.
  */
 const char *primacy_reason_name(int32_t reason);
+
+/**
+ * The name of where an address is, as "held".
+ *
+ * @param stage  a primacy_vip_stage
+ * @return       a constant; "?" for a number that this version does not know
+ *
+ * Ownership: the library's, for ever.
+ * Thread: any thread. Time: never blocks. Since: 0.1.
+ */
+const char *primacy_vip_stage_name(int32_t stage);
 
 /**
  * The sentence of a rule: what it looks at and what it decides.

@@ -263,7 +263,9 @@ impl Change {
             }),
             Change::VipMove { vip, host } => json!({"command": name, "vip": vip, "host": host}),
             Change::VipClear { vip } => json!({"command": name, "vip": vip}),
-            Change::VipStandby { host, standby } => json!({"command": name, "host": host, "standby": standby}),
+            Change::VipStandby { host, standby } => {
+                json!({"command": name, "host": host, "standby": standby})
+            }
         }
     }
 }
@@ -399,11 +401,16 @@ fn read(document: &Map<String, Value>, id: Option<Id>) -> Result<Request> {
             terms: terms(document)?,
         })?,
         "vip" => Ask::Vip,
-        "vip_move" => change(Change::VipMove { vip: required(document, "vip")?, host: required(document, "host")? })?,
+        "vip_move" => {
+            change(Change::VipMove { vip: required(document, "vip")?, host: required(document, "host")? })?
+        }
         "vip_clear" => change(Change::VipClear { vip: required(document, "vip")? })?,
         "vip_standby" => change(Change::VipStandby {
             host: required(document, "host")?,
-            standby: document.get("standby").and_then(Value::as_bool).ok_or_else(|| wrong("standby", "true or false"))?,
+            standby: document
+                .get("standby")
+                .and_then(Value::as_bool)
+                .ok_or_else(|| wrong("standby", "true or false"))?,
         })?,
         other => {
             let shown: String = other.chars().take(40).flat_map(char::escape_debug).collect();

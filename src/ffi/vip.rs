@@ -42,7 +42,11 @@ fn verdict(good: Option<bool>) -> i32 {
 /// Ownership: the text is copied. Waits for a second at most.
 /// Thread: any thread. Time: network. Since: 0.1.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn primacy_vip_status_json(p: *mut primacy_instance, buf: *mut c_char, len: usize) -> i32 {
+pub unsafe extern "C" fn primacy_vip_status_json(
+    p: *mut primacy_instance,
+    buf: *mut c_char,
+    len: usize,
+) -> i32 {
     call(|| {
         // SAFETY: the contract of handles and texts.
         unsafe {
@@ -72,7 +76,8 @@ pub unsafe extern "C" fn primacy_vip_get(
             enter(p, Use::Reads, |instance, _| {
                 let (name, out) = (text(vip, "vip")?, StructOut::new(out, "out")?);
                 let (tier, vip) = look(instance, name)?;
-                let owners = tier.tier.vips.iter().find(|one| one.name == name).map_or(0, |one| one.owners.len());
+                let owners =
+                    tier.tier.vips.iter().find(|one| one.name == name).map_or(0, |one| one.owners.len());
                 out.put(&primacy_vip {
                     size: 0,
                     owns: i32::from(vip.owns),

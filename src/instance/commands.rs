@@ -161,15 +161,13 @@ impl Handle {
     }
 
     pub(super) fn explain(&self, pool: &str) -> Result<String> {
-        let index = match names::pool(&self.shared.core.lock().config, pool) {
-            Ok(index) => index,
-            // Whoever watches the engine by this has perhaps no pool to ask about.
-            Err(unknown) => {
-                return match self.shared.core.lock().check() {
-                    Err(error) if error.code() == ErrorCode::Panic => Err(error),
-                    _ => Err(unknown),
-                };
-            }
+        let index = {
+            let core = self.shared.core.lock();
+            names::pool(&core.config, pool).map_err(|unknown| match core.check() {
+                // Whoever watches the engine by this has perhaps no pool to ask about.
+                Err(error) if error.code() == ErrorCode::Panic => error,
+                _ => unknown,
+            })?
         };
         if let Some(done) = self.ask_elsewhere(&Ask::Explain { pool: pool.to_owned() })? {
             return Ok(done.message);

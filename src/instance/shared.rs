@@ -138,6 +138,8 @@ pub(super) struct Core {
     pub(super) tally: DeskTally,
     /// The part that owns addresses.
     pub(super) tier: Option<TierHandle>,
+    /// For what begins later.
+    pub(super) registry: Arc<Registry>,
     /// What the drivers of earlier cycles counted.
     pub(super) counted: DriverFigures,
     /// When the engine was made, milliseconds since the Unix epoch.
@@ -156,7 +158,8 @@ impl Handle {
         let (nodes, checks) = open::setups(&config, open::Names::new(), &mut handed)?;
         let proxies = open::proxies(&config, &[])?;
         let tier = TIER_DESCRIPTORS + VIP_DESCRIPTORS * config.vips.len();
-        let registry = Registry::new(2 * (nodes.len() + checks.len() + proxies.len()) + SPARE_DESCRIPTORS + tier);
+        let registry =
+            Registry::new(2 * (nodes.len() + checks.len() + proxies.len()) + SPARE_DESCRIPTORS + tier);
         let hub = Arc::new(Hub::default());
         let services = Arc::new(Services::default());
         let core = Core {
@@ -192,6 +195,7 @@ impl Handle {
             limiter: Limiter::default(),
             tally: DeskTally::default(),
             tier: None,
+            registry: Arc::clone(&registry),
             counted: DriverFigures::default(),
             since_ms: 0,
             #[cfg(feature = "testing")]

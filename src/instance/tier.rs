@@ -8,11 +8,11 @@ use super::shared::{Core, Handle};
 use crate::config::Config;
 use crate::engine::{Event, EventKind, Input, Now, Severity};
 use crate::error::{Error, ErrorCode, Result};
+use crate::io::link::panic_text;
+use crate::io::orders_file::OrdersFile;
 use crate::io::tier::{Message, Opened, Outlet, host_of, open};
 use crate::io::wake::Wake;
-use crate::io::orders_file::OrdersFile;
 use crate::io::{clock, thread};
-use crate::io::link::panic_text;
 use crate::pool::{State, Status};
 use crate::probe::Cause;
 use crate::vip::ownership::{Notice, Urgency};
@@ -43,6 +43,8 @@ pub(super) struct TierHandle {
     ended: Receiver<()>,
     owners: Receiver<(usize, Option<String>)>,
     host: String,
+    /// The tier as it was a moment ago.
+    seen: Arc<Mutex<Option<TierStatus>>>,
     /// What was said last of the service and what it leads to, for each VIP.
     told: Vec<(Option<(bool, String)>, Option<(bool, String)>)>,
 }
@@ -104,10 +106,19 @@ struct Voice {
     owners: Sender<(usize, Option<String>)>,
     driver: Arc<Wake>,
     keeper: Option<Arc<Keeper>>,
+    seen: Arc<Mutex<Option<TierStatus>>>,
 }
 
 /// An event of the tier. The VIP's name stands where a pool's would, this host's where a node's would.
-fn event(kind: EventKind, vip: &str, host: &str, epoch: u64, rule: u16, severity: Severity, message: String) -> Event {
+fn event(
+    kind: EventKind,
+    vip: &str,
+    host: &str,
+    epoch: u64,
+    rule: u16,
+    severity: Severity,
+    message: String,
+) -> Event {
     let now = clock::now();
     Event {
         kind,
@@ -130,6 +141,10 @@ fn event(kind: EventKind, vip: &str, host: &str, epoch: u64, rule: u16, severity
 }
 
 impl Outlet for Voice {
+    fn show(&mut self, status: TierStatus) {
+        *self.seen.lock() = Some(status);
+    }
+
     fn tell(&mut self, vip: Option<&str>, epoch: u64, notice: &Notice) {
         let kind = match notice.rule {
             step::PEER | step::PEER_TROUBLE => EventKind::Peer,
@@ -165,7 +180,9 @@ impl Outlet for Voice {
             let keeper = Arc::clone(&keeper);
             move || {
                 if let Err(error) = keeper.write(number, &orders) {
-                    let words = format!("operators' orders could not be written down: {error}; they are lost when all agents end");
+                    let words = format!(
+                        "operators' orders could not be written down: {error}; they are lost when all agents end"
+                    );
                     hub.publish(event(EventKind::Vip, "", &host, 0, step::ORDERED, Severity::Alarm, words));
                 }
             }
@@ -180,7 +197,7 @@ impl Outlet for Voice {
 
 impl Core {
     /// Begins to own addresses, where the configuration has any. Not for a follower: the one that decides owns them too.
-    pub(super) fn begin_tier(&mut self, registry: &Arc<crate::io::descriptor::Registry>) -> Result<()> {
+    pub(super) fn begin_tier(&mut self) -> Result<()> {
         if self.config.vips.is_empty() || self.follower.is_some() || self.tier.is_some() {
             return Ok(());
         }
@@ -189,14 +206,18 @@ impl Core {
         let file = self.config.tier.state_file.as_deref().map(OrdersFile::open).transpose()?;
         let orders = file.as_ref().map_or_else(|| Ok(Registers::default()), OrdersFile::read)?;
         let (to_owners, owners) = unbounded();
+        let seen = Arc::<Mutex<Option<TierStatus>>>::default();
         let voice = Voice {
+            seen: Arc::clone(&seen),
             hub: Arc::clone(&self.hub),
             host: host.clone(),
             owners: to_owners,
             driver,
-            keeper: file.map(|file| Arc::new(Keeper { file, newest: AtomicU64::new(0), writing: Mutex::new(0) })),
+            keeper: file
+                .map(|file| Arc::new(Keeper { file, newest: AtomicU64::new(0), writing: Mutex::new(0) })),
         };
-        let Opened { mut driver, outbox, wake } = open(&self.config, registry, orders, Box::new(voice))?;
+        let Opened { mut driver, outbox, wake } =
+            open(&self.config, &self.registry, orders, Box::new(voice))?;
         let (ending, ended) = bounded(1);
         let body = move || {
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| driver.run())) {
@@ -209,7 +230,7 @@ impl Core {
         let thread = thread::spawn("primacy-vip", STACK, body)
             .map_err(|e| Error::new(ErrorCode::Io, format!("the system gives no thread: {e}")))?;
         let told = vec![(None, None); self.config.vips.len()];
-        self.tier = Some(TierHandle { outbox, wake, thread: Some(thread), ended, owners, host, told });
+        self.tier = Some(TierHandle { outbox, wake, thread: Some(thread), ended, owners, host, seen, told });
         Ok(())
     }
 
@@ -217,7 +238,8 @@ impl Core {
     pub(super) fn warn_tier(&self) {
         if let Some(tier) = &self.tier {
             // A tier that has ended owns nothing.
-            let _ = Line { outbox: tier.outbox.clone(), wake: Arc::clone(&tier.wake) }.send(Message::EngineFailed);
+            let _ = Line { outbox: tier.outbox.clone(), wake: Arc::clone(&tier.wake) }
+                .send(Message::EngineFailed);
         }
     }
 
@@ -255,7 +277,8 @@ impl Core {
                 told.0 = local;
             }
             if told.1 != backend {
-                let (good, words) = backend.clone().map_or((None, String::new()), |(good, words)| (Some(good), words));
+                let (good, words) =
+                    backend.clone().map_or((None, String::new()), |(good, words)| (Some(good), words));
                 let _ = line.send(Message::Backend { vip, good, words });
                 told.1 = backend;
             }
@@ -273,7 +296,9 @@ impl Core {
                 ErrorCode::Locked,
                 "another process decides for this cache and owns the addresses: ask that one, by `primacy vip`",
             )),
-            None => Err(Error::new(ErrorCode::State, "addresses are owned by a started instance: start it first")),
+            None => {
+                Err(Error::new(ErrorCode::State, "addresses are owned by a started instance: start it first"))
+            }
         }
     }
 }
@@ -319,6 +344,11 @@ pub(super) fn end_tier(tier: Option<TierHandle>) {
 }
 
 impl TierHandle {
+    /// The tier as it was a second ago at most; none before it began.
+    pub(super) fn seen(&self) -> Option<TierStatus> {
+        self.seen.lock().clone()
+    }
+
     /// In a forked child: the thread does not exist here.
     pub(super) fn abandon(mut self) {
         core::mem::forget(self.thread.take());
@@ -355,7 +385,12 @@ impl Handle {
     pub(super) fn vip_report(&self, name: &str, good: bool, words: &str) -> Result<()> {
         let core = self.open()?;
         let line = core.line()?;
-        let vip = core.config.vips.iter().position(|vip| vip.name == name).ok_or_else(|| no_vip(&core.config, name))?;
+        let vip = core
+            .config
+            .vips
+            .iter()
+            .position(|vip| vip.name == name)
+            .ok_or_else(|| no_vip(&core.config, name))?;
         if core.config.vips.get(vip).is_some_and(|vip| vip.pool.is_some()) {
             return Err(Error::new(
                 ErrorCode::State,

@@ -73,7 +73,13 @@ impl Asking {
 
 impl Core {
     /// Asks the tier for its state on behalf of a client.
-    pub(super) fn ask_tier(&mut self, now: Now, client: ClientId, id: Id, command: &'static str) -> Result<()> {
+    pub(super) fn ask_tier(
+        &mut self,
+        now: Now,
+        client: ClientId,
+        id: Id,
+        command: &'static str,
+    ) -> Result<()> {
         let (answer, answered) = bounded(1);
         self.line()?.send(Message::Look(answer))?;
         self.await_tier(now, Asking { client, id, command, change: None, wanted: Wanted::Status(answered) });
@@ -82,12 +88,21 @@ impl Core {
 
     /// Gives the tier an operator's order on behalf of a client. One that comes again under the same id before its answer is carried out again,
     /// which changes nothing: orders say what is to be, not what is to be done.
-    pub(super) fn order_tier(&mut self, now: Now, client: ClientId, id: Id, command: &'static str, change: Change) -> Result<()> {
+    pub(super) fn order_tier(
+        &mut self,
+        now: Now,
+        client: ClientId,
+        id: Id,
+        command: &'static str,
+        change: Change,
+    ) -> Result<()> {
         let line = self.line()?;
         let orders = match &change {
             Change::VipMove { vip, host } => vec![Order::Want { vip: vip.clone(), host: Some(host.clone()) }],
             Change::VipClear { vip } => self.clearing(vip)?,
-            Change::VipStandby { host, standby } => vec![Order::Standby { host: host.clone(), standby: *standby }],
+            Change::VipStandby { host, standby } => {
+                vec![Order::Standby { host: host.clone(), standby: *standby }]
+            }
             _ => return Err(Error::new(ErrorCode::State, "this is no order to the tier")),
         };
         let mut answers = Vec::with_capacity(orders.len());
@@ -124,9 +139,12 @@ impl Core {
 
     /// A client has waited for long enough; whether it is one that waits for the tier.
     pub(super) fn give_up_tier(&mut self, now: Now, client: ClientId) -> bool {
-        let Some(at) = self.desk.asking.iter().position(|asking| asking.client == client) else { return false };
+        let Some(at) = self.desk.asking.iter().position(|asking| asking.client == client) else {
+            return false;
+        };
         let asking = self.desk.asking.swap_remove(at);
-        let error = Error::new(ErrorCode::Timeout, "the part that owns addresses did not answer within a second");
+        let error =
+            Error::new(ErrorCode::Timeout, "the part that owns addresses did not answer within a second");
         self.end_asking(now, asking, Err(error));
         true
     }

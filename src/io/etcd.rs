@@ -108,8 +108,8 @@ impl EtcdClient {
             })
         };
         let threads = (0..WORKERS).map(|_| worker()).collect::<std::io::Result<_>>();
-        let threads = threads
-            .map_err(|e| Error::new(ErrorCode::Io, format!("cannot start a thread for etcd: {e}")))?;
+        let threads =
+            threads.map_err(|e| Error::new(ErrorCode::Io, format!("cannot start a thread for etcd: {e}")))?;
         Ok(EtcdClient { jobs, answers, threads })
     }
 
@@ -196,7 +196,9 @@ impl Store {
         let first = self.preferred.load(Ordering::Relaxed);
         let mut last = None;
         for index in (0..count).map(|i| (first + i) % count) {
-            let (Some(endpoint), Some(link)) = (self.endpoints.get(index), links.get_mut(index)) else { continue };
+            let (Some(endpoint), Some(link)) = (self.endpoints.get(index), links.get_mut(index)) else {
+                continue;
+            };
             let now = Instant::now();
             if now >= until {
                 break;
@@ -215,7 +217,9 @@ impl Store {
         }
         // Whoever is asked next begins elsewhere.
         self.preferred.store((first + 1) % count.max(1), Ordering::Relaxed);
-        last.unwrap_or_else(|| Err(failure(Trouble::Unreachable, "the store is too slow: earlier questions took all the time")))
+        last.unwrap_or_else(|| {
+            Err(failure(Trouble::Unreachable, "the store is too slow: earlier questions took all the time"))
+        })
     }
 }
 

@@ -26,9 +26,9 @@ pub(crate) mod neighbour;
 pub(crate) mod netlink;
 #[cfg(not(feature = "tls"))]
 pub(crate) mod no_tls;
-pub(crate) mod pidwatch;
 pub(crate) mod orders_file;
 pub(crate) mod peer;
+pub(crate) mod pidwatch;
 pub(crate) mod place;
 pub(crate) mod poller;
 pub(crate) mod program;
@@ -46,6 +46,8 @@ pub(crate) mod tier;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
 pub(crate) mod users;
+// Whole before the tier's driver that calls it.
+#[allow(dead_code)]
 pub(crate) mod vrrp;
 pub(crate) mod wake;
 pub(crate) mod writer;

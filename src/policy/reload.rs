@@ -92,7 +92,9 @@ pub static FIXED: [Row; 8] = [
             let moved = old.vips.len() == new.vips.len()
                 && old.vips.iter().zip(&new.vips).any(|(was, is)| was.name != is.name);
             let differs = |name: &&str| moved || old.vip(name) != new.vip(name);
-            tier.into_iter().chain(names.into_iter().filter(differs).map(|name| format!("vip.{name}"))).collect()
+            tier.into_iter()
+                .chain(names.into_iter().filter(differs).map(|name| format!("vip.{name}")))
+                .collect()
         },
         sentence: "addresses are owned as the agent was started to own them: restart the agent to change [tier] or [vip]",
     },

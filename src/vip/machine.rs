@@ -19,8 +19,10 @@ const ASK: Duration = Duration::from_millis(200);
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// From one attempt to take an address off to the next, while it fails.
 const REMOVE_AGAIN: Duration = Duration::from_millis(100);
-/// How much later than its lifetime the kernel takes an address off, at most (measured: 0.1 s).
-const KERNEL_LATE: Duration = Duration::from_millis(200);
+/// For so long two hosts may say that they own an address before people are told: what they say is a little old.
+const TWO_OWNERS_FOR: Duration = Duration::from_secs(2);
+/// How much later than its lifetime the kernel takes an address off, at most: ADDRCONF_TIMER_FUZZ of net/addrconf.h, HZ / 4.
+const KERNEL_LATE: Duration = Duration::from_millis(250);
 
 /// What is asked of the outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +65,8 @@ pub struct Peer {
     pub owns: Option<u64>,
     /// The highest epoch that it knows.
     pub epoch: u64,
+    /// When it said so.
+    pub heard: Time,
 }
 
 /// Where the address is.
@@ -147,6 +151,12 @@ pub struct Vip<M> {
     fence: Duration,
     /// When the kernel takes the address off by itself.
     kernel: Option<Time>,
+    /// What is left of a lease is too short for the kernel's seconds: the address is added with its next renewal.
+    waits: bool,
+    /// `on_claim` is run once the address is added.
+    hook_due: bool,
+    /// When this ownership began.
+    claimed_at: Time,
     next_refresh: Time,
     started: Option<Time>,
     ask_until: Option<Time>,
@@ -155,6 +165,11 @@ pub struct Vip<M> {
     asked: bool,
     stuck_until: Time,
     announcements: Announcements,
+    /// The latest ownership of another host for which the address was announced again.
+    outrun: u64,
+    /// Since when another host says that it owns the address, too; and whether people were told.
+    two_since: Option<Time>,
+    two_told: bool,
     hooks: Hooks,
     restarting: bool,
     release_reason: (u16, String),
@@ -196,6 +211,9 @@ impl<M> Vip<M> {
             valid: None,
             fence,
             kernel: None,
+            waits: false,
+            hook_due: false,
+            claimed_at: Time(0),
             next_refresh: Time::NEVER,
             started: None,
             ask_until: None,
@@ -204,6 +222,9 @@ impl<M> Vip<M> {
             asked: false,
             stuck_until: Time::NEVER,
             announcements: Announcements::default(),
+            outrun: 0,
+            two_since: None,
+            two_told: false,
             hooks: Hooks::default(),
             restarting: false,
             release_reason: (0, String::new()),
@@ -263,6 +284,13 @@ impl<M> Vip<M> {
         (self.claims, self.releases)
     }
 
+    /// Whether an owner waits for a peer to be heard before it could leave the address to it.
+    pub fn awaits_news(&self) -> bool {
+        let score = self.score().0;
+        self.stage != Stage::Absent
+            && self.peers.iter().any(|p| p.heard < self.claimed_at && p.score.is_some_and(|s| s > score))
+    }
+
     /// Whether nothing is under way: no release, no program.
     pub fn is_idle(&self) -> bool {
         self.stage == Stage::Absent && self.hooks.is_idle() && self.effects.is_empty()
@@ -287,6 +315,7 @@ impl<M> Vip<M> {
             self.address_failed,
             Some(self.next_refresh).filter(|_| self.stage == Stage::Held),
             Some(self.announcements.due(self.config.announce_interval)),
+            self.two_since.filter(|_| !self.two_told).map(|since| since + TWO_OWNERS_FOR),
             Some(self.stuck_until).filter(|_| self.stage == Stage::Stuck),
         ]
         .into_iter()
@@ -435,6 +464,17 @@ impl<M> Vip<M> {
             self.pass_hooks();
         }
         self.peers = peers;
+        if self.stage == Stage::Held && self.highest > self.epoch.max(self.outrun) {
+            // Somebody claimed the address after this host did, and clients may still believe it, although it may have left without
+            // having been heard as a rival: both were cut off from each other.
+            self.outrun = self.highest;
+            self.tell(
+                step::OUTRUN,
+                Urgency::Warning,
+                format!(" (epoch {} after {})", self.highest, self.epoch),
+            );
+            self.effects.push_back(Effect::Step(Step::Announce));
+        }
     }
 
     // What the network and the kernel say.
@@ -458,7 +498,10 @@ impl<M> Vip<M> {
     /// An address is not there any more, and it was not this agent that took it off.
     pub fn vanished(&mut self, now: Time, what: &str) {
         if self.stage == Stage::Held {
-            self.tell(step::VANISHED, Urgency::Warning, format!(" ({what})"));
+            // At the end of its lifetime it is the kernel that took it off: this process was stopped, or the store did not answer.
+            if self.kernel.is_none_or(|end| now + KERNEL_LATE < end) {
+                self.tell(step::VANISHED, Urgency::Warning, format!(" ({what})"));
+            }
             self.add(now);
         }
     }
@@ -504,7 +547,11 @@ impl<M> Vip<M> {
             self.started = Some(now);
             self.ask(now);
         }
-        self.timers(now);
+        // An owner that slept is judged before it touches kernel or network again: it would put back and announce what is another's by now.
+        self.listen(now, wall_ms, who);
+        if who.poll_timeout() > now {
+            self.timers(now);
+        }
         // Each round may answer the one before; none of them waits for the outside.
         for _ in 0..8 {
             self.decide(now, who);
@@ -530,18 +577,14 @@ impl<M> Vip<M> {
         if self.ask_until.is_some_and(|until| until <= now) {
             self.ask_until = None;
             let patience = self.started.is_some_and(|at| now.since(at) < self.fence + ASK_AGAIN);
-            // While another host owns it, that one answers, and there is nothing to tell.
-            let waits = self.stage == Stage::Asking;
-            if !self.answered {
-                self.asked = true;
-            } else if patience {
+            // While this host only stands by it is the owner that answers, as it should.
+            let troubled = self.answered && self.stage == Stage::Asking;
+            if troubled && patience {
                 self.asks_again = Some(now + ASK_AGAIN);
-                if waits {
-                    self.tell(step::ANSWERED, Urgency::Warning, "");
-                }
+                self.tell(step::ANSWERED, Urgency::Warning, "");
             } else {
                 self.asked = true;
-                if waits {
+                if troubled {
                     self.tell(step::CLAIMED_ANYWAY, Urgency::Alarm, "");
                 }
             }
@@ -553,10 +596,29 @@ impl<M> Vip<M> {
             self.asks_again = None;
             self.ask(now);
         }
+        let two = self.stage == Stage::Held
+            && self.peers.iter().any(|peer| peer.score.is_some() && peer.owns.is_some());
+        match self.two_since {
+            _ if !two => {
+                if self.two_since.take().is_some() && self.stage == Stage::Held {
+                    // The other one may have been the last that clients heard.
+                    self.effects.push_back(Effect::Step(Step::Announce));
+                }
+                self.two_told = false;
+            }
+            None => self.two_since = Some(now),
+            Some(since) if !self.two_told && since + TWO_OWNERS_FOR <= now => {
+                self.two_told = true;
+                self.tell(step::TWO_OWNERS, Urgency::Alarm, "");
+            }
+            Some(_) => {}
+        }
         if self.stage == Stage::Held && self.next_refresh <= now {
             self.refresh(now);
         }
-        match self.announcements.take(now, self.config.announce_interval) {
+        // An owner whose lease has ended must not be believed for an instant more, although it has not been told yet.
+        let sound = self.valid.is_none_or(|until| until > now);
+        match self.announcements.take(now, self.config.announce_interval).filter(|_| sound) {
             Some(Due::RivalSilent) => {
                 self.tell(step::RIVAL_SILENT, Urgency::Info, "");
                 self.effects.push_back(Effect::Step(Step::Announce));
@@ -613,7 +675,14 @@ impl<M> Vip<M> {
 
     /// Whether an owner keeps the address, and for whom it leaves.
     fn settle<W: Ownership<Action = M>>(&mut self, now: Time, score: Score, who: &mut W) {
-        let heir = self.best();
+        // Who has not been heard since this host took over may be as dead as the owner before, and gets nothing that could stay here.
+        let since = match (who.owns(), self.stage) {
+            (false, _) => Time(0),
+            // It took over just now, and has not been listened to yet.
+            (true, Stage::Absent) => now,
+            (true, _) => self.claimed_at,
+        };
+        let heir = self.best(since).or_else(|| self.best(Time(0)).filter(|_| !score.stands()));
         let beats = |(_, theirs): &(String, Score)| {
             self.config.stickiness < 254
                 && u16::from(theirs.0) > u16::from(score.0) + u16::from(self.config.stickiness)
@@ -649,11 +718,13 @@ impl<M> Vip<M> {
         }
     }
 
-    /// The best of the others that were heard and stand; of equals the first by name.
-    fn best(&self) -> Option<(String, Score)> {
+    /// The best of the others that were heard since then and stand; of equals the first by name.
+    fn best(&self, since: Time) -> Option<(String, Score)> {
         let mut best: Option<(&str, Score)> = None;
         for peer in &self.peers {
-            let Some(score) = peer.score.filter(|score| score.stands()) else { continue };
+            let Some(score) = peer.score.filter(|score| score.stands() && peer.heard >= since) else {
+                continue;
+            };
             if best.is_none_or(|(name, most)| score > most || (score == most && peer.name.as_str() < name)) {
                 best = Some((&peer.name, score));
             }
@@ -664,29 +735,30 @@ impl<M> Vip<M> {
     /// Takes what the machine of ownership says; whether it said anything.
     fn listen<W: Ownership<Action = M>>(&mut self, now: Time, wall_ms: u64, who: &mut W) -> bool {
         let mut any = false;
+        // What a new ownership is good for is said right after it, and the address is not added before that is known.
+        let mut owned = None;
         while let Some(output) = who.poll() {
             any = true;
             match output {
                 Output::Own { rule, why, epoch } => {
-                    self.valid = self.valid.filter(|until| *until > now);
+                    (self.valid, self.claimed_at) = (None, now);
                     self.epoch = epoch.unwrap_or_else(|| (self.highest + 1).max(wall_ms).max(self.epoch + 1));
                     self.highest = self.highest.max(self.epoch);
-                    match self.stage {
-                        Stage::Absent => self.own(now, rule, &why),
-                        _ => self.owned_again = Some((rule, why)),
-                    }
+                    owned = Some((rule, why));
                 }
                 Output::Valid { until } => {
                     self.valid = Some(until);
-                    if self.stage == Stage::Held {
-                        self.refresh(now);
+                    match self.stage {
+                        Stage::Held => self.refresh(now),
+                        Stage::Adding if self.waits => self.add(now),
+                        _ => {}
                     }
                 }
                 Output::Lose { rule, why } => {
                     if self.release_reason.0 == 0 {
                         self.release_reason = (rule, why);
                     }
-                    self.owned_again = None;
+                    (owned, self.owned_again) = (None, None);
                     self.lose(now, who);
                 }
                 Output::Announce { .. } => {
@@ -702,6 +774,12 @@ impl<M> Vip<M> {
                 })),
             }
         }
+        if let Some((rule, why)) = owned {
+            match self.stage {
+                Stage::Absent => self.own(now, rule, &why),
+                _ => self.owned_again = Some((rule, why)),
+            }
+        }
         any
     }
 
@@ -712,7 +790,10 @@ impl<M> Vip<M> {
         if self.asked {
             self.begin_claim(now);
         } else {
+            // Who answered before may have been the owner that left for this host.
             self.stage = Stage::Asking;
+            self.asks_again = None;
+            self.ask(now);
         }
     }
 
@@ -720,19 +801,26 @@ impl<M> Vip<M> {
         let before = self.config.hooks.order == ClaimOrder::Before && !self.config.hooks.on_claim.is_empty();
         if before {
             self.stage = Stage::Hooking;
+            self.call(HookKind::Claim, step::CLAIMED, step::sentence(step::CLAIMED));
         } else {
+            // Once the address is there: what cannot be had needs no program.
+            self.hook_due = true;
             self.add(now);
         }
-        self.call(HookKind::Claim, step::CLAIMED, step::sentence(step::CLAIMED));
     }
 
     fn add(&mut self, now: Time) {
         self.stage = Stage::Adding;
+        // The kernel counts whole seconds: with less than one left it would keep the address beyond the lease.
+        self.waits = self.valid.is_some_and(|until| until.since(now) < Duration::from_secs(1));
+        if self.waits {
+            return;
+        }
         let lifetime = self.lifetime(now);
         self.effects.push_back(Effect::Step(Step::Add { lifetime }));
     }
 
-    /// For how many seconds the kernel is to keep the address. Never longer than a lease is valid, but at least one second: the owner itself goes before.
+    /// For how many seconds the kernel is to keep the address. Never longer than a lease is valid.
     fn lifetime(&mut self, now: Time) -> u32 {
         let span = match self.valid {
             Some(until) => until.since(now),
@@ -751,6 +839,7 @@ impl<M> Vip<M> {
     fn refresh(&mut self, now: Time) {
         if self.valid.is_some_and(|until| until.since(now) < Duration::from_secs(1)) {
             // What the kernel has ends before, or as early as it can.
+            self.next_refresh = Time::NEVER;
             return;
         }
         let lifetime = self.lifetime(now);
@@ -784,6 +873,9 @@ impl<M> Vip<M> {
                 self.claims += 1;
                 self.announcements.claimed(now);
                 self.effects.push_back(Effect::Step(Step::Announce));
+                if core::mem::take(&mut self.hook_due) {
+                    self.call(HookKind::Claim, step::CLAIMED, step::sentence(step::CLAIMED));
+                }
             }
             (Step::Add { .. }, Stage::Adding, Err(why)) => {
                 self.tell(step::ADD_FAILED, Urgency::Alarm, format!(": {why}"));
@@ -827,6 +919,7 @@ impl<M> Vip<M> {
         let was_here = matches!(self.stage, Stage::Releasing(_) | Stage::Stuck);
         self.stage = Stage::Absent;
         (self.kernel, self.valid, self.next_refresh) = (None, None, Time::NEVER);
+        (self.waits, self.hook_due) = (false, false);
         if let Some(heir) = self.heir.take() {
             self.effects.push_back(Effect::HandOver { heir, epoch: self.epoch });
         }

@@ -80,6 +80,7 @@ fn facts() -> Facts {
         threads_connected: Some(3),
         max_connections: Some(151),
         round_trip: Some(Duration::from_micros(321)),
+        backend: None,
     }
 }
 

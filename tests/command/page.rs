@@ -54,6 +54,7 @@ const IN_C: &[(&str, &[&str])] = &[
     ("explain", &["explain"]),
     ("route", &["selector_new", "select", "select_reason"]),
     ("budget", &["budget", "budget_json"]),
+    ("vip", &["vip_status_json", "vip_get", "vip_owner", "vip_move", "vip_clear", "vip_standby"]),
     ("proxyadmin", &["proxy_command", "snapshot_node"]),
 ];
 

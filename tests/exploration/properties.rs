@@ -404,7 +404,9 @@ fn states(t: &Transition<'_>) -> Result<(), Broken> {
         let answers = matches!(e.class, Class::Ok | Class::Refusing | Class::Replication);
         let at_fail = now.ladder.is_failed(s.fall, s.rise);
         let heals = !was.held && good(e) && e.applies && e.within_takeover_lag;
-        let healed = heals && now.ladder.status(s.fall, s.rise) == Status::Ok;
+        // A router has nothing to catch up with: it is healed once nothing counts towards FAIL.
+        let clean = s.stateless && !now.ladder.is_down();
+        let healed = heals && (clean || now.ladder.status(s.fall, s.rise) == Status::Ok);
         let stands_by = matches!(now.state, State::Standby | State::Active);
         let right = match was.state {
             State::Active => true,

@@ -153,6 +153,8 @@ PRIMACY_EVENT_WRITERS = 17
 PRIMACY_EVENT_PROXY = 19
 PRIMACY_EVENT_RELOAD = 20
 PRIMACY_EVENT_FOLLOWS = 21
+PRIMACY_EVENT_VIP = 22
+PRIMACY_EVENT_PEER = 23
 
 # primacy_severity
 PRIMACY_SEVERITY_INFO = 0
@@ -182,6 +184,15 @@ PRIMACY_REASON_GTID_ACTIVE = 7
 PRIMACY_SESSION_ENDS = 0
 PRIMACY_SESSION_STAYS = 1
 PRIMACY_SESSION_DRAINS = 2
+
+# primacy_vip_stage
+PRIMACY_VIP_ABSENT = 0
+PRIMACY_VIP_ASKING = 1
+PRIMACY_VIP_HOOKING = 2
+PRIMACY_VIP_ADDING = 3
+PRIMACY_VIP_HELD = 4
+PRIMACY_VIP_RELEASING = 5
+PRIMACY_VIP_STUCK = 6
 
 # The values of each enumeration.
 ENUMS: Dict[str, Dict[str, int]] = {
@@ -305,6 +316,8 @@ ENUMS: Dict[str, Dict[str, int]] = {
         "PRIMACY_EVENT_PROXY": 19,
         "PRIMACY_EVENT_RELOAD": 20,
         "PRIMACY_EVENT_FOLLOWS": 21,
+        "PRIMACY_EVENT_VIP": 22,
+        "PRIMACY_EVENT_PEER": 23,
     },
     "primacy_severity": {
         "PRIMACY_SEVERITY_INFO": 0,
@@ -334,6 +347,15 @@ ENUMS: Dict[str, Dict[str, int]] = {
         "PRIMACY_SESSION_ENDS": 0,
         "PRIMACY_SESSION_STAYS": 1,
         "PRIMACY_SESSION_DRAINS": 2,
+    },
+    "primacy_vip_stage": {
+        "PRIMACY_VIP_ABSENT": 0,
+        "PRIMACY_VIP_ASKING": 1,
+        "PRIMACY_VIP_HOOKING": 2,
+        "PRIMACY_VIP_ADDING": 3,
+        "PRIMACY_VIP_HELD": 4,
+        "PRIMACY_VIP_RELEASING": 5,
+        "PRIMACY_VIP_STUCK": 6,
     },
 }
 
@@ -669,5 +691,6 @@ FUNCTIONS: Dict[str, Tuple[bool, str, str, str, Any, List[Any]]] = {
     "primacy_maintenance_role_name": (True, "any thread", "never blocks", "0.1", c_char_p, [c_int32]),
     "primacy_report_outcome_name": (True, "any thread", "never blocks", "0.1", c_char_p, [c_int32]),
     "primacy_reason_name": (True, "any thread", "never blocks", "0.1", c_char_p, [c_int32]),
+    "primacy_vip_stage_name": (True, "any thread", "never blocks", "0.1", c_char_p, [c_int32]),
     "primacy_rule_text": (True, "any thread", "never blocks", "0.1", c_int32, [c_uint32, POINTER(c_char), c_size_t]),
 }

@@ -124,7 +124,10 @@ pub fn order(config: &Config, change: &Change) -> Outcome {
             // It may be starting.
             Given::Nobody(_) if Instant::now() < until => sleep(PAUSE),
             Given::Nobody(why) => {
-                return Err(Failure::new(Exit::Unreachable, format!("no agent answers: {why}; only an agent owns addresses")));
+                return Err(Failure::new(
+                    Exit::Unreachable,
+                    format!("no agent answers: {why}; only an agent owns addresses"),
+                ));
             }
         }
     }

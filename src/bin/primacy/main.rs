@@ -19,8 +19,8 @@ mod serve;
 mod table;
 mod terminal;
 mod tier;
-mod vip;
 mod view;
+mod vip;
 mod watch;
 
 use args::{Args, Command};

@@ -103,7 +103,8 @@ pub fn render(model: &Model, area: Rect, buffer: &mut Buffer) {
     let pools = height(model.pools.len()).min((area.height / 3).max(3));
     let nodes = height(nodes).min((area.height.saturating_sub(pools + 2) / 2).max(3));
     // An agent of floating addresses alone has no pools to show.
-    let (pools, nodes) = if model.pools.is_empty() && !model.tier.is_empty() { (0, 0) } else { (pools, nodes) };
+    let (pools, nodes) =
+        if model.pools.is_empty() && !model.tier.is_empty() { (0, 0) } else { (pools, nodes) };
     let left = area.height.saturating_sub(pools + nodes + 2);
     let tier = match model.tier.len() {
         0 => 0,

@@ -110,7 +110,9 @@ pub fn age(ms: u64) -> String {
 pub fn event_line(event: &Event) -> String {
     let place = match (event.pool.as_str(), event.node.as_str()) {
         // The tier as a whole, on this host.
-        ("", node) if matches!(event.kind, EventKind::Vip | EventKind::Peer) && !node.is_empty() => node.to_string(),
+        ("", node) if matches!(event.kind, EventKind::Vip | EventKind::Peer) && !node.is_empty() => {
+            node.to_string()
+        }
         ("", _) => "-".to_string(),
         (pool, "") => pool.to_string(),
         (pool, node) => format!("{pool}/{node}"),

@@ -117,7 +117,8 @@ pub struct Tier {
 /// Cells under each other, the last one as long as it is.
 fn aligned(rows: &[Vec<String>]) -> Vec<String> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |at: usize| rows.iter().filter_map(|row| row.get(at)).map(|c| c.chars().count()).max().unwrap_or(0);
+    let width =
+        |at: usize| rows.iter().filter_map(|row| row.get(at)).map(|c| c.chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let line = |row: &Vec<String>| {
         let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
@@ -132,8 +133,9 @@ impl Tier {
     /// # Errors
     /// One sentence, if it is none.
     pub fn read(document: &Value) -> Result<Tier, String> {
-        let read: Document = serde_json::from_value(document.clone())
-            .map_err(|e| format!("what the agent says of the tier cannot be read: {e}; use the command of its release"))?;
+        let read: Document = serde_json::from_value(document.clone()).map_err(|e| {
+            format!("what the agent says of the tier cannot be read: {e}; use the command of its release")
+        })?;
         Ok(Tier { own: read.tier.own.clone(), view: read.tier, vips: read.vips })
     }
 
@@ -196,15 +198,26 @@ impl Tier {
         let epoch = own.epoch.max(own.highest_epoch);
         lines.push((
             Weight::Head,
-            format!("{}: {} on {}, {}", printable(&own.name), own.addresses.join(", "), printable(&own.interface), own.ownership),
+            format!(
+                "{}: {} on {}, {}",
+                printable(&own.name),
+                own.addresses.join(", "),
+                printable(&own.interface),
+                own.ownership
+            ),
         ));
         match shared.map(|vip| vip.owners.as_slice()).unwrap_or_default() {
             owners @ [_, _, ..] => lines.push((
                 Weight::Bad,
-                format!("  owners {}: a CONFLICT, epoch {epoch}", owners.iter().map(|o| printable(o)).collect::<Vec<_>>().join(" and ")),
+                format!(
+                    "  owners {}: a CONFLICT, epoch {epoch}",
+                    owners.iter().map(|o| printable(o)).collect::<Vec<_>>().join(" and ")
+                ),
             )),
             _ => match &own.owner {
-                Some(owner) => lines.push((Weight::Owner, format!("  owner {}, epoch {epoch}", printable(owner)))),
+                Some(owner) => {
+                    lines.push((Weight::Owner, format!("  owner {}, epoch {epoch}", printable(owner))))
+                }
                 None => lines.push((Weight::Bad, format!("  no owner is known, epoch {epoch}"))),
             },
         }
@@ -215,7 +228,9 @@ impl Tier {
             ));
         }
         if let Some(lease) = &own.lease {
-            let valid = lease.valid_ms.map_or_else(|| "no lease here".to_string(), |ms| format!("lease good for {ms}ms"));
+            let valid = lease
+                .valid_ms
+                .map_or_else(|| "no lease here".to_string(), |ms| format!("lease good for {ms}ms"));
             let trouble = lease.trouble.as_ref().map(|why| format!(", etcd: {}", printable(why)));
             let weight = if trouble.is_some() { Weight::Bad } else { Weight::Plain };
             lines.push((weight, format!("  {valid}{}", trouble.unwrap_or_default())));
@@ -236,7 +251,9 @@ impl Tier {
 
     fn standings(&self, own: &OwnVip, shared: Option<&SharedVip>, lines: &mut Vec<(Weight, String)>) {
         let Some(shared) = shared else { return };
-        let mut rows = vec![["HOST", "ROLE", "SCORE", "EPOCH", "FAILED", "LOCAL", "BACKEND"].map(str::to_string).to_vec()];
+        let mut rows = vec![
+            ["HOST", "ROLE", "SCORE", "EPOCH", "FAILED", "LOCAL", "BACKEND"].map(str::to_string).to_vec(),
+        ];
         let mut weights = vec![Weight::Plain];
         for standing in &shared.hosts {
             let health = |health: &Health| match health.words.as_str() {
@@ -296,8 +313,12 @@ mod tests {
         };
         let text = Tier::read(&document(&["rt1"])).unwrap().text();
         for part in [
-            "hosts, seen from rt1", "front: 10.0.0.101/16 on eth0, vrrp", "owner rt1, epoch 7", "moved to rt1 by an operator",
-            "2 failures count, barred for 42s", "ok: all  good",
+            "hosts, seen from rt1",
+            "front: 10.0.0.101/16 on eth0, vrrp",
+            "owner rt1, epoch 7",
+            "moved to rt1 by an operator",
+            "2 failures count, barred for 42s",
+            "ok: all  good",
         ] {
             assert!(text.contains(part), "{part} is missing:\n{text}");
         }
@@ -305,7 +326,11 @@ mod tests {
         assert!(text.lines().any(|line| line.starts_with("  rt3") && line.contains("standby")), "{text}");
         assert!(!text.contains("CONFLICT"));
         let two = Tier::read(&document(&["rt1", "rt3"])).unwrap();
-        assert!(two.lines().iter().any(|(weight, line)| *weight == Weight::Bad && line.contains("rt1 and rt3: a CONFLICT")));
+        assert!(
+            two.lines()
+                .iter()
+                .any(|(weight, line)| *weight == Weight::Bad && line.contains("rt1 and rt3: a CONFLICT"))
+        );
         assert!(Tier::read(&json!({"tier": 3})).is_err());
         // An agent that says less is shown as far as it goes.
         assert_eq!(Tier::read(&json!({})).unwrap().lines().len(), 2);

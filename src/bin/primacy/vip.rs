@@ -48,7 +48,10 @@ fn look(config: &Config) -> Result<Value, Failure> {
                 || "this configuration has no control_socket".to_string(),
                 |path| format!("nobody answers this user at {}", path.display()),
             );
-            Err(Failure::new(Exit::Unreachable, format!("no agent answers: {place}; only an agent knows the tier")))
+            Err(Failure::new(
+                Exit::Unreachable,
+                format!("no agent answers: {place}; only an agent knows the tier"),
+            ))
         }
         Err(words) => Err(Failure::new(Exit::Unreachable, words)),
     }
@@ -69,7 +72,9 @@ fn name_of(config: &Config, name: Option<&str>) -> Result<String, Failure> {
     let names: Vec<&str> = config.vips.iter().map(|vip| vip.name.as_str()).collect();
     match (name, names.as_slice()) {
         (Some(name), names) if names.contains(&name) => Ok(name.to_string()),
-        (Some(name), names) => Err(Failure::usage(format!("there is no vip {name:?}; there is {}", names.join(", ")))),
+        (Some(name), names) => {
+            Err(Failure::usage(format!("there is no vip {name:?}; there is {}", names.join(", "))))
+        }
         (None, [only]) => Ok((*only).to_string()),
         (None, names) => {
             Err(Failure::usage(format!("there are several vips: say which by --vip ({})", names.join(", "))))

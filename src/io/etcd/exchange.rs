@@ -135,7 +135,8 @@ impl Endpoint {
             Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
             _ => (authority, None),
         };
-        let port = port.map_or(Ok(2379), str::parse).map_err(|_| bad("the port is no number of 1 to 65535"))?;
+        let port =
+            port.map_or(Ok(2379), str::parse).map_err(|_| bad("the port is no number of 1 to 65535"))?;
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
         if bare.is_empty() || port == 0 || !bare.chars().all(fits) || (bare.contains(':') && bare == host) {
@@ -218,7 +219,8 @@ impl Endpoint {
         if addresses.is_empty() {
             // An address is no name: the resolver is not asked.
             let found = (self.host.as_str(), self.port).to_socket_addrs();
-            let found = found.map_err(|e| NoAnswer::Unreachable(format!("the name does not resolve: {e}")))?;
+            let found =
+                found.map_err(|e| NoAnswer::Unreachable(format!("the name does not resolve: {e}")))?;
             addresses = found.collect();
             *self.known.lock() = addresses.clone();
         }
@@ -261,7 +263,9 @@ fn talk(link: &mut Link, question: &[u8], reader: &mut Reader) -> core::result::
     loop {
         let garbage = |what: &str| NoAnswer::Garbage(what.to_owned());
         match link.read(&mut buffer) {
-            Ok(0) if reader.is_empty() => return Err(NoAnswer::Unreachable("the connection was closed".into())),
+            Ok(0) if reader.is_empty() => {
+                return Err(NoAnswer::Unreachable("the connection was closed".into()));
+            }
             Ok(0) => return reader.end().map_err(garbage),
             Ok(count) => {
                 let bytes = buffer.get(..count).unwrap_or_default();

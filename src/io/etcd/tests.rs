@@ -49,7 +49,8 @@ impl Etcd {
     }
 
     fn spawn(folder: &Path, scheme: &str, client: u16, peer: u16, more: &[String]) -> Child {
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log")).expect("a log");
+        let log =
+            std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log")).expect("a log");
         let (client, peer) = (format!("{scheme}://127.0.0.1:{client}"), format!("http://127.0.0.1:{peer}"));
         let arguments = [
             ("--name", "a"),
@@ -370,7 +371,9 @@ fn a_lease_revoked_by_hand_and_a_key_removed() {
     let claim = Request::Claim { key: key.clone(), value: value.clone(), lease: holder.lease };
     assert_eq!(ask(&config, claim), Answer::NoLease);
     assert_eq!(ask(&config, Request::Look { key: key.clone() }), Answer::Free);
-    let Answer::Granted { lease, .. } = ask(&config, Request::Grant { seconds: 60 }) else { panic!("granted") };
+    let Answer::Granted { lease, .. } = ask(&config, Request::Grant { seconds: 60 }) else {
+        panic!("granted")
+    };
     let claim = Request::Claim { key: key.clone(), value: value.clone(), lease };
     let Answer::Claimed { revision } = ask(&config, claim.clone()) else { panic!("claimed") };
     let held = Answer::Held(crate::vip::lease::Holder { value: value.clone(), lease, revision });
@@ -445,7 +448,8 @@ fn servers_that_are_none() {
     assert!(begun.elapsed() < AMPLE / 2);
     let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
     let huge = format!("{head}\r\n{}", " ".repeat(1 << 20)).into_bytes();
-    let endless_chunks = format!("{head}Transfer-Encoding: chunked\r\n\r\n{}", "fff\r\n".repeat(9)).into_bytes();
+    let endless_chunks =
+        format!("{head}Transfer-Encoding: chunked\r\n\r\n{}", "fff\r\n".repeat(9)).into_bytes();
     for (says, expected) in [
         (b"".to_vec(), Trouble::Unreachable),
         (b"SSH-2.0-OpenSSH_9\r\n".to_vec(), Trouble::Garbage),
@@ -456,7 +460,10 @@ fn servers_that_are_none() {
         (format!("{head}Content-Length: 9999999\r\n\r\n").into_bytes(), Trouble::Garbage),
         (huge, Trouble::Garbage),
         (endless_chunks, Trouble::Garbage),
-        (b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1/\r\nContent-Length: 0\r\n\r\n".to_vec(), Trouble::Garbage),
+        (
+            b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1/\r\nContent-Length: 0\r\n\r\n".to_vec(),
+            Trouble::Garbage,
+        ),
     ] {
         let shown = String::from_utf8_lossy(says.get(..60).unwrap_or(&says)).into_owned();
         let answer = look(&config(&[server(says, false)]));
@@ -484,9 +491,17 @@ fn half_an_answer_ends_by_its_time() {
 
 #[test]
 fn endpoints_that_cannot_be() {
-    for bad in
-        ["ftp://a:1", "http://", "http://:1", "http://a:0", "http://a:x", "http://a:70000", "http://a/b", "http://::1:2379", "http://a b"]
-    {
+    for bad in [
+        "ftp://a:1",
+        "http://",
+        "http://:1",
+        "http://a:0",
+        "http://a:x",
+        "http://a:70000",
+        "http://a/b",
+        "http://::1:2379",
+        "http://a b",
+    ] {
         let error = EtcdClient::start(&config(&[bad.into()]), &lone_wake()).map(|_| ()).expect_err("refused");
         assert_eq!(error.code(), ErrorCode::Config, "{bad}");
         assert!(error.message().contains(bad), "{error}");
@@ -528,7 +543,9 @@ fn accounts() {
     etcd.kill();
     etcd.restart();
     let renewals = agents[0].renewals;
-    until(&mut agents, "it is renewed, or owns again", |agents| agents[0].owns() && agents[0].renewals > renewals + 1);
+    until(&mut agents, "it is renewed, or owns again", |agents| {
+        agents[0].owns() && agents[0].renewals > renewals + 1
+    });
 }
 
 #[cfg(feature = "tls")]
@@ -550,7 +567,9 @@ mod encrypted {
             openssl(folder, &format!("req -new {key} -keyout {name}.key -out {name}.csr -subj /O={name}"));
             openssl(
                 folder,
-                &format!("x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out {name}.pem -days 2 -extfile ext"),
+                &format!(
+                    "x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out {name}.pem -days 2 -extfile ext"
+                ),
             );
         }
         folder.to_owned()
@@ -581,7 +600,10 @@ mod encrypted {
         let foreign = LeaseConfig { ca: Some(file("other.pem")), ..good.clone() };
         assert_eq!(trouble(&look(&foreign)), Some(Trouble::Denied), "an authority that did not sign it");
         let bare = LeaseConfig { certificate: None, ..good.clone() };
-        assert!(matches!(trouble(&look(&bare)), Some(Trouble::Denied | Trouble::Unreachable)), "without our own");
+        assert!(
+            matches!(trouble(&look(&bare)), Some(Trouble::Denied | Trouble::Unreachable)),
+            "without our own"
+        );
         let error = EtcdClient::start(&plain, &lone_wake()).map(|_| ()).expect_err("no authority");
         assert!(error.message().contains("etcd_ca"), "{error}");
         // Plain HTTP to a port that speaks TLS, and TLS to one that does not.

@@ -34,13 +34,15 @@ impl Tls {
     pub(super) fn read(host: &str, config: &LeaseConfig) -> Result<Tls> {
         let error = |what: String| Error::new(ErrorCode::Config, what);
         let Some(ca) = &config.ca else {
-            return Err(error("an endpoint with https:// needs the authority of its certificate: set etcd_ca".into()));
+            return Err(error(
+                "an endpoint with https:// needs the authority of its certificate: set etcd_ca".into(),
+            ));
         };
         let mut roots = RootCertStore::empty();
         for authority in read_certificates("etcd_ca", ca)? {
-            roots
-                .add(authority)
-                .map_err(|what| refuse("etcd_ca", ca, format!("a certificate in it cannot be used: {what}")))?;
+            roots.add(authority).map_err(|what| {
+                refuse("etcd_ca", ca, format!("a certificate in it cannot be used: {what}"))
+            })?;
         }
         // No provider is installed for the process: the host may use rustls, too.
         let builder =
@@ -55,7 +57,11 @@ impl Tls {
                 let bytes = file::read_private_key(key)?;
                 // The parser's words may quote the file.
                 let parsed = PrivateKeyDer::from_pem_slice(bytes.expose()).map_err(|_| {
-                    refuse("etcd_key", key, "there is no usable private key in it; it must hold one in PEM, not encrypted")
+                    refuse(
+                        "etcd_key",
+                        key,
+                        "there is no usable private key in it; it must hold one in PEM, not encrypted",
+                    )
                 })?;
                 builder.with_client_auth_cert(certificates, parsed).map_err(|what| {
                     refuse("etcd_cert", chain, format!("it does not go with the key in etcd_key: {what}"))

@@ -119,7 +119,8 @@ impl Ears {
     /// What the system says; nothing went out.
     pub(super) fn send(&self, vip: usize, send: &Send) -> Result<(), VrrpError> {
         let family = Family::of(send.source);
-        let mine = |ear: &&Ear| ear.socket.family() == family && ear.users.iter().any(|(user, _)| *user == vip);
+        let mine =
+            |ear: &&Ear| ear.socket.family() == family && ear.users.iter().any(|(user, _)| *user == vip);
         match self.ears.iter().find(mine) {
             Some(ear) => ear.socket.send(send.source, send.destination, &send.bytes),
             None => Err(VrrpError::Gone { interface: String::new() }),

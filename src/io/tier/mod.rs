@@ -23,6 +23,7 @@ use crate::engine::{Now, Time};
 use crate::vip::hooks::{Call, HookEnd, HookKind};
 use crate::vip::ownership::{Notice, Urgency};
 use crate::vip::peer::{LARGEST, Order, Registers};
+use crate::vip::status::TierStatus;
 use crate::vip::step::{self, Step};
 use crate::vip::tier::{Effect, Input, Tier};
 use crate::vip::vrrp;
@@ -40,6 +41,8 @@ const ROUNDS: usize = 4;
 const ADVERTS: usize = 256;
 /// How long the end waits for release hooks and others that are under way.
 const LAST_WORDS: Duration = Duration::from_millis(600);
+/// How often the tier is shown to who counts.
+const SHOW: Duration = Duration::from_secs(1);
 /// How long the end waits for a lease that is given back.
 const GIVEN_BACK: Duration = Duration::from_millis(100);
 /// Longest part of the first line of a program's output that is passed on.
@@ -49,21 +52,13 @@ const LINE: usize = 200;
 #[derive(Debug)]
 pub(crate) enum Message {
     /// What the service on this host is, for this VIP.
-    Local {
-        vip: usize,
-        good: Option<bool>,
-        words: String,
-    },
+    Local { vip: usize, good: Option<bool>, words: String },
     /// What it leads to.
-    Backend {
-        vip: usize,
-        good: Option<bool>,
-        words: String,
-    },
+    Backend { vip: usize, good: Option<bool>, words: String },
     /// An operator's order; the answer is sent back.
     Order(Order, Sender<Result<String, String>>),
     /// The state of the tier as it is now.
-    Look(Sender<crate::vip::status::TierStatus>),
+    Look(Sender<TierStatus>),
     /// The engine has failed: what is known of the service is nothing.
     EngineFailed,
     /// The end: addresses leave.
@@ -75,6 +70,8 @@ pub(crate) enum Message {
 
 /// Whom the tier tells.
 pub(crate) trait Outlet: Send {
+    /// The tier as it is now; about once a second.
+    fn show(&mut self, status: TierStatus);
     /// Something that people should read; of a VIP by its name, or of the tier.
     fn tell(&mut self, vip: Option<&str>, epoch: u64, notice: &Notice);
     /// This host owns the VIP, another one does, or none is known to.
@@ -119,6 +116,8 @@ pub(crate) struct TierDriver {
     outlet: Box<dyn Outlet>,
     owners: Vec<Option<String>>,
     stopping: Option<Time>,
+    /// When the tier was shown last.
+    shown: Option<Time>,
     #[cfg(feature = "testing")]
     planted: bool,
 }
@@ -185,12 +184,20 @@ impl TierDriver {
                         cleaned.addresses.iter().chain(&cleaned.blocks).map(IpAddr::to_string).collect();
                     let words = format!("{}: {}", step::sentence(step::CLEANED), found.join(", "));
                     let name = self.configs.get(vip).map(|config| config.name.as_str());
-                    self.outlet.tell(name, 0, &Notice { rule: step::CLEANED, urgency: Urgency::Warning, words });
+                    self.outlet.tell(
+                        name,
+                        0,
+                        &Notice { rule: step::CLEANED, urgency: Urgency::Warning, words },
+                    );
                 }
                 Err(error) => {
                     let words = format!("{}: {error}", step::sentence(step::RELEASE_FAILED));
                     let name = self.configs.get(vip).map(|config| config.name.as_str());
-                    self.outlet.tell(name, 0, &Notice { rule: step::RELEASE_FAILED, urgency: Urgency::Alarm, words });
+                    self.outlet.tell(
+                        name,
+                        0,
+                        &Notice { rule: step::RELEASE_FAILED, urgency: Urgency::Alarm, words },
+                    );
                 }
             }
         }
@@ -228,11 +235,16 @@ impl TierDriver {
         if self.tier.poll_timeout() <= now.mono {
             self.give(now, Input::Timer);
         }
-        self.read_neighbours();
+        self.read_neighbours(events);
         if ready(WATCH) {
             self.read_watch();
         }
         self.tell_owners();
+        let now = self.now();
+        if self.shown.is_none_or(|at| now.mono.since(at) >= SHOW) {
+            self.shown = Some(now.mono);
+            self.outlet.show(self.tier.status(now.mono));
+        }
     }
 
     /// One input, and all that follows from it.
@@ -276,7 +288,8 @@ impl TierDriver {
                 }
                 Effect::Save(orders) => self.outlet.save(orders),
                 Effect::Tell { vip, notice } => {
-                    let epoch = vip.and_then(|vip| self.tier.vips().nth(vip)).map_or(0, |(vip, _)| vip.epoch().1);
+                    let epoch =
+                        vip.and_then(|vip| self.tier.vips().nth(vip)).map_or(0, |(vip, _)| vip.epoch().1);
                     let name = vip.and_then(|vip| self.configs.get(vip)).map(|config| config.name.as_str());
                     self.outlet.tell(name, epoch, &notice);
                 }
@@ -355,9 +368,15 @@ impl TierDriver {
         }
     }
 
-    fn read_neighbours(&mut self) {
+    /// Only of who has something to say: fifty sockets asked in vain at each turn would cost more than all adverts.
+    fn read_neighbours(&mut self, events: &[Ready]) {
         let mut heard = Vec::new();
-        for (vip, place) in self.places.iter().enumerate() {
+        let ready = events
+            .iter()
+            .filter_map(|event| event.token.checked_sub(NEIGHBOUR))
+            .filter(|at| *at < PROGRAM - NEIGHBOUR);
+        for vip in ready.map(|at| (at >> 8) as usize) {
+            let Some(place) = self.places.get(vip) else { continue };
             for neighbours in &place.neighbours {
                 while let Some(claim) = neighbours.receive() {
                     if place.has(claim.ip) && !claim.asks {
@@ -522,7 +541,11 @@ impl TierDriver {
                     None => {
                         return Err(format!(
                             "it has no {} of its own to send adverts from",
-                            if family == super::neighbour::Family::V4 { "IPv4 address" } else { "link-local IPv6 address" }
+                            if family == super::neighbour::Family::V4 {
+                                "IPv4 address"
+                            } else {
+                                "link-local IPv6 address"
+                            }
                         ));
                     }
                 }

@@ -47,7 +47,8 @@ fn wrong(problem: impl Into<String>) -> Error {
 
 /// The name that the system gives this host, up to its first dot.
 fn host_name() -> Result<String> {
-    let text = std::fs::read_to_string("/proc/sys/kernel/hostname").map_err(|e| system("the host's name", e))?;
+    let text =
+        std::fs::read_to_string("/proc/sys/kernel/hostname").map_err(|e| system("the host's name", e))?;
     Ok(text.trim().split('.').next().unwrap_or_default().to_string())
 }
 
@@ -69,7 +70,8 @@ pub(crate) fn open(
     let host = host_of(config)?;
     let now = clock::boot();
     let wake = Arc::new(Wake::new(registry).map_err(|e| system("the tier's wake-up", e))?);
-    let mut epoll = Epoll::for_thread(registry, Arc::clone(&wake)).map_err(|e| system("the tier's epoll", e))?;
+    let mut epoll =
+        Epoll::for_thread(registry, Arc::clone(&wake)).map_err(|e| system("the tier's epoll", e))?;
     let mut kernel = Kernel::open(registry).map_err(|e| system("the tier's netlink", e))?;
     let watch = Watch::open(registry, &mut kernel).map_err(|e| system("the tier's watch", e))?;
     epoll.add(watch.number(), WATCH, false).map_err(|e| system("the tier's watch", e))?;
@@ -109,6 +111,7 @@ pub(crate) fn open(
         outlet,
         owners: vec![None; config.vips.len()],
         stopping: None,
+        shown: None,
         #[cfg(feature = "testing")]
         planted: false,
     };
@@ -137,7 +140,9 @@ fn channel(
     let (address, settings) = settings(&config.tier, host)?;
     let channel = begin(settings, keys(&config.tier)?)?;
     let socket = PeerSocket::bind(registry, address).map_err(|e| {
-        let problem = format!("the peer channel cannot listen at {address}: {e}; it is this host's address in [tier] hosts");
+        let problem = format!(
+            "the peer channel cannot listen at {address}: {e}; it is this host's address in [tier] hosts"
+        );
         Error::new(ErrorCode::Io, problem)
     })?;
     epoll.add(socket.number(), PEER, false).map_err(|e| system("the peer channel", e))?;
@@ -153,7 +158,13 @@ fn group(vip: &VipConfig, vrrp: &VrrpConfig, place: &Place) -> Result<Group> {
             let text = core::str::from_utf8(secret.expose()).ok().and_then(Password::new);
             let problem = || {
                 let path = path.display();
-                Error::new(ErrorCode::Secret, format!("{path}: a VRRP password has 1 to 8 bytes (auth_password_file of vip {})", vip.name))
+                Error::new(
+                    ErrorCode::Secret,
+                    format!(
+                        "{path}: a VRRP password has 1 to 8 bytes (auth_password_file of vip {})",
+                        vip.name
+                    ),
+                )
             };
             Some(text.ok_or_else(problem)?)
         }

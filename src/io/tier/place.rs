@@ -78,7 +78,11 @@ impl Place {
             _ => false,
         };
         let found = kernel.addresses(Some(interface.index))?;
-        Ok(found.iter().filter(|a| !a.is_marked() && !a.is_secondary()).map(|a| a.ip).find(|ip| mine(ip) && fits(ip)))
+        Ok(found
+            .iter()
+            .filter(|a| !a.is_marked() && !a.is_secondary())
+            .map(|a| a.ip)
+            .find(|ip| mine(ip) && fits(ip)))
     }
 
     /// Removes what an earlier life left.
@@ -160,7 +164,10 @@ impl Place {
         self.placed.clear();
         let (mut count, mut failed) = (0, None);
         for ip in self.ips() {
-            match kernel.remove_address(interface, ip).and_then(|was| kernel.unblock(interface, ip).map(|_| was)) {
+            match kernel
+                .remove_address(interface, ip)
+                .and_then(|was| kernel.unblock(interface, ip).map(|_| was))
+            {
                 Ok(was) => count += u32::from(was),
                 Err(error) => failed = Some(error),
             }

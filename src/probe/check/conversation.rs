@@ -25,6 +25,7 @@ use crate::wire::{
 
 /// The protocol's machine.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one in each conversation, which is boxed")]
 pub(super) enum Talk {
     Classic(Client),
     X(XClient),

@@ -1,6 +1,7 @@
 //! The check `router`: through one port of MySQL Router, which server is behind it, and whether it suits the port.
 //!
-//! What MySQL Router 9.7 does, measured with static routes, and what is made of it:
+//! What MySQL Router 9.7 does with static routes, and what is made of it. Measured, but for the line on blocked hosts, which is
+//! from the router's sources, and of the server's errors all but 1045:
 //!
 //! | what happened | at a classic port | at an X port | local | backend |
 //! |---|---|---|---|---|
@@ -14,9 +15,9 @@
 //!
 //! A route that does its own TLS (`client_ssl_mode` other than PASSTHROUGH) greets by itself, so the router is heard whatever
 //! became of the server. One that passes TLS on does not. Router knows no client of its own: whatever is
-//! relayed of the server proves that the router lived in that moment. A static X route with `first-available` whose only
-//! server was out of reach once answers 2026 until the router is started anew, although the server is back: that is bad
-//! for the backend, and so it is reported.
+//! relayed of the server proves that the router lived in that moment. A static X route whose only server was
+//! out of reach once went on to answer 2026 for the minute that it was watched, although the server was back, and was well once
+//! the router was started anew: that is bad for the backend, and so it is reported.
 
 use super::conversation::{Conversation, Question, Talk};
 use super::verdict::{CheckKind, ServerSeen, Verdict};

@@ -84,7 +84,9 @@ impl Reader {
             }
             let (body, keep) = match length {
                 Length::Known(length) if length > self.most => return Err("the answer is too long"),
-                Length::Known(length) => (body.get(..length).map(<[u8]>::to_vec), keep && body.len() == length),
+                Length::Known(length) => {
+                    (body.get(..length).map(<[u8]>::to_vec), keep && body.len() == length)
+                }
                 Length::Chunked => match self.chunks(body)? {
                     Some((whole, used)) => (Some(whole), keep && body.len() == used),
                     None => (None, false),
@@ -143,7 +145,11 @@ fn split_head(bytes: &[u8]) -> Result<Option<(&[u8], &[u8])>, &'static str> {
         None => {
             // Who speaks something else is told from one who is slow.
             let known = bytes.len().min(PREFIX.len());
-            if bytes.get(..known) == PREFIX.get(..known) { Ok(None) } else { Err("the answer is not HTTP/1.1") }
+            if bytes.get(..known) == PREFIX.get(..known) {
+                Ok(None)
+            } else {
+                Err("the answer is not HTTP/1.1")
+            }
         }
     }
 }

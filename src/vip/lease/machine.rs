@@ -30,8 +30,8 @@ const RETRY_MOST: Duration = Duration::from_millis(500);
 /// etcd looks twice a second which leases have run out.
 const EXPIRY: Duration = Duration::from_millis(500);
 
-/// How late the kernel may remove an address whose lifetime has ended.
-const KERNEL: Duration = Duration::from_millis(100);
+/// How late the kernel may remove an address whose lifetime has ended: ADDRCONF_TIMER_FUZZ of net/addrconf.h, HZ / 4.
+const KERNEL: Duration = Duration::from_millis(250);
 
 /// How long after its time an answer is waited for that the client owes.
 const LATE: Duration = Duration::from_millis(500);
@@ -387,7 +387,7 @@ impl Lease {
                     self.look_at = now + retry / 5;
                 }
             }
-            (RivalAction::Again, Some(_)) => self.claim = Some((now + EAGER, row.number)),
+            (RivalAction::Again, Some(_)) => self.claim = Some((now + EAGER, HEIR)),
             (RivalAction::Again, None) => self.look_at = (now + retry).min(self.hold_until),
             (RivalAction::Wait, _) => {
                 self.claim = None;
@@ -620,6 +620,8 @@ impl Lease {
 
 /// The row after which others come first.
 const LEAVES: u16 = 752;
+/// The row by which an heir claims.
+const HEIR: u16 = 761;
 
 impl Ownership for Lease {
     type Action = Ask;
@@ -667,8 +669,7 @@ impl Ownership for Lease {
         if self.role == Role::Waiting {
             self.eager_until = now + EAGER_FOR;
             self.hold_until = now;
-            let heir = rows::first(RIVAL, &RivalView { free: true, heir: true, ..RivalView::default() });
-            self.claim = Some((now, heir.map_or(0, |row| row.number)));
+            self.claim = Some((now, HEIR));
         }
         self.step(now);
     }

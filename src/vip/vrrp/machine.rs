@@ -131,6 +131,8 @@ pub struct VirtualRouter {
     /// The last advertisement that went out, and the one before it for [`VirtualRouter::send_failed`].
     last_sent: Time,
     sent_before: Time,
+    /// Of its packets, those that could not be sent.
+    failed: usize,
     next_advert: Time,
     answered: Option<Time>,
     rival_until: Option<Time>,
@@ -172,6 +174,7 @@ impl VirtualRouter {
             hurries: false,
             last_sent: Time(0),
             sent_before: Time(0),
+            failed: 0,
             next_advert: Time(0),
             answered: None,
             rival_until: None,
@@ -218,9 +221,13 @@ impl VirtualRouter {
         Ok(())
     }
 
-    /// The advertisement handed out last went to nobody. If none goes out for the down interval, the address is given up.
+    /// A packet of the advertisement handed out last could not be sent. If that is so for each of its destinations, nobody was told;
+    /// if that lasts for the down interval, the address is given up. One peer that cannot be reached changes nothing.
     pub fn send_failed(&mut self) {
-        self.last_sent = self.sent_before;
+        self.failed = self.failed.saturating_add(1);
+        if self.failed >= self.setup.peers.len().max(1) {
+            self.last_sent = self.sent_before;
+        }
     }
 
     /// A packet was received.
@@ -364,6 +371,10 @@ impl VirtualRouter {
                 self.rival_until = None;
                 self.advertise(now);
             }
+            Action::AssertSoon => {
+                let soon = self.answered.unwrap_or(now) + MIN_INTERVAL;
+                self.next_advert = self.next_advert.min(soon);
+            }
             Action::AssertAndAnnounce => {
                 self.answered = Some(now);
                 let theirs = advert.map_or(self.setup.interval, |(_, a)| a.interval);
@@ -462,6 +473,7 @@ impl VirtualRouter {
         self.send(self.advertised, self.setup.interval);
         self.sent_before = self.last_sent;
         self.last_sent = now;
+        self.failed = 0;
         self.next_advert = now + self.setup.interval;
     }
 

@@ -19,7 +19,10 @@ const PLAIN: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConten
 fn a_question() {
     let text = String::from_utf8(post("h:2379", "/v3/kv/range", Some("abc.1"), "{}")).expect("ASCII");
     assert!(text.starts_with("POST /v3/kv/range HTTP/1.1\r\nHost: h:2379\r\n"), "{text}");
-    assert!(text.contains("\r\nAuthorization: abc.1\r\n") && text.ends_with("Content-Length: 2\r\n\r\n{}"), "{text}");
+    assert!(
+        text.contains("\r\nAuthorization: abc.1\r\n") && text.ends_with("Content-Length: 2\r\n\r\n{}"),
+        "{text}"
+    );
     let text = String::from_utf8(post("h", "/", Some("a\r\nEvil: 1"), "")).expect("ASCII");
     assert!(!text.contains("Evil"), "{text}");
 }
@@ -28,7 +31,10 @@ fn a_question() {
 fn answers_of_every_form() {
     assert_eq!(whole(PLAIN.as_bytes()), Ok(Some(reply(200, "{\"a\":1}", true))));
     assert_eq!(whole(CHUNKED.as_bytes()), Ok(Some(reply(404, "{\"a\": 1}", true))));
-    assert_eq!(whole(format!("HTTP/1.1 100 Continue\r\n\r\n{PLAIN}").as_bytes()), Ok(Some(reply(200, "{\"a\":1}", true))));
+    assert_eq!(
+        whole(format!("HTTP/1.1 100 Continue\r\n\r\n{PLAIN}").as_bytes()),
+        Ok(Some(reply(200, "{\"a\":1}", true)))
+    );
     assert_eq!(whole(format!("{PLAIN}more").as_bytes()), Ok(Some(reply(200, "{\"a\":1}", false))));
     let closing = PLAIN.replace("Content-Length", "Connection: close\r\nContent-Length");
     assert_eq!(whole(closing.as_bytes()), Ok(Some(reply(200, "{\"a\":1}", false))));
@@ -60,7 +66,8 @@ fn what_is_no_answer() {
     assert!(whole(endless.as_bytes()).is_err());
     let endless = format!("HTTP/1.1 200 OK\r\n\r\n{}", "x".repeat(101));
     assert!(whole(endless.as_bytes()).is_err());
-    let endless = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n{}", "a: b\r\n".repeat(4000));
+    let endless =
+        format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n{}", "a: b\r\n".repeat(4000));
     assert!(whole(endless.as_bytes()).is_err());
 }
 

@@ -205,16 +205,27 @@ fn packets_are_handed_in_before_a_timer_is_judged() {
 }
 
 #[test]
-fn what_cannot_be_sent_is_not_said() {
-    let mut rig = Rig::new(DECISIONS, |_| ()).active(100);
-    for _ in 0..4 {
-        let due = rig.router.poll_timeout();
-        rig.now = due;
-        rig.router.handle_timer(due);
-        rig.drain();
-        rig.router.send_failed();
+fn who_can_tell_nobody_gives_up_and_who_misses_one_peer_does_not() {
+    let peers = [vec![], vec![ip("10.0.0.3"), ip("10.0.0.4")], vec![ip("10.0.0.3"), ip("10.0.0.4")]];
+    for (peers, failures, lost) in
+        peers.into_iter().zip([1, 1, 2]).map(|(p, f)| (p.clone(), f, f >= p.len().max(1)))
+    {
+        let mut rig = Rig::new(DECISIONS, |s| s.peers = peers).active(100);
+        for _ in 0..5 {
+            let due = rig.router.poll_timeout().min(rig.now + MS(1000));
+            rig.now = due;
+            rig.router.handle_timer(due);
+            rig.drain();
+            (0..failures).for_each(|_| rig.router.send_failed());
+        }
+        assert_eq!(
+            rig.said().iter().any(|l| l.ends_with("lose")),
+            lost,
+            "{failures} of {:?}",
+            rig.setup.peers
+        );
+        assert_eq!(rig.router.owns(), !lost);
     }
-    assert!(rig.said().last().is_some_and(|l| l.ends_with("lose")), "its advertisements went to nobody");
 }
 
 #[test]
