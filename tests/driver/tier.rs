@@ -26,7 +26,8 @@ fn alone_on_a_network(body: impl FnOnce() + Send + 'static) {
             std::io::Error::last_os_error()
         );
         ip("link set lo up");
-        ip("link add d0 type dummy");
+        ip("link add d0 type veth peer name d1");
+        ip("link set d1 up");
         ip("link set d0 up");
         ip("addr add 10.77.0.1/16 dev d0");
         body();
@@ -79,7 +80,7 @@ fn a_panic_in_the_tier_takes_its_addresses_off() {
         instance.plant_panic(PanicPlace::Tier).expect("planted");
         wait_for("the addresses leave", PATIENCE, || is_gone().then_some(()));
         let alarm = wait_for("an alarm", PATIENCE, || {
-            events.next().ok().flatten().filter(|e| e.kind == EventKind::Vip && e.severity == Severity::Alarm)
+            events.next().filter(|e| e.kind == EventKind::Vip && e.severity == Severity::Alarm)
         });
         assert_eq!(alarm.rule, 798, "{}", alarm.message);
         assert!(alarm.message.contains("planted in the tier"), "{}", alarm.message);
