@@ -43,6 +43,8 @@ pub(super) struct TierHandle {
     ended: Receiver<()>,
     owners: Receiver<(usize, Option<String>)>,
     host: String,
+    /// The tier as it was a moment ago.
+    seen: Arc<Mutex<Option<TierStatus>>>,
     /// What was said last of the service and what it leads to, for each VIP.
     told: Vec<(Option<(bool, String)>, Option<(bool, String)>)>,
 }
@@ -104,6 +106,7 @@ struct Voice {
     owners: Sender<(usize, Option<String>)>,
     driver: Arc<Wake>,
     keeper: Option<Arc<Keeper>>,
+    seen: Arc<Mutex<Option<TierStatus>>>,
 }
 
 /// An event of the tier. The VIP's name stands where a pool's would, this host's where a node's would.
@@ -138,6 +141,10 @@ fn event(
 }
 
 impl Outlet for Voice {
+    fn show(&mut self, status: TierStatus) {
+        *self.seen.lock() = Some(status);
+    }
+
     fn tell(&mut self, vip: Option<&str>, epoch: u64, notice: &Notice) {
         let kind = match notice.rule {
             step::PEER | step::PEER_TROUBLE => EventKind::Peer,
@@ -206,7 +213,9 @@ impl Core {
         let file = self.config.tier.state_file.as_deref().map(OrdersFile::open).transpose()?;
         let orders = file.as_ref().map_or_else(|| Ok(Registers::default()), OrdersFile::read)?;
         let (to_owners, owners) = unbounded();
+        let seen = Arc::<Mutex<Option<TierStatus>>>::default();
         let voice = Voice {
+            seen: Arc::clone(&seen),
             hub: Arc::clone(&self.hub),
             host: host.clone(),
             owners: to_owners,
@@ -228,7 +237,7 @@ impl Core {
         let thread = thread::spawn("primacy-vip", STACK, body)
             .map_err(|e| Error::new(ErrorCode::Io, format!("the system gives no thread: {e}")))?;
         let told = vec![(None, None); self.config.vips.len()];
-        self.tier = Some(TierHandle { outbox, wake, thread: Some(thread), ended, owners, host, told });
+        self.tier = Some(TierHandle { outbox, wake, thread: Some(thread), ended, owners, host, seen, told });
         Ok(())
     }
 
@@ -342,6 +351,11 @@ pub(super) fn end_tier(tier: Option<TierHandle>) {
 }
 
 impl TierHandle {
+    /// The tier as it was a second ago at most; none before it began.
+    pub(super) fn seen(&self) -> Option<TierStatus> {
+        self.seen.lock().clone()
+    }
+
     /// In a forked child: the thread does not exist here.
     pub(super) fn abandon(mut self) {
         core::mem::forget(self.thread.take());

@@ -506,6 +506,13 @@ impl<M> Vip<M> {
         }
     }
 
+    /// An owner named this host as its heir and says that the address is off it: nobody needs to be asked any more.
+    pub fn handed_over(&mut self, now: Time) {
+        if !self.asked {
+            (self.answered, self.ask_until, self.asks_again) = (false, Some(now), None);
+        }
+    }
+
     /// A program ended; `None` for the one that restarts the service.
     pub fn hook_ended(&mut self, now: Time, job: Option<u64>, end: &HookEnd) {
         let Some(job) = job else {
@@ -540,7 +547,11 @@ impl<M> Vip<M> {
             self.started = Some(now);
             self.ask(now);
         }
-        self.timers(now);
+        // An owner that slept is judged before it touches kernel or network again: it would put back and announce what is another's by now.
+        self.listen(now, wall_ms, who);
+        if who.poll_timeout() > now {
+            self.timers(now);
+        }
         // Each round may answer the one before; none of them waits for the outside.
         for _ in 0..8 {
             self.decide(now, who);
@@ -779,7 +790,10 @@ impl<M> Vip<M> {
         if self.asked {
             self.begin_claim(now);
         } else {
+            // Who answered before may have been the owner that left for this host.
             self.stage = Stage::Asking;
+            self.asks_again = None;
+            self.ask(now);
         }
     }
 

@@ -16,6 +16,8 @@ pub mod placement;
 pub mod rules;
 pub mod status;
 pub mod step;
+#[cfg(test)]
+mod tests;
 pub mod tier;
 pub mod vrrp;
 pub mod who;

@@ -42,7 +42,7 @@ pub struct TierStatus {
 }
 
 /// This host's part in a VIP.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct VipStatus {
     /// Its name.
     pub name: String,

@@ -473,6 +473,7 @@ impl Tier {
         }
         self.survey();
         for one in self.held.iter_mut().filter(|one| heirs.contains(&one.vip.config().name)) {
+            one.vip.handed_over(now.mono);
             one.who.claim(now.mono);
         }
         self.drive_all(now);

@@ -1,8 +1,6 @@
 """Floating addresses among whole agents on real kernels: how they move, and what must not be left behind."""
 
-import json
 import os
-import random
 import re
 import signal
 import socket
@@ -12,14 +10,16 @@ import time
 
 import pytest
 
-from servers.tier import LINK_LOCAL, PORT, VIP, VIP6, Tier, seconds, wait_until
-from servers.workspace import output, popen
+from servers.tier import LINK_LOCAL, PORT, VIP, VIP6, Etcd, Tier, seconds, wait_until
+from servers.workspace import output
 
 LOCATIONS = {"h1": 150, "h2": 100, "h3": 50}
 BOTH = [f"{VIP}/16", f"{LINK_LOCAL}/64", f"{VIP6}/64"]
 #: What the kernel may be late with the end of an address, and the machine with everything.
 LATE = 1.3
 MARGIN = 1.0
+#: An agent that starts asks for the address for 200 ms before it could add it, and says nothing of it.
+ASKING = 0.3
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +45,7 @@ def start(tier, hosts=None, **keys):
     tier.until_owner(hosts[0])
     for host in hosts if len(hosts) > 1 else []:
         host.process.until("is heard on the peer channel")
+    time.sleep(ASKING)
     return hosts
 
 
@@ -65,7 +66,10 @@ def ask(tier):
 def nothing_left(host):
     """Whether no address of ours, no block and no mark is on this host."""
     blocks = host.ip("route", "show", "table", "local", "type", "prohibit") + host.ip("-6", "route", "show", "table", "local", "type", "prohibit")
-    return not blocks.strip() and not any(f" {a}/" in host.ip("addr", "show") for a in (VIP, VIP6, LINK_LOCAL))
+    here = [line for line in host.ip("-o", "addr", "show").splitlines() if any(f" {a}/" in line for a in (VIP, VIP6, LINK_LOCAL))]
+    if blocks.strip() or here:
+        print(f"left on {host.name}: {blocks} {here}")
+    return not blocks.strip() and not here
 
 
 # --- moves -------------------------------------------------------------------------------------------------------------------
@@ -321,17 +325,30 @@ def test_a_rival_by_hand(tier, ask):
     assert h1.holds()
 
 
+def come_back(tier, ask):
+    """The first host, whose interface was away, is as good as before: it gets the address when the others leave."""
+    h1, *others = tier.hosts
+    h1.process.until("score changed to 150")
+    for host in others:
+        host.process.stop()
+    tier.until_owner(h1)
+    ask()
+
+
 def test_interface_renamed(tier, ask):
     h1, h2, _ = start(tier)
     h1.ip("link", "set", "eth0", "down")
     tier.until_owner(h2)
     h1.ip("link", "set", "eth0", "name", "other0")
-    h1.process.until("rule 703") if "rule 703" in h1.process.log() else h1.process.until("the interface is gone or down")
+    h1.ip("link", "set", "other0", "up")
+    wait_until(lambda: "LOWER_UP" in h1.ip("link", "show", "other0"), 5, "it is up under another name")
+    time.sleep(0.3)
+    assert "score changed to 150" not in h1.process.log(), h1.process.log()
+    h1.ip("link", "set", "other0", "down")
     h1.ip("link", "set", "other0", "name", "eth0")
     h1.ip("link", "set", "eth0", "up")
-    h2.process.stop()
-    tier.until_owner(h1)
-    ask()
+    wait_until(lambda: "fe80" in h1.ip("-6", "addr", "show", "eth0"), 10, "a link-local address")
+    come_back(tier, ask)
 
 
 def test_interface_gone_and_back(tier, ask):
@@ -341,10 +358,7 @@ def test_interface_gone_and_back(tier, ask):
     h1.process.until("the interface is gone or down")
     tier.wire(h1.namespace, h1.port, h1.address, h1.address6)
     wait_until(lambda: "fe80" in h1.ip("-6", "addr", "show", "eth0"), 10, "a link-local address")
-    h1.process.until("score changed to 150")
-    h2.process.stop()
-    tier.until_owner(h1)
-    ask()
+    come_back(tier, ask)
 
 
 @pytest.mark.parametrize("capability", ["net_admin", "net_raw"])
@@ -385,42 +399,22 @@ def test_hooks_in_order(tier):
     said.unlink(missing_ok=True)
     tell = script(tier, "tell", f'env | grep ^PRIMACY_ | sort | tr "\\n" " " >> {said}\necho >> {said}\n')
     start(tier, [h1, h2], on_claim=tell, on_release=tell, on_fault=tell)
+    wait_until(said.exists, 5, "a hook ran")
     h1.process.stop()
     tier.until_owner(h2)
-    wait_until(lambda: said.read_text().count("\n") >= 3, 10, lambda: f"three hooks: {said.read_text()}\n{tier.story()}")
-    lines = [dict(word.partition("=")[::2] for word in line.split()) for line in said.read_text().splitlines()]
-    epochs = sorted({int(value) for line in lines for key, value in line.items() if key.endswith("EPOCH")})
-    assert len(epochs) == 2, lines
+
+    def lines():
+        return [dict(word.partition("=")[::2] for word in line.split()) for line in said.read_text().splitlines()]
+
+    wait_until(lambda: [l["PRIMACY_EVENT"] for l in lines()].count("claim") == 2, 10, lambda: f"two claims: {lines()}\n{tier.story()}")
+    claims = [(line["PRIMACY_HOST"], int(line["PRIMACY_EPOCH"])) for line in lines() if line["PRIMACY_EVENT"] == "claim"]
+    assert [host for host, _ in claims] == ["h1", "h2"] and claims[0][1] < claims[1][1], claims
+    # The newer claim was known before the release hook began, or it ran with the epoch of what was released.
+    released = [(line["PRIMACY_HOST"], int(line["PRIMACY_EPOCH"])) for line in lines() if line["PRIMACY_EVENT"] == "release"]
+    assert released == [claims[0]] or not released and "rule 783" in h1.process.log(), (released, tier.story())
 
 
 # --- lease -------------------------------------------------------------------------------------------------------------------
-
-
-class Etcd:
-    def __init__(self, tier):
-        """A real etcd at the switch's client, in a namespace of its host."""
-        self.tier, self.process, self.folder = tier, None, tier.folder / f"etcd-{time.monotonic_ns()}"
-
-    def start(self):
-        url = "http://10.0.2.1"
-        words = [
-            "etcd", "--data-dir", self.folder, "--listen-client-urls", f"{url}:2379", "--advertise-client-urls", f"{url}:2379",
-            "--listen-peer-urls", f"{url}:2380", "--initial-advertise-peer-urls", f"{url}:2380", "--initial-cluster", f"default={url}:2380",
-        ]
-        with open(self.tier.folder / "etcd.log", "a") as log:
-            self.process = popen(words, self.tier.client.handle, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-        wait_until(self._answers, 30, "etcd answers")
-        return self
-
-    def _answers(self):
-        self.tier.client.call(socket.create_connection, ("10.0.2.1", 2379), 1).close()
-        return True
-
-    def close(self):
-        if self.process and self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGCONT)
-            self.process.kill()
-            self.process.wait()
 
 
 @pytest.fixture
@@ -442,6 +436,7 @@ def lease(tier, **keys):
         host.agent(**keys)
     for host in tier.hosts:
         host.process.until("is heard on the peer channel")
+    time.sleep(ASKING)
     return h1, h2, h3
 
 
@@ -488,13 +483,12 @@ def test_lease_with_slow_etcd(tier, etcd):
     """Answers that take 300 ms cost no ownership at a TTL of 2 s."""
     lease(tier)
     since = time.time_ns()
-    tier.client.run("tc", "qdisc", "add", "dev", "eth0", "root", "netem", "delay", "300ms")
-    try:
-        wait_until(lambda: time.time_ns() > since + 5e9, 8, "five seconds pass")
-        assert not tier.addresses.since(since, VIP) or tier.owner(), tier.story()
-        assert not [c for c in tier.addresses.since(since, VIP) if not c.here], tier.story("it moved")
-    finally:
-        tier.client.run("tc", "qdisc", "del", "dev", "eth0", "root")
+    while time.time_ns() < since + 5e9:
+        os.killpg(etcd.process.pid, signal.SIGSTOP)
+        time.sleep(0.3)
+        os.killpg(etcd.process.pid, signal.SIGCONT)
+        time.sleep(0.02)
+    assert not [c for c in tier.addresses.since(since, VIP) if not c.here], tier.story("it moved")
 
 
 def test_lease_owner_stopped(tier, etcd):

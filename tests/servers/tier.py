@@ -273,10 +273,26 @@ class Process:
         return self.process.poll() is None
 
     def signal(self, number):
+        """To it and all that it started: keepalived's work is done by a child, which is in a group of its own."""
+        everybody = [*self._children(self.pid), self.pid]
         at = time.time_ns()
-        # keepalived has a child, which is in its group and does the work.
-        os.killpg(self.process.pid, number)
+        if number == signal.SIGKILL:
+            # Nobody shall tidy up because another one died.
+            for pid in everybody[::-1]:
+                os.kill(pid, signal.SIGSTOP)
+        for pid in everybody:
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                pass
         return at
+
+    @classmethod
+    def _children(cls, pid):
+        found = []
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            found += [*cls._children(child), int(child)]
+        return found
 
     def pause(self):
         return self.signal(signal.SIGSTOP)
@@ -441,6 +457,12 @@ class Host:
 
     def mend(self):
         """No agent, no VIP, line and service in order."""
+        try:
+            self.ip("link", "show", "eth0")
+        except RuntimeError:
+            self.tier.switch.run("sh", "-c", f"ip link del {self.port} 2>/dev/null || true")
+            self.tier.wire(self.namespace, self.port, self.address, self.address6)
+        self.ip("link", "set", "eth0", "up")
         self.plug()
         if self.process:
             if self.process.running():
@@ -561,3 +583,33 @@ class Tier:
 
     def __exit__(self, *_):
         self.close()
+
+
+class Etcd:
+    """A real etcd beside the client, where every host reaches it."""
+
+    endpoint = "http://10.0.2.1:2379"
+
+    def __init__(self, tier):
+        self.tier, self.process, self.folder = tier, None, tier.folder / f"etcd-{time.monotonic_ns()}"
+
+    def start(self):
+        url = "http://10.0.2.1"
+        words = [
+            "etcd", "--data-dir", self.folder, "--listen-client-urls", f"{url}:2379", "--advertise-client-urls", f"{url}:2379",
+            "--listen-peer-urls", f"{url}:2380", "--initial-advertise-peer-urls", f"{url}:2380", "--initial-cluster", f"default={url}:2380",
+        ]
+        with open(self.tier.folder / "etcd.log", "a") as log:
+            self.process = popen(words, self.tier.client.handle, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        wait_until(self._answers, 30, "etcd answers")
+        return self
+
+    def _answers(self):
+        self.tier.client.call(socket.create_connection, ("10.0.2.1", 2379), 1).close()
+        return True
+
+    def close(self):
+        if self.process and self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGCONT)
+            self.process.kill()
+            self.process.wait()

@@ -203,7 +203,14 @@ impl World {
         let excused = self.plan.odd == 3
             || split
             || self.judge.excuses.iter().any(|(from, to)| (*from..=*to).contains(&now));
+        // A second owner comes by a change of scores, a start or a loss, and not later than that takes to have its effect.
+        let settled = 2 * self.plan.down(1) + self.plan.preempt_delay * MS + 500 * MS;
+        let nothing = self.judge.disturbed.max(self.judge.impaired) + settled < now;
         let seen = &mut self.judge.seen[vip];
+        if nothing && !excused && seen.since == now {
+            self.judge.object(now, format!("{} has two owners although nothing happened", vip_name(vip)));
+            return;
+        }
         if excused {
             seen.double_since = now;
             return;

@@ -20,8 +20,9 @@ pub enum Fault {
     NoReleased,
     /// `Remove` is told and not done.
     NotRemoved,
-    /// Validity counts from the answer.
+    /// Validity counts from the answer; and the same world, where it does not.
     FromAnswer,
+    SlowAnswers,
     /// etcd's revisions stand still.
     SameEpoch,
     /// etcd gives the key although another holds it.
@@ -229,10 +230,13 @@ impl Plan {
             end: 0,
             fault,
         };
-        if fault == Fault::FromAnswer {
-            // Long ways, on which it matters, and agents that are stopped.
-            (plan.lease, plan.ignore, plan.ttl, plan.delay) = (true, false, 5, 500 * MS);
-            plan.odd = 0;
+        let slow = matches!(fault, Fault::FromAnswer | Fault::SlowAnswers);
+        if slow {
+            // The owner has long ways back from etcd, on which it matters, and is cut off from it.
+            (plan.lease, plan.ignore, plan.ttl, plan.odd) = (true, false, 5, 0);
+            plan.scores = (0..hosts).map(|i| 200 - 50 * i as u8).collect();
+            plan.acts = vec![(6 * SECOND + r.below(4000) * MS, Act::Cut(0, hosts))];
+            (plan.calm_at, plan.end) = (20 * SECOND, 22 * SECOND);
         }
         if fault == Fault::FastClock {
             plan.ppm[0] = 330_000;
@@ -241,7 +245,9 @@ impl Plan {
             plan.interval = 1000;
             (plan.v4, plan.v6) = (true, false);
         }
-        plan.acts(&mut r, if fault == Fault::FromAnswer { 4 } else { kind });
+        if !slow {
+            plan.acts(&mut r, kind);
+        }
         plan
     }
 

@@ -202,7 +202,10 @@ impl World {
             Event::Ask { host, life, vip, ask, sent } => {
                 let answer = self.store.answer(self.now, &ask.request);
                 let Some(mut answer) = answer else { return };
-                if let Some(at) = self.way(self.etcd(), host) {
+                if let Some(mut at) = self.way(self.etcd(), host) {
+                    if host == 0 && matches!(self.plan.fault, Fault::FromAnswer | Fault::SlowAnswers) {
+                        at += 1100 * MS;
+                    }
                     if self.plan.fault == Fault::FromAnswer
                         && let primacy::vip::lease::Answer::Alive { ttl } = &mut answer
                     {

@@ -23,6 +23,7 @@ use crate::engine::{Now, Time};
 use crate::vip::hooks::{Call, HookEnd, HookKind};
 use crate::vip::ownership::{Notice, Urgency};
 use crate::vip::peer::{LARGEST, Order, Registers};
+use crate::vip::status::TierStatus;
 use crate::vip::step::{self, Step};
 use crate::vip::tier::{Effect, Input, Tier};
 use crate::vip::vrrp;
@@ -40,6 +41,8 @@ const ROUNDS: usize = 4;
 const ADVERTS: usize = 256;
 /// How long the end waits for release hooks and others that are under way.
 const LAST_WORDS: Duration = Duration::from_millis(600);
+/// How often the tier is shown to who counts.
+const SHOW: Duration = Duration::from_secs(1);
 /// How long the end waits for a lease that is given back.
 const GIVEN_BACK: Duration = Duration::from_millis(100);
 /// Longest part of the first line of a program's output that is passed on.
@@ -55,7 +58,7 @@ pub(crate) enum Message {
     /// An operator's order; the answer is sent back.
     Order(Order, Sender<Result<String, String>>),
     /// The state of the tier as it is now.
-    Look(Sender<crate::vip::status::TierStatus>),
+    Look(Sender<TierStatus>),
     /// The engine has failed: what is known of the service is nothing.
     EngineFailed,
     /// The end: addresses leave.
@@ -67,6 +70,8 @@ pub(crate) enum Message {
 
 /// Whom the tier tells.
 pub(crate) trait Outlet: Send {
+    /// The tier as it is now; about once a second.
+    fn show(&mut self, status: TierStatus);
     /// Something that people should read; of a VIP by its name, or of the tier.
     fn tell(&mut self, vip: Option<&str>, epoch: u64, notice: &Notice);
     /// This host owns the VIP, another one does, or none is known to.
@@ -111,6 +116,8 @@ pub(crate) struct TierDriver {
     outlet: Box<dyn Outlet>,
     owners: Vec<Option<String>>,
     stopping: Option<Time>,
+    /// When the tier was shown last.
+    shown: Option<Time>,
     #[cfg(feature = "testing")]
     planted: bool,
 }
@@ -233,6 +240,11 @@ impl TierDriver {
             self.read_watch();
         }
         self.tell_owners();
+        let now = self.now();
+        if self.shown.is_none_or(|at| now.mono.since(at) >= SHOW) {
+            self.shown = Some(now.mono);
+            self.outlet.show(self.tier.status(now.mono));
+        }
     }
 
     /// One input, and all that follows from it.

@@ -111,6 +111,7 @@ pub(crate) fn open(
         outlet,
         owners: vec![None; config.vips.len()],
         stopping: None,
+        shown: None,
         #[cfg(feature = "testing")]
         planted: false,
     };
