@@ -42,7 +42,8 @@ fn every_command_has_its_man_page_with_every_option() {
         pages.insert(format!("primacy-{name}.1"));
         // Commands of a command have pages of their own.
         let help = site.run(&[name.as_str(), "--help"]).exits(0).out;
-        let below = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+        let below =
+            help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
         let words = below.filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
         pages.extend(
             words
