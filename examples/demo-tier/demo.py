@@ -146,7 +146,7 @@ class Demo:
 
     def rows(self):
         """For each step: words, ms until the address was there, ms without an echo, ms without an answer to the open session."""
-        ends = [at for at, _ in self.steps[1:]] + [self.ended_at]
+        ends, told = [at for at, _ in self.steps[1:]] + [self.ended_at], set()
         for (at, words), until in zip(self.steps, ends):
             moved = self.moved(at - 0.005, until)
             silent = {
@@ -154,8 +154,9 @@ class Demo:
             }
             sessions = {}
             for family, session in self.sessions.items():
-                # The one whose query was under way.
-                found = [entry for entry in session.breaks if entry[0] <= at + 0.02 and at <= entry[1] and entry[1] < until + 5]
+                # The one whose query was under way, or sent while nobody had the address; told once.
+                found = [entry for entry in session.breaks if entry[0] <= at + 0.4 and at <= entry[1] and id(entry) not in told]
+                told.update(map(id, found[:1]))
                 if found:
                     lost, again = found[0][1] - at, (found[0][3] - at) if found[0][3] else None
                     sessions[family] = f"{lost * 1000:.0f}/{again * 1000:.0f}" if again else f"{lost * 1000:.0f}/never"

@@ -16,7 +16,7 @@ use crate::io::{clock, thread};
 use crate::pool::{State, Status};
 use crate::probe::Cause;
 use crate::vip::ownership::{Notice, Urgency};
-use crate::vip::peer::{Order, Registers};
+use crate::vip::peer::{Keys, Order, Registers};
 use crate::vip::status::TierStatus;
 use crate::vip::step;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
@@ -250,6 +250,15 @@ impl Core {
         }
     }
 
+    /// The keys of the peer channel were read anew.
+    pub(super) fn renew_tier_keys(&self, keys: Option<Keys>) {
+        if let (Some(tier), Some(keys)) = (&self.tier, keys) {
+            // A tier that has ended speaks to nobody.
+            let _ =
+                Line { outbox: tier.outbox.clone(), wake: Arc::clone(&tier.wake) }.send(Message::Keys(keys));
+        }
+    }
+
     /// Says what this host's services are, where that changed, and hears who owns.
     pub(super) fn feed_tier(&mut self, now: Now) -> Result<()> {
         let Some(mut tier) = self.tier.take() else { return Ok(()) };
@@ -334,6 +343,12 @@ fn places(config: &Config, host: &str) -> Vec<Option<(usize, Option<usize>)>> {
         Some((pool, node))
     };
     config.vips.iter().map(place).collect()
+}
+
+/// The keys of the peer channel, where there is one.
+pub(super) fn keys_of(config: &Config) -> Result<Option<Keys>> {
+    let speaks = !config.vips.is_empty() && !config.tier.hosts.is_empty();
+    speaks.then(|| crate::io::peer::keys(&config.tier)).transpose()
 }
 
 /// The end of the tier, under way without the instance's lock.
