@@ -31,3 +31,5 @@ mod route;
 mod serve;
 #[path = "command/site.rs"]
 mod site;
+#[path = "command/vip.rs"]
+mod vip;

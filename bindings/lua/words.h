@@ -61,6 +61,13 @@ enum time_class { NEVER_BLOCKS, SHORT_LOCK, DISK, NETWORK };
 #define TIME_primacy_node_name NEVER_BLOCKS
 #define TIME_primacy_select_reason NEVER_BLOCKS
 #define TIME_primacy_proxy_command NETWORK
+#define TIME_primacy_vip_status_json NETWORK
+#define TIME_primacy_vip_get NETWORK
+#define TIME_primacy_vip_owner NETWORK
+#define TIME_primacy_vip_move NETWORK
+#define TIME_primacy_vip_clear NETWORK
+#define TIME_primacy_vip_standby NETWORK
+#define TIME_primacy_vip_report DISK
 #define TIME_primacy_error_name NEVER_BLOCKS
 #define TIME_primacy_state_name NEVER_BLOCKS
 #define TIME_primacy_status_name NEVER_BLOCKS
@@ -79,6 +86,7 @@ enum time_class { NEVER_BLOCKS, SHORT_LOCK, DISK, NETWORK };
 #define TIME_primacy_maintenance_role_name NEVER_BLOCKS
 #define TIME_primacy_report_outcome_name NEVER_BLOCKS
 #define TIME_primacy_reason_name NEVER_BLOCKS
+#define TIME_primacy_vip_stage_name NEVER_BLOCKS
 #define TIME_primacy_rule_text NEVER_BLOCKS
 
 extern const struct enumeration error_words;
@@ -98,6 +106,7 @@ extern const struct enumeration maintenance_role_words;
 extern const struct enumeration report_outcome_words;
 extern const struct enumeration reason_words;
 extern const struct enumeration session_words;
+extern const struct enumeration vip_stage_words;
 extern const struct enumeration *const all_words[];
 
 #ifdef PRIMACY_LUA_LISTS
@@ -255,6 +264,8 @@ static const struct word event_kind_list[] = {
     {"PROXY", PRIMACY_EVENT_PROXY},
     {"RELOAD", PRIMACY_EVENT_RELOAD},
     {"FOLLOWS", PRIMACY_EVENT_FOLLOWS},
+    {"VIP", PRIMACY_EVENT_VIP},
+    {"PEER", PRIMACY_EVENT_PEER},
     {NULL, 0},
 };
 const struct enumeration event_kind_words = {"event_kind", event_kind_list, primacy_event_kind_name};
@@ -303,6 +314,18 @@ static const struct word session_list[] = {
 };
 const struct enumeration session_words = {"session", session_list, NULL};
 
+static const struct word vip_stage_list[] = {
+    {"ABSENT", PRIMACY_VIP_ABSENT},
+    {"ASKING", PRIMACY_VIP_ASKING},
+    {"HOOKING", PRIMACY_VIP_HOOKING},
+    {"ADDING", PRIMACY_VIP_ADDING},
+    {"HELD", PRIMACY_VIP_HELD},
+    {"RELEASING", PRIMACY_VIP_RELEASING},
+    {"STUCK", PRIMACY_VIP_STUCK},
+    {NULL, 0},
+};
+const struct enumeration vip_stage_words = {"vip_stage", vip_stage_list, primacy_vip_stage_name};
+
 const struct enumeration *const all_words[] = {
     &error_words,
     &state_words,
@@ -321,6 +344,7 @@ const struct enumeration *const all_words[] = {
     &report_outcome_words,
     &reason_words,
     &session_words,
+    &vip_stage_words,
     NULL,
 };
 #endif

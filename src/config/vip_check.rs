@@ -185,7 +185,7 @@ fn build_vrrp(keys: &Layers<'_>, draft: &VipDraft, addresses: &[VipAddress]) -> 
         if interval.subsec_nanos() != 0 {
             return Err(at("advert_interval").error("version 2 counts whole seconds"));
         }
-    } else if !interval.subsec_millis().is_multiple_of(10) || interval.subsec_nanos() % 10_000_000 != 0 {
+    } else if interval.subsec_nanos() % 10_000_000 != 0 {
         return Err(
             at("advert_interval").error("adverts count hundredths of a second: write a multiple of 10ms")
         );

@@ -101,6 +101,25 @@ pub enum Change {
         /// Why and how long.
         terms: Terms,
     },
+    /// Moves a floating address to a host.
+    VipMove {
+        /// The VIP's name.
+        vip: String,
+        /// The host's name.
+        host: String,
+    },
+    /// Ends a move, and forgets failures.
+    VipClear {
+        /// The VIP's name.
+        vip: String,
+    },
+    /// Takes a host of the tier out, or lets it in again.
+    VipStandby {
+        /// The host's name.
+        host: String,
+        /// Whether it is out.
+        standby: bool,
+    },
 }
 
 /// What an operator says with an order.
@@ -160,6 +179,8 @@ pub enum Ask {
         /// The number; 0 for all that are kept.
         after: u64,
     },
+    /// The tier of floating addresses.
+    Vip,
     /// A change of the pools.
     Change {
         /// Which one.
@@ -192,6 +213,7 @@ impl Ask {
             Ask::Budget { .. } => "budget",
             Ask::Route { .. } => "route",
             Ask::Report { .. } => "report",
+            Ask::Vip => "vip",
             Ask::Change { change, .. } => change.name(),
         }
     }
@@ -209,6 +231,9 @@ impl Change {
             Change::Freeze { .. } => "freeze",
             Change::Unfreeze { .. } => "unfreeze",
             Change::Maintenance { .. } => "maintenance",
+            Change::VipMove { .. } => "vip_move",
+            Change::VipClear { .. } => "vip_clear",
+            Change::VipStandby { .. } => "vip_standby",
         }
     }
 
@@ -236,6 +261,11 @@ impl Change {
                 "command": name, "pool": pool, "node": node, "role": role.name(),
                 "reason": terms.reason, "limit_ms": terms.limit.map(millis),
             }),
+            Change::VipMove { vip, host } => json!({"command": name, "vip": vip, "host": host}),
+            Change::VipClear { vip } => json!({"command": name, "vip": vip}),
+            Change::VipStandby { host, standby } => {
+                json!({"command": name, "host": host, "standby": standby})
+            }
         }
     }
 }
@@ -256,6 +286,7 @@ impl Request {
                 json!({"command": "report", "pool": pool, "node": node, "service": service, "outcome": outcome.name()})
             }
             Ask::Events { after } => json!({"command": "events", "after": after}),
+            Ask::Vip => json!({"command": "vip"}),
             Ask::Change { change, wait } => {
                 let mut document = change.encode();
                 if let Some(document) = document.as_object_mut() {
@@ -368,6 +399,18 @@ fn read(document: &Map<String, Value>, id: Option<Id>) -> Result<Request> {
             role: word(document, "role", MaintenanceRole::from_name, MaintenanceRole::ALL)?
                 .ok_or_else(|| wrong("role", &one_of(MaintenanceRole::ALL)))?,
             terms: terms(document)?,
+        })?,
+        "vip" => Ask::Vip,
+        "vip_move" => {
+            change(Change::VipMove { vip: required(document, "vip")?, host: required(document, "host")? })?
+        }
+        "vip_clear" => change(Change::VipClear { vip: required(document, "vip")? })?,
+        "vip_standby" => change(Change::VipStandby {
+            host: required(document, "host")?,
+            standby: document
+                .get("standby")
+                .and_then(Value::as_bool)
+                .ok_or_else(|| wrong("standby", "true or false"))?,
         })?,
         other => {
             let shown: String = other.chars().take(40).flat_map(char::escape_debug).collect();

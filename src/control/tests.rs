@@ -52,11 +52,15 @@ fn ask() -> impl Strategy<Value = Ask> {
         name().prop_map(|pool| Change::Unfreeze { pool }),
         (name(), name(), prop::sample::select(MaintenanceRole::ALL), terms())
             .prop_map(|(pool, node, role, terms)| Change::Maintenance { pool, node, role, terms }),
+        (name(), name()).prop_map(|(vip, host)| Change::VipMove { vip, host }),
+        name().prop_map(|vip| Change::VipClear { vip }),
+        (name(), any::<bool>()).prop_map(|(host, standby)| Change::VipStandby { host, standby }),
     ];
     prop_oneof![
         prop::option::of(name()).prop_map(|pool| Ask::Snapshot { pool }),
         name().prop_map(|pool| Ask::Explain { pool }),
         Just(Ask::Metrics),
+        Just(Ask::Vip),
         name().prop_map(|pool| Ask::Budget { pool }),
         (name(), 1_u32..=MOST_CLIENTS, prop::option::of(name()), prop::option::of(name()))
             .prop_map(|(service, count, min_gtid, site)| Ask::Route { service, count, min_gtid, site }),

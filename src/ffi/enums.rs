@@ -8,6 +8,7 @@ use crate::error::ErrorCode;
 use crate::pool::{MaintenanceRole, NodeType, PolicyName, PoolKind, PoolStatus, State, Status};
 use crate::probe::{Cause, Class, Flavour, ThreadState};
 use crate::select::Reason;
+use crate::vip::status::VipStage;
 
 /// The outcome of a call. Append-only.
 #[repr(i32)]
@@ -332,6 +333,25 @@ pub enum primacy_session {
 }
 
 /// Holds an enumeration above against the engine's list: the same numbers, and none missing.
+/// Where a floating address is, seen from this host. Append-only.
+#[repr(i32)]
+pub enum primacy_vip_stage {
+    /// Not here.
+    PRIMACY_VIP_ABSENT = 0,
+    /// Owned; the network is asked first whether somebody has it.
+    PRIMACY_VIP_ASKING = 1,
+    /// Owned; on_claim runs first.
+    PRIMACY_VIP_HOOKING = 2,
+    /// Owned; it is being added.
+    PRIMACY_VIP_ADDING = 3,
+    /// Owned and here: clients reach this host.
+    PRIMACY_VIP_HELD = 4,
+    /// Not owned any more; it is being taken off.
+    PRIMACY_VIP_RELEASING = 5,
+    /// Not owned any more, and could not be taken off yet; its lifetime ends.
+    PRIMACY_VIP_STUCK = 6,
+}
+
 macro_rules! same {
     ($c:ident, $engine:ident { $($cv:ident = $ev:ident),+ $(,)? }) => {
         const _: () = {
@@ -420,4 +440,9 @@ same!(primacy_reason, Reason {
     PRIMACY_REASON_ROLE = Role, PRIMACY_REASON_SPARE = Spare, PRIMACY_REASON_FALLBACK = Fallback,
     PRIMACY_REASON_HELD = Held, PRIMACY_REASON_TRIAL = Trial, PRIMACY_REASON_GTID = Gtid,
     PRIMACY_REASON_GTID_ACTIVE = GtidActive,
+});
+same!(primacy_vip_stage, VipStage {
+    PRIMACY_VIP_ABSENT = Absent, PRIMACY_VIP_ASKING = Asking, PRIMACY_VIP_HOOKING = Hooking,
+    PRIMACY_VIP_ADDING = Adding, PRIMACY_VIP_HELD = Held, PRIMACY_VIP_RELEASING = Releasing,
+    PRIMACY_VIP_STUCK = Stuck,
 });

@@ -28,3 +28,4 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod version;
+mod vip;

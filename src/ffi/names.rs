@@ -7,6 +7,7 @@ use crate::error::{Error, ErrorCode};
 use crate::pool::{MaintenanceRole, NodeType, PolicyName, PoolKind, PoolStatus, State, Status};
 use crate::probe::{Cause, Class, Flavour, ThreadState};
 use crate::select::Reason;
+use crate::vip::status::VipStage;
 use core::ffi::{CStr, c_char};
 
 /// Longest name with its NUL.
@@ -22,6 +23,11 @@ const fn padded(name: &str) -> [u8; WIDTH] {
     }
     assert!(at < WIDTH);
     bytes
+}
+
+/// Of pools and of floating addresses.
+fn sentence(rule: u16) -> Option<&'static str> {
+    crate::policy::rule_sentence(rule).or_else(|| crate::vip::rules::sentence(rule))
 }
 
 /// The name of a number that this version does not know: callers print it, so it is no NULL.
@@ -279,6 +285,18 @@ pub extern "C" fn primacy_reason_name(reason: i32) -> *const c_char {
     name_of!(Reason, reason)
 }
 
+/// The name of where an address is, as "held".
+///
+/// @param stage  a primacy_vip_stage
+/// @return       a constant; "?" for a number that this version does not know
+///
+/// Ownership: the library's, for ever.
+/// Thread: any thread. Time: never blocks. Since: 0.1.
+#[unsafe(no_mangle)]
+pub extern "C" fn primacy_vip_stage_name(stage: i32) -> *const c_char {
+    name_of!(VipStage, stage)
+}
+
 /// The sentence of a rule: what it looks at and what it decides.
 ///
 /// @param rule  the rule's number
@@ -293,7 +311,7 @@ pub unsafe extern "C" fn primacy_rule_text(rule: u32, buf: *mut c_char, len: usi
     call(|| {
         // SAFETY: the caller vouches for `len` bytes.
         let out = unsafe { TextOut::new(buf, len) }?;
-        match u16::try_from(rule).ok().and_then(crate::policy::rule_sentence) {
+        match u16::try_from(rule).ok().and_then(sentence) {
             Some(sentence) => {
                 count(sentence.len())?;
                 out.put(sentence)

@@ -443,6 +443,44 @@ pub struct primacy_backend {
     pub address: primacy_address,
 }
 
+/// This host's part in a floating address. Out.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct primacy_vip {
+    /// sizeof(primacy_vip) of the caller.
+    pub size: u32,
+    /// 1 if this host owns the address, else 0.
+    pub owns: i32,
+    /// Where the address is: a primacy_vip_stage.
+    pub stage: i32,
+    /// This host's score, 0 to 255; 0: it may not own the address.
+    pub score: u32,
+    /// The rule that gave the score; see primacy_rule_text.
+    pub score_rule: u32,
+    /// The rule by which the address stays or leaves.
+    pub place_rule: u32,
+    /// Whether the service on this host is in order: 1, 0, or -1 if nobody said.
+    pub local: i32,
+    /// Whether what it leads to is in order: 1, 0, or -1 if nobody said. It never moves the address.
+    pub backend: i32,
+    /// Failures of the service that count now.
+    pub failures: u32,
+    /// How many hosts say that they own the address; more than 1 is a conflict.
+    pub owner_count: u32,
+    /// The number of this host's ownership, or of its last one.
+    pub epoch: u64,
+    /// The highest number that is known of any host.
+    pub highest_epoch: u64,
+    /// For how many milliseconds failures still bar this host; 0 if they do not.
+    pub barred_ms: u64,
+    /// How often the address came to this host since the start.
+    pub claims: u64,
+    /// How often it left.
+    pub releases: u64,
+    /// For how many milliseconds an owner may be silent before this host comes in.
+    pub down_interval_ms: u64,
+}
+
 /// A structure that crosses the border.
 ///
 /// # Safety
@@ -534,4 +572,9 @@ border!(primacy_select_options, in = size, out = reserved, {
 border!(primacy_backend, in = size, out = address, {
     size: u32, slot: u32, generation: u64, epoch: u64, token: u64, flags: u32, reason: i32, addrlen: u32,
     reserved: u32, address: primacy_address,
+});
+border!(primacy_vip, in = size, out = down_interval_ms, {
+    size: u32, owns: i32, stage: i32, score: u32, score_rule: u32, place_rule: u32, local: i32, backend: i32,
+    failures: u32, owner_count: u32, epoch: u64, highest_epoch: u64, barred_ms: u64, claims: u64, releases: u64,
+    down_interval_ms: u64,
 });

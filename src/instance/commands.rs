@@ -161,7 +161,14 @@ impl Handle {
     }
 
     pub(super) fn explain(&self, pool: &str) -> Result<String> {
-        let index = names::pool(&self.shared.core.lock().config, pool)?;
+        let index = {
+            let core = self.shared.core.lock();
+            names::pool(&core.config, pool).map_err(|unknown| match core.check() {
+                // Whoever watches the engine by this has perhaps no pool to ask about.
+                Err(error) if error.code() == ErrorCode::Panic => error,
+                _ => unknown,
+            })?
+        };
         if let Some(done) = self.ask_elsewhere(&Ask::Explain { pool: pool.to_owned() })? {
             return Ok(done.message);
         }
@@ -206,8 +213,12 @@ impl Handle {
 
     #[cfg(feature = "testing")]
     pub(super) fn plant_panic(&self, place: super::PanicPlace) -> Result<()> {
+        if place == super::PanicPlace::Tier {
+            return self.plant_tier_panic();
+        }
         let mut core = self.open()?;
         match place {
+            super::PanicPlace::Tier => Ok(()),
             super::PanicPlace::Engine => {
                 core.plant_panic();
                 Ok(())

@@ -30,8 +30,10 @@ struct Waiting {
 /// What the desk remembers.
 #[derive(Debug, Default)]
 pub(super) struct Desk {
-    memory: Memory<Result<engine::Answer>>,
+    pub(super) memory: Memory<Result<engine::Answer>>,
     waiting: Vec<Waiting>,
+    /// Callers that wait for the tier.
+    pub(super) asking: Vec<super::tier_desk::Asking>,
     /// The newest state that is on disk, and the newest that could not be written.
     confirmed: u64,
     failed: Option<(u64, String)>,
@@ -46,6 +48,11 @@ pub(super) fn setup(config: &Config, cache: Option<&Arc<CacheFolder>>) -> Result
         None => Place::at(path),
     };
     Ok(Some(ControlSetup { place, named, users: users::numbers(&config.control_users)? }))
+}
+
+/// Whether the tier carries it out, and not the engine.
+fn is_for_tier(change: &Change) -> bool {
+    matches!(change, Change::VipMove { .. } | Change::VipClear { .. } | Change::VipStandby { .. })
 }
 
 fn done(answer: engine::Answer) -> Done {
@@ -79,6 +86,7 @@ impl Core {
 
     /// Answers what was asked since the last turn. The driver bounds how much that can be.
     pub(super) fn serve(&mut self, now: Now) {
+        self.settle_tier(now);
         while let Some(asked) = self.driver.as_mut().and_then(|driver| driver.next_asked()) {
             match asked {
                 Asked::Request(client, Ok(request)) => self.attend(now, client, request),
@@ -88,6 +96,9 @@ impl Core {
                     self.answer(now, client, Answer { id, outcome: error });
                 }
                 Asked::Overdue(client) => {
+                    if self.give_up_tier(now, client) {
+                        continue;
+                    }
                     let Some(at) = self.desk.waiting.iter().position(|w| w.client == client) else {
                         continue;
                     };
@@ -104,7 +115,7 @@ impl Core {
         }
     }
 
-    fn answer(&mut self, now: Now, client: ClientId, answer: Answer) {
+    pub(super) fn answer(&mut self, now: Now, client: ClientId, answer: Answer) {
         if let Some(driver) = &mut self.driver {
             driver.answer(now.mono, client, &answer);
         }
@@ -113,6 +124,29 @@ impl Core {
     fn attend(&mut self, now: Now, client: ClientId, request: Request) {
         let Request { id, ask } = request;
         let command = Some(ask.name());
+        let to_tier = match &ask {
+            Ask::Vip => self.ask_tier(now, client, id, ask.name()).map(|()| true),
+            Ask::Change { change, .. } if is_for_tier(change) => match self.desk.memory.recall(id, change) {
+                Ok(None) => self.order_tier(now, client, id, ask.name(), change.clone()).map(|()| true),
+                // It was carried out before, and its answer did not arrive.
+                Ok(Some(outcome)) => {
+                    self.answer(now, client, Answer { id: Some(id), outcome: outcome.map(done) });
+                    return;
+                }
+                Err(error) => Err(error),
+            },
+            _ => Ok(false),
+        };
+        match to_tier {
+            Ok(true) => return,
+            Ok(false) => {}
+            Err(error) => {
+                let outcome = Err(error);
+                self.count_request(command, &outcome);
+                self.answer(now, client, Answer { id: Some(id), outcome });
+                return;
+            }
+        }
         let outcome = match ask {
             Ask::Change { change, wait } => match self.change(now, id, change) {
                 Ok(answer) if wait && answer.sequence > 0 => match self.desk.durable(answer.sequence) {
@@ -177,6 +211,9 @@ impl Core {
                     limit: *limit,
                 }
             }
+            Change::VipMove { .. } | Change::VipClear { .. } | Change::VipStandby { .. } => {
+                return Err(Error::new(ErrorCode::State, "an order to the tier is none to the engine"));
+            }
         })
     }
 
@@ -225,7 +262,7 @@ impl Core {
                 let site = site.unwrap_or_else(|| self.config.site.clone());
                 self.services.route(&service, count, min_gtid.as_deref(), &site, seed)
             }
-            Ask::Change { .. } | Ask::Report { .. } => {
+            Ask::Change { .. } | Ask::Report { .. } | Ask::Vip => {
                 Err(Error::new(ErrorCode::State, "a change is no look"))
             }
         }
@@ -269,6 +306,7 @@ impl Core {
 
     /// Tells those who wait that no confirmation will come any more.
     pub(super) fn dismiss(&mut self, now: Now) {
+        self.dismiss_tier(now);
         for Waiting { client, id, .. } in core::mem::take(&mut self.desk.waiting) {
             let error = Error::new(
                 ErrorCode::Stopped,

@@ -416,6 +416,10 @@ impl Core {
             let text = format!("no other process can give commands to this one: {}", error.message());
             self.hub.alarm(now.mono, now.wall_ms, text);
         }
+        if let Err(error) = self.begin_tier() {
+            let text = format!("no address can be owned by this process: {}", error.message());
+            self.hub.alarm(now.mono, now.wall_ms, text);
+        }
         self.give(now, Input::Start)?;
         for report in follower.reports {
             if let Ask::Report { pool, node, service, outcome } = report

@@ -1,6 +1,7 @@
 //! What the instance has counted, gathered at one moment, and its text.
 
 use super::shared::{Core, Handle};
+use super::tier::TierHandle;
 use crate::control::{Ask, Done};
 use crate::engine::{Input, Now, Snapshot};
 use crate::error::{ErrorCode, Result};
@@ -24,6 +25,7 @@ impl Core {
             events,
             failed: self.poisoned.is_some(),
             since_ms: self.since_ms,
+            tier: self.tier.as_ref().and_then(TierHandle::seen),
         };
         Figures { snapshot, written_ms: self.tally.written_ms, life: Some(life) }
     }

@@ -108,7 +108,7 @@ impl Handle {
 
     /// Begins to own addresses.
     fn own(&self, core: &mut Core) -> Result<()> {
-        core.begin_tier(&self.shared.registry).inspect_err(|_| drop(self.end(core)))
+        core.begin_tier().inspect_err(|_| drop(self.end(core)))
     }
 
     /// Undoes [`Handle::begin`] and what followed.

@@ -138,6 +138,8 @@ pub(super) struct Core {
     pub(super) tally: DeskTally,
     /// The part that owns addresses.
     pub(super) tier: Option<TierHandle>,
+    /// For what begins later.
+    pub(super) registry: Arc<Registry>,
     /// What the drivers of earlier cycles counted.
     pub(super) counted: DriverFigures,
     /// When the engine was made, milliseconds since the Unix epoch.
@@ -193,6 +195,7 @@ impl Handle {
             limiter: Limiter::default(),
             tally: DeskTally::default(),
             tier: None,
+            registry: Arc::clone(&registry),
             counted: DriverFigures::default(),
             since_ms: 0,
             #[cfg(feature = "testing")]

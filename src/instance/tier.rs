@@ -16,7 +16,7 @@ use crate::io::{clock, thread};
 use crate::pool::{State, Status};
 use crate::probe::Cause;
 use crate::vip::ownership::{Notice, Urgency};
-use crate::vip::peer::{Order, Registers};
+use crate::vip::peer::{Keys, Order, Registers};
 use crate::vip::status::TierStatus;
 use crate::vip::step;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
@@ -43,19 +43,21 @@ pub(super) struct TierHandle {
     ended: Receiver<()>,
     owners: Receiver<(usize, Option<String>)>,
     host: String,
+    /// The tier as it was a moment ago.
+    seen: Arc<Mutex<Option<TierStatus>>>,
     /// What was said last of the service and what it leads to, for each VIP.
     told: Vec<(Option<(bool, String)>, Option<(bool, String)>)>,
 }
 
 /// What can be asked without the instance's lock.
 #[derive(Clone, Debug)]
-struct Line {
+pub(super) struct Line {
     outbox: Sender<Message>,
     wake: Arc<Wake>,
 }
 
 impl Line {
-    fn send(&self, message: Message) -> Result<()> {
+    pub(super) fn send(&self, message: Message) -> Result<()> {
         self.outbox.send(message).map_err(|_| gone())?;
         self.wake.raise();
         Ok(())
@@ -73,7 +75,7 @@ impl Line {
     }
 }
 
-fn gone() -> Error {
+pub(super) fn gone() -> Error {
     Error::new(ErrorCode::Stopped, "the part that owns addresses has ended")
 }
 
@@ -104,6 +106,7 @@ struct Voice {
     owners: Sender<(usize, Option<String>)>,
     driver: Arc<Wake>,
     keeper: Option<Arc<Keeper>>,
+    seen: Arc<Mutex<Option<TierStatus>>>,
 }
 
 /// An event of the tier. The VIP's name stands where a pool's would, this host's where a node's would.
@@ -138,6 +141,10 @@ fn event(
 }
 
 impl Outlet for Voice {
+    fn show(&mut self, status: TierStatus) {
+        *self.seen.lock() = Some(status);
+    }
+
     fn tell(&mut self, vip: Option<&str>, epoch: u64, notice: &Notice) {
         let kind = match notice.rule {
             step::PEER | step::PEER_TROUBLE => EventKind::Peer,
@@ -149,12 +156,26 @@ impl Outlet for Voice {
             Urgency::Alarm => Severity::Alarm,
         };
         let name = vip.unwrap_or_default();
-        self.hub.publish(event(kind, name, &self.host, epoch, notice.rule, severity, notice.words.clone()));
+        // The event names the VIP in a field of its own.
+        let words = notice.words.strip_prefix(name).and_then(|rest| rest.strip_prefix(": "));
+        let mut words = words.unwrap_or(&notice.words);
+        if matches!(notice.rule, step::PEER | step::ORDERED) {
+            // The sentence of these rows says less than what follows it.
+            let rest =
+                words.strip_prefix(step::sentence(notice.rule)).and_then(|rest| rest.strip_prefix(": "));
+            words = rest.unwrap_or(words);
+        }
+        let words = words.to_string();
+        self.hub.publish(event(kind, name, &self.host, epoch, notice.rule, severity, words));
     }
 
     fn owner(&mut self, vip: usize, owner: Option<&str>) {
         // The instance may have ended first.
         let _ = self.owners.send((vip, owner.map(str::to_string)));
+        self.driver.raise();
+    }
+
+    fn answered(&mut self) {
         self.driver.raise();
     }
 
@@ -183,7 +204,7 @@ impl Outlet for Voice {
 
 impl Core {
     /// Begins to own addresses, where the configuration has any. Not for a follower: the one that decides owns them too.
-    pub(super) fn begin_tier(&mut self, registry: &Arc<crate::io::descriptor::Registry>) -> Result<()> {
+    pub(super) fn begin_tier(&mut self) -> Result<()> {
         if self.config.vips.is_empty() || self.follower.is_some() || self.tier.is_some() {
             return Ok(());
         }
@@ -192,7 +213,9 @@ impl Core {
         let file = self.config.tier.state_file.as_deref().map(OrdersFile::open).transpose()?;
         let orders = file.as_ref().map_or_else(|| Ok(Registers::default()), OrdersFile::read)?;
         let (to_owners, owners) = unbounded();
+        let seen = Arc::<Mutex<Option<TierStatus>>>::default();
         let voice = Voice {
+            seen: Arc::clone(&seen),
             hub: Arc::clone(&self.hub),
             host: host.clone(),
             owners: to_owners,
@@ -200,7 +223,8 @@ impl Core {
             keeper: file
                 .map(|file| Arc::new(Keeper { file, newest: AtomicU64::new(0), writing: Mutex::new(0) })),
         };
-        let Opened { mut driver, outbox, wake } = open(&self.config, registry, orders, Box::new(voice))?;
+        let Opened { mut driver, outbox, wake } =
+            open(&self.config, &self.registry, orders, Box::new(voice))?;
         let (ending, ended) = bounded(1);
         let body = move || {
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| driver.run())) {
@@ -213,7 +237,7 @@ impl Core {
         let thread = thread::spawn("primacy-vip", STACK, body)
             .map_err(|e| Error::new(ErrorCode::Io, format!("the system gives no thread: {e}")))?;
         let told = vec![(None, None); self.config.vips.len()];
-        self.tier = Some(TierHandle { outbox, wake, thread: Some(thread), ended, owners, host, told });
+        self.tier = Some(TierHandle { outbox, wake, thread: Some(thread), ended, owners, host, seen, told });
         Ok(())
     }
 
@@ -223,6 +247,15 @@ impl Core {
             // A tier that has ended owns nothing.
             let _ = Line { outbox: tier.outbox.clone(), wake: Arc::clone(&tier.wake) }
                 .send(Message::EngineFailed);
+        }
+    }
+
+    /// The keys of the peer channel were read anew.
+    pub(super) fn renew_tier_keys(&self, keys: Option<Keys>) {
+        if let (Some(tier), Some(keys)) = (&self.tier, keys) {
+            // A tier that has ended speaks to nobody.
+            let _ =
+                Line { outbox: tier.outbox.clone(), wake: Arc::clone(&tier.wake) }.send(Message::Keys(keys));
         }
     }
 
@@ -269,7 +302,7 @@ impl Core {
         Ok(())
     }
 
-    fn line(&self) -> Result<Line> {
+    pub(super) fn line(&self) -> Result<Line> {
         if self.config.vips.is_empty() {
             return Err(Error::new(ErrorCode::NotFound, "no vip is configured: add a table [vip.NAME]"));
         }
@@ -286,6 +319,21 @@ impl Core {
     }
 }
 
+impl Core {
+    /// The orders that end a move and forget failures, the first of which says what follows.
+    pub(super) fn clearing(&self, vip: &str) -> Result<Vec<Order>> {
+        self.line()?;
+        if self.config.vip(vip).is_none() {
+            return Err(no_vip(&self.config, vip));
+        }
+        let hosts: Vec<String> = self.config.tier.hosts.iter().map(|host| host.name.clone()).collect();
+        let hosts = if hosts.is_empty() { vec![host_of(&self.config)?] } else { hosts };
+        let mut orders = vec![Order::Want { vip: vip.into(), host: None }];
+        orders.extend(hosts.into_iter().map(|host| Order::ClearFailures { vip: vip.into(), host }));
+        Ok(orders)
+    }
+}
+
 /// The pool of each VIP, and the node in it that is on this host.
 fn places(config: &Config, host: &str) -> Vec<Option<(usize, Option<usize>)>> {
     let place = |vip: &crate::config::VipConfig| {
@@ -295,6 +343,12 @@ fn places(config: &Config, host: &str) -> Vec<Option<(usize, Option<usize>)>> {
         Some((pool, node))
     };
     config.vips.iter().map(place).collect()
+}
+
+/// The keys of the peer channel, where there is one.
+pub(super) fn keys_of(config: &Config) -> Result<Option<Keys>> {
+    let speaks = !config.vips.is_empty() && !config.tier.hosts.is_empty();
+    speaks.then(|| crate::io::peer::keys(&config.tier)).transpose()
 }
 
 /// The end of the tier, under way without the instance's lock.
@@ -312,6 +366,11 @@ pub(super) fn end_tier(tier: Option<TierHandle>) {
 }
 
 impl TierHandle {
+    /// The tier as it was a second ago at most; none before it began.
+    pub(super) fn seen(&self) -> Option<TierStatus> {
+        self.seen.lock().clone()
+    }
+
     /// In a forked child: the thread does not exist here.
     pub(super) fn abandon(mut self) {
         core::mem::forget(self.thread.take());
@@ -341,16 +400,7 @@ impl Handle {
     }
 
     pub(super) fn vip_clear(&self, vip: &str) -> Result<String> {
-        let hosts = {
-            let core = self.open()?;
-            if core.config.vip(vip).is_none() {
-                return Err(no_vip(&core.config, vip));
-            }
-            let hosts: Vec<String> = core.config.tier.hosts.iter().map(|host| host.name.clone()).collect();
-            if hosts.is_empty() { vec![host_of(&core.config)?] } else { hosts }
-        };
-        let mut orders = vec![Order::Want { vip: vip.into(), host: None }];
-        orders.extend(hosts.into_iter().map(|host| Order::ClearFailures { vip: vip.into(), host }));
+        let orders = self.open()?.clearing(vip)?;
         self.vip_order(&orders)
     }
 

@@ -3,6 +3,7 @@
 use super::tally::{DeskTally, EventTally, LinkTally, LoopTally, NodeTally, PoolTally};
 use crate::engine::{NodeRef, Snapshot};
 use crate::mpp;
+use crate::vip::status::TierStatus;
 use std::collections::BTreeMap;
 
 /// The state of all pools, and what a running instance has counted.
@@ -31,6 +32,8 @@ pub struct Life {
     pub failed: bool,
     /// When the engine was made, milliseconds since the Unix epoch; 0 if it was not yet.
     pub since_ms: u64,
+    /// Floating addresses, as of a second ago at most; none if there are none.
+    pub tier: Option<TierStatus>,
 }
 
 /// One pool.

@@ -13,6 +13,7 @@ pub mod tally;
 #[cfg(test)]
 mod tests;
 mod text;
+mod tier;
 
 pub use figures::{DriverFigures, Figures, Life, NodeFigures, PoolFigures};
 pub use histogram::{BOUNDS, Histogram};

@@ -153,6 +153,34 @@ metrics! {
         "Cycles in which the proxy was told everything.";
     PROXY_FAILURES = "primacy_proxy_failures_total", Counter, ["proxy"], false,
         "Connections to the proxy that failed or were lost.";
+    VIP = "primacy_vip_owned", Gauge, ["vip"], false,
+        "1 if this host owns the floating address.";
+    VIP_SCORE = "primacy_vip_score", Gauge, ["vip"], false,
+        "This host's score for the address: 0 out, 1 bad, 2 barred, else in good order.";
+    VIP_LOCAL = "primacy_vip_local_good", Gauge, ["vip"], false,
+        "1 if the service on this host is in order, 0 if not. Absent while nobody can tell.";
+    VIP_BACKEND = "primacy_vip_backend_good", Gauge, ["vip"], false,
+        "1 if what the service leads to works, 0 if not; never moves the address. Absent while nobody can tell.";
+    VIP_FAILURES = "primacy_vip_failures", Gauge, ["vip"], false,
+        "Failures of the service on this host that still count.";
+    VIP_EPOCH = "primacy_vip_epoch", Gauge, ["vip"], false,
+        "The highest number of an ownership that is known.";
+    VIP_CLAIMS = "primacy_vip_claims_total", Counter, ["vip"], false,
+        "How often the address came to this host.";
+    VIP_RELEASES = "primacy_vip_releases_total", Counter, ["vip"], false,
+        "How often the address left this host.";
+    VRRP_SENT = "primacy_vrrp_adverts_sent_total", Counter, ["vip"], false,
+        "Advertisements that went out, of both families.";
+    VRRP_HEARD = "primacy_vrrp_adverts_heard_total", Counter, ["vip"], false,
+        "Advertisements of others that were heard, of both families.";
+    VRRP_REJECTED = "primacy_vrrp_packets_rejected_total", Counter, ["vip", "reason"], false,
+        "Packets that were not heard, by reason. A reason appears with its first packet.";
+    LEASE = "primacy_vip_lease_valid_seconds", Gauge, ["vip"], false,
+        "For how long this host's lease is still good. Absent for who holds none.";
+    TIER_HOST = "primacy_tier_host_heard", Gauge, ["host"], false,
+        "1 for each host of the tier that is heard on the peer channel, this one too; 0 for the others.";
+    TIER_CONFLICT = "primacy_vip_conflict", Gauge, ["vip"], false,
+        "1 while two hosts say that they own the address.";
 }
 
 /// The table of docs/metrics.md.

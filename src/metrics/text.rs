@@ -22,10 +22,10 @@ const TLS: &str = "no";
 
 /// A duration or time in seconds, printed without floating point.
 #[derive(Clone, Copy)]
-struct Seconds(u64);
+pub(super) struct Seconds(u64);
 
 impl Seconds {
-    fn of_millis(ms: u64) -> Seconds {
+    pub(super) fn of_millis(ms: u64) -> Seconds {
         Seconds(ms.saturating_mul(1000))
     }
 
@@ -50,19 +50,19 @@ impl Display for Seconds {
 
 /// The text while it grows.
 #[derive(Default)]
-struct Page {
+pub(super) struct Page {
     text: String,
 }
 
 impl Page {
-    fn head(&mut self, metric: &Metric) {
+    pub(super) fn head(&mut self, metric: &Metric) {
         // Writing to a string does not fail, here and below.
         let _ = writeln!(self.text, "# HELP {} {}", metric.name, Help(metric.help));
         let _ = writeln!(self.text, "# TYPE {} {}", metric.name, metric.kind.name());
     }
 
     /// One line; `values` go with the metric's labels.
-    fn line(&mut self, metric: &Metric, values: &[&str], value: impl Display) {
+    pub(super) fn line(&mut self, metric: &Metric, values: &[&str], value: impl Display) {
         self.begin(metric, "", values);
         if !values.is_empty() {
             self.text.push('}');
@@ -327,6 +327,9 @@ fn nodes(page: &mut Page, figures: &Figures) {
     }
     linked(page, &t::CUT, |link| link.lost);
     proxies(page, life);
+    if let Some(tier) = &life.tier {
+        super::tier::addresses(page, tier);
+    }
 }
 
 /// Proxies that are pushed to.

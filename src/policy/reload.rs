@@ -1,6 +1,6 @@
 //! What a new configuration may change while an instance runs: rows that refuse, and what follows otherwise.
 
-use crate::config::Config;
+use crate::config::{Config, TierConfig};
 use crate::pool::{Judge, State, Status};
 
 use super::safe::command;
@@ -36,7 +36,7 @@ fn in_pools(
 /// Settings that stay as long as an instance lives, first match named first.
 ///
 /// Services and the site are none of them: rules never ask for them, only selections do.
-pub static FIXED: [Row; 7] = [
+pub static FIXED: [Row; 8] = [
     Row {
         number: 901,
         condition: "cache_file differs",
@@ -78,6 +78,28 @@ pub static FIXED: [Row; 7] = [
         condition: "a pool's probe.mode differs",
         differs: |old, new| in_pools(old, new, "probe.mode", |was, is| was.probe_mode != is.probe_mode),
         sentence: "who observes a pool is settled when an instance is made",
+    },
+    Row {
+        number: 912,
+        condition: "[tier] or a [vip] differs",
+        differs: |old, new| {
+            // Keys are read anew at every reload, and may come from other files.
+            let fixed =
+                |tier: &TierConfig| TierConfig { key_file: None, previous_key_file: None, ..tier.clone() };
+            let tier = key("tier", fixed(&old.tier) != fixed(&new.tier));
+            let vips = old.vips.iter().chain(&new.vips);
+            let mut names: Vec<&str> = vips.map(|vip| vip.name.as_str()).collect();
+            names.sort_unstable();
+            names.dedup();
+            // Their order is the order in which they are shown, and numbers them.
+            let moved = old.vips.len() == new.vips.len()
+                && old.vips.iter().zip(&new.vips).any(|(was, is)| was.name != is.name);
+            let differs = |name: &&str| moved || old.vip(name) != new.vip(name);
+            tier.into_iter()
+                .chain(names.into_iter().filter(differs).map(|name| format!("vip.{name}")))
+                .collect()
+        },
+        sentence: "addresses are owned as the agent was started to own them: restart the agent to change [tier] or [vip]",
     },
 ];
 

@@ -3,14 +3,17 @@
 //! The machine of ownership (VRRP, a lease) is handed in with every call; this one tells it the wish, takes what it says, and asks its driver for
 //! [`Effect`]s. A step is carried out at once and answered by [`Vip::stepped`]; everything else comes back when it comes.
 
+mod moves;
+
 use super::announce::{Announcements, Due};
 use super::hooks::{Call, HookAction, HookEnd, HookKind, Hooks};
 use super::ownership::{Leaving, Notice, Output, Ownership, SCORE_OUT, Score, Urgency};
 use super::placement::{Given, PLACE, Place, PlaceView, SCORE, ScoreView, first};
-use super::step::{self, RELEASE, Step};
-use crate::config::{ClaimOrder, HookFailure, VipConfig};
+use super::status::VipStage;
+use super::step::{self, Step};
+use crate::config::{HookFailure, VipConfig};
 use crate::engine::time::{Duration, Time};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// How long an address is asked for at start-up.
 const ASK: Duration = Duration::from_millis(200);
@@ -18,6 +21,8 @@ const ASK: Duration = Duration::from_millis(200);
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// From one attempt to take an address off to the next, while it fails.
 const REMOVE_AGAIN: Duration = Duration::from_millis(100);
+/// For so long two hosts may say that they own an address before people are told: what they say is a little old.
+const TWO_OWNERS_FOR: Duration = Duration::from_secs(2);
 /// How much later than its lifetime the kernel takes an address off, at most: ADDRCONF_TIMER_FUZZ of net/addrconf.h, HZ / 4.
 const KERNEL_LATE: Duration = Duration::from_millis(250);
 
@@ -62,6 +67,8 @@ pub struct Peer {
     pub owns: Option<u64>,
     /// The highest epoch that it knows.
     pub epoch: u64,
+    /// When it said so.
+    pub heard: Time,
 }
 
 /// Where the address is.
@@ -86,14 +93,19 @@ pub enum Stage {
 impl Stage {
     /// The word in views.
     pub const fn name(self) -> &'static str {
+        self.word().name()
+    }
+
+    /// The same without the step.
+    pub const fn word(self) -> VipStage {
         match self {
-            Stage::Absent => "absent",
-            Stage::Asking => "asking",
-            Stage::Hooking => "hooking",
-            Stage::Adding => "adding",
-            Stage::Held => "held",
-            Stage::Releasing(_) => "releasing",
-            Stage::Stuck => "stuck",
+            Stage::Absent => VipStage::Absent,
+            Stage::Asking => VipStage::Asking,
+            Stage::Hooking => VipStage::Hooking,
+            Stage::Adding => VipStage::Adding,
+            Stage::Held => VipStage::Held,
+            Stage::Releasing(_) => VipStage::Releasing,
+            Stage::Stuck => VipStage::Stuck,
         }
     }
 }
@@ -141,6 +153,12 @@ pub struct Vip<M> {
     fence: Duration,
     /// When the kernel takes the address off by itself.
     kernel: Option<Time>,
+    /// What is left of a lease is too short for the kernel's seconds: the address is added with its next renewal.
+    waits: bool,
+    /// `on_claim` is run once the address is added.
+    hook_due: bool,
+    /// When this ownership began.
+    claimed_at: Time,
     next_refresh: Time,
     started: Option<Time>,
     ask_until: Option<Time>,
@@ -149,6 +167,11 @@ pub struct Vip<M> {
     asked: bool,
     stuck_until: Time,
     announcements: Announcements,
+    /// The latest ownership of another host for which the address was announced again, by the host that told of it.
+    outrun: BTreeMap<String, u64>,
+    /// Since when another host says that it owns the address, too; and whether people were told.
+    two_since: Option<Time>,
+    two_told: bool,
     hooks: Hooks,
     restarting: bool,
     release_reason: (u16, String),
@@ -190,6 +213,9 @@ impl<M> Vip<M> {
             valid: None,
             fence,
             kernel: None,
+            waits: false,
+            hook_due: false,
+            claimed_at: Time(0),
             next_refresh: Time::NEVER,
             started: None,
             ask_until: None,
@@ -198,6 +224,9 @@ impl<M> Vip<M> {
             asked: false,
             stuck_until: Time::NEVER,
             announcements: Announcements::default(),
+            outrun: BTreeMap::new(),
+            two_since: None,
+            two_told: false,
             hooks: Hooks::default(),
             restarting: false,
             release_reason: (0, String::new()),
@@ -257,6 +286,13 @@ impl<M> Vip<M> {
         (self.claims, self.releases)
     }
 
+    /// Whether an owner waits for a peer to be heard before it could leave the address to it.
+    pub fn awaits_news(&self) -> bool {
+        let score = self.score().0;
+        self.stage != Stage::Absent
+            && self.peers.iter().any(|p| p.heard < self.claimed_at && p.score.is_some_and(|s| s > score))
+    }
+
     /// Whether nothing is under way: no release, no program.
     pub fn is_idle(&self) -> bool {
         self.stage == Stage::Absent && self.hooks.is_idle() && self.effects.is_empty()
@@ -281,6 +317,7 @@ impl<M> Vip<M> {
             self.address_failed,
             Some(self.next_refresh).filter(|_| self.stage == Stage::Held),
             Some(self.announcements.due(self.config.announce_interval)),
+            self.two_since.filter(|_| !self.two_told).map(|since| since + TWO_OWNERS_FOR),
             Some(self.stuck_until).filter(|_| self.stage == Stage::Stuck),
         ]
         .into_iter()
@@ -429,6 +466,32 @@ impl<M> Vip<M> {
             self.pass_hooks();
         }
         self.peers = peers;
+        if self.stage != Stage::Held {
+            return;
+        }
+        // Somebody claimed the address after this host did, and clients may still believe it, although it may have left without having been
+        // heard as a rival: both were cut off from each other. Once for each host that knows of it: the claimer may be heard last.
+        let mut news = false;
+        for peer in self.peers.iter().filter(|peer| peer.epoch > self.epoch) {
+            let known = self.outrun.insert(peer.name.clone(), peer.epoch);
+            news |= known.is_none_or(|known| known < peer.epoch);
+        }
+        if news {
+            self.tell(
+                step::OUTRUN,
+                Urgency::Warning,
+                format!(" (epoch {} after {})", self.highest, self.epoch),
+            );
+            self.effects.push_back(Effect::Step(Step::Announce));
+        }
+    }
+
+    /// A host of the tier is heard for the first time or again: what it, or clients behind the same part of the network, believe of the address
+    /// may be old.
+    pub fn peer_found(&mut self) {
+        if self.stage == Stage::Held {
+            self.effects.push_back(Effect::Step(Step::Announce));
+        }
     }
 
     // What the network and the kernel say.
@@ -452,8 +515,18 @@ impl<M> Vip<M> {
     /// An address is not there any more, and it was not this agent that took it off.
     pub fn vanished(&mut self, now: Time, what: &str) {
         if self.stage == Stage::Held {
-            self.tell(step::VANISHED, Urgency::Warning, format!(" ({what})"));
+            // At the end of its lifetime it is the kernel that took it off: this process was stopped, or the store did not answer.
+            if self.kernel.is_none_or(|end| now + KERNEL_LATE < end) {
+                self.tell(step::VANISHED, Urgency::Warning, format!(" ({what})"));
+            }
             self.add(now);
+        }
+    }
+
+    /// An owner named this host as its heir and says that the address is off it: nobody needs to be asked any more.
+    pub fn handed_over(&mut self, now: Time) {
+        if !self.asked {
+            (self.answered, self.ask_until, self.asks_again) = (false, Some(now), None);
         }
     }
 
@@ -540,10 +613,29 @@ impl<M> Vip<M> {
             self.asks_again = None;
             self.ask(now);
         }
+        let two = self.stage == Stage::Held
+            && self.peers.iter().any(|peer| peer.score.is_some() && peer.owns.is_some());
+        match self.two_since {
+            _ if !two => {
+                if self.two_since.take().is_some() && self.stage == Stage::Held {
+                    // The other one may have been the last that clients heard.
+                    self.effects.push_back(Effect::Step(Step::Announce));
+                }
+                self.two_told = false;
+            }
+            None => self.two_since = Some(now),
+            Some(since) if !self.two_told && since + TWO_OWNERS_FOR <= now => {
+                self.two_told = true;
+                self.tell(step::TWO_OWNERS, Urgency::Alarm, "");
+            }
+            Some(_) => {}
+        }
         if self.stage == Stage::Held && self.next_refresh <= now {
             self.refresh(now);
         }
-        match self.announcements.take(now, self.config.announce_interval) {
+        // An owner whose lease has ended must not be believed for an instant more, although it has not been told yet.
+        let sound = self.valid.is_none_or(|until| until > now);
+        match self.announcements.take(now, self.config.announce_interval).filter(|_| sound) {
             Some(Due::RivalSilent) => {
                 self.tell(step::RIVAL_SILENT, Urgency::Info, "");
                 self.effects.push_back(Effect::Step(Step::Announce));
@@ -600,7 +692,14 @@ impl<M> Vip<M> {
 
     /// Whether an owner keeps the address, and for whom it leaves.
     fn settle<W: Ownership<Action = M>>(&mut self, now: Time, score: Score, who: &mut W) {
-        let heir = self.best();
+        // Who has not been heard since this host took over may be as dead as the owner before, and gets nothing that could stay here.
+        let since = match (who.owns(), self.stage) {
+            (false, _) => Time(0),
+            // It took over just now, and has not been listened to yet.
+            (true, Stage::Absent) => now,
+            (true, _) => self.claimed_at,
+        };
+        let heir = self.best(since).or_else(|| self.best(Time(0)).filter(|_| !score.stands()));
         let beats = |(_, theirs): &(String, Score)| {
             self.config.stickiness < 254
                 && u16::from(theirs.0) > u16::from(score.0) + u16::from(self.config.stickiness)
@@ -636,11 +735,13 @@ impl<M> Vip<M> {
         }
     }
 
-    /// The best of the others that were heard and stand; of equals the first by name.
-    fn best(&self) -> Option<(String, Score)> {
+    /// The best of the others that were heard since then and stand; of equals the first by name.
+    fn best(&self, since: Time) -> Option<(String, Score)> {
         let mut best: Option<(&str, Score)> = None;
         for peer in &self.peers {
-            let Some(score) = peer.score.filter(|score| score.stands()) else { continue };
+            let Some(score) = peer.score.filter(|score| score.stands() && peer.heard >= since) else {
+                continue;
+            };
             if best.is_none_or(|(name, most)| score > most || (score == most && peer.name.as_str() < name)) {
                 best = Some((&peer.name, score));
             }
@@ -651,31 +752,30 @@ impl<M> Vip<M> {
     /// Takes what the machine of ownership says; whether it said anything.
     fn listen<W: Ownership<Action = M>>(&mut self, now: Time, wall_ms: u64, who: &mut W) -> bool {
         let mut any = false;
-        // Only once all is heard: how long the ownership is good may be said after that it is ours.
+        // What a new ownership is good for is said right after it, and the address is not added before that is known.
         let mut owned = None;
         while let Some(output) = who.poll() {
             any = true;
             match output {
                 Output::Own { rule, why, epoch } => {
-                    self.valid = self.valid.filter(|until| *until > now);
+                    (self.valid, self.claimed_at) = (None, now);
                     self.epoch = epoch.unwrap_or_else(|| (self.highest + 1).max(wall_ms).max(self.epoch + 1));
                     self.highest = self.highest.max(self.epoch);
-                    match self.stage {
-                        Stage::Absent => owned = Some((rule, why)),
-                        _ => self.owned_again = Some((rule, why)),
-                    }
+                    owned = Some((rule, why));
                 }
                 Output::Valid { until } => {
                     self.valid = Some(until);
-                    if self.stage == Stage::Held {
-                        self.refresh(now);
+                    match self.stage {
+                        Stage::Held => self.refresh(now),
+                        Stage::Adding if self.waits => self.add(now),
+                        _ => {}
                     }
                 }
                 Output::Lose { rule, why } => {
                     if self.release_reason.0 == 0 {
                         self.release_reason = (rule, why);
                     }
-                    (self.owned_again, owned) = (None, None);
+                    (owned, self.owned_again) = (None, None);
                     self.lose(now, who);
                 }
                 Output::Announce { .. } => {
@@ -692,148 +792,11 @@ impl<M> Vip<M> {
             }
         }
         if let Some((rule, why)) = owned {
-            self.own(now, rule, &why);
+            match self.stage {
+                Stage::Absent => self.own(now, rule, &why),
+                _ => self.owned_again = Some((rule, why)),
+            }
         }
         any
-    }
-
-    fn own(&mut self, now: Time, rule: u16, why: &str) {
-        self.release_reason = (0, String::new());
-        self.heir = None;
-        self.tell(step::CLAIMED, Urgency::Warning, format!(", epoch {}: {why} (rule {rule})", self.epoch));
-        if self.asked {
-            self.begin_claim(now);
-        } else {
-            // Who answered before may have been the owner that left for this host.
-            self.stage = Stage::Asking;
-            self.asks_again = None;
-            self.ask(now);
-        }
-    }
-
-    fn begin_claim(&mut self, now: Time) {
-        let before = self.config.hooks.order == ClaimOrder::Before && !self.config.hooks.on_claim.is_empty();
-        if before {
-            self.stage = Stage::Hooking;
-        } else {
-            self.add(now);
-        }
-        self.call(HookKind::Claim, step::CLAIMED, step::sentence(step::CLAIMED));
-    }
-
-    fn add(&mut self, now: Time) {
-        self.stage = Stage::Adding;
-        let lifetime = self.lifetime(now);
-        self.effects.push_back(Effect::Step(Step::Add { lifetime }));
-    }
-
-    /// For how many seconds the kernel is to keep the address. Never longer than a lease is valid, but at least one second: the owner itself goes before.
-    fn lifetime(&mut self, now: Time) -> u32 {
-        let span = match self.valid {
-            Some(until) => until.since(now),
-            // The kernel counts whole seconds; without a lease a longer time is no harm.
-            None => self.fence + Duration::from_millis(999),
-        };
-        let seconds = u32::try_from(span.as_secs()).unwrap_or(u32::MAX).max(1);
-        self.kernel = Some(now + Duration::from_secs(u64::from(seconds)) + KERNEL_LATE);
-        self.next_refresh = match self.valid {
-            Some(_) => Time::NEVER,
-            None => now + self.fence / 4,
-        };
-        seconds
-    }
-
-    fn refresh(&mut self, now: Time) {
-        if self.valid.is_some_and(|until| until.since(now) < Duration::from_secs(1)) {
-            // What the kernel has ends before, or as early as it can.
-            return;
-        }
-        let lifetime = self.lifetime(now);
-        self.effects.push_back(Effect::Step(Step::Refresh { lifetime }));
-    }
-
-    fn lose<W: Ownership<Action = M>>(&mut self, now: Time, who: &mut W) {
-        self.announcements.ended();
-        match self.stage {
-            Stage::Absent | Stage::Asking | Stage::Hooking => self.gone(now, who),
-            Stage::Adding | Stage::Held => {
-                self.stage = Stage::Releasing(0);
-                self.effects.push_back(Effect::Step(RELEASE[0]));
-            }
-            Stage::Releasing(_) | Stage::Stuck => {}
-        }
-    }
-
-    /// A step was carried out; `Ok` holds what was counted, if anything.
-    pub fn stepped<W: Ownership<Action = M>>(
-        &mut self,
-        now: Time,
-        wall_ms: u64,
-        step: Step,
-        outcome: Result<u32, String>,
-        who: &mut W,
-    ) {
-        match (step, self.stage, outcome) {
-            (Step::Add { .. }, Stage::Adding, Ok(_)) => {
-                self.stage = Stage::Held;
-                self.claims += 1;
-                self.announcements.claimed(now);
-                self.effects.push_back(Effect::Step(Step::Announce));
-            }
-            (Step::Add { .. }, Stage::Adding, Err(why)) => {
-                self.tell(step::ADD_FAILED, Urgency::Alarm, format!(": {why}"));
-                self.call(HookKind::Fault, step::ADD_FAILED, &why);
-                self.address_failed = Some(now + self.config.failure_timeout.max(Duration::from_secs(1)));
-            }
-            (Step::Refresh { .. }, Stage::Held, Err(why)) => {
-                self.tell(step::REFRESH_FAILED, Urgency::Alarm, format!(": {why}"));
-            }
-            (Step::Remove, Stage::Releasing(_) | Stage::Stuck, Ok(_)) => self.gone(now, who),
-            (Step::Remove, Stage::Releasing(_) | Stage::Stuck, Err(why)) => {
-                let over = self.kernel.is_none_or(|end| end <= now);
-                if self.stage != Stage::Stuck {
-                    self.tell(step::REMOVE_FAILED, Urgency::Alarm, format!(": {why}"));
-                }
-                self.stage = Stage::Stuck;
-                self.stuck_until = now + REMOVE_AGAIN;
-                if over {
-                    self.gone(now, who);
-                }
-            }
-            (_, Stage::Releasing(index), outcome) => {
-                if let Err(why) = outcome {
-                    self.tell(step::RELEASE_FAILED, Urgency::Warning, format!(" ({step}): {why}"));
-                }
-                let next = index + 1;
-                if RELEASE.get(index) == Some(&step)
-                    && let Some(following) = RELEASE.get(next)
-                {
-                    self.stage = Stage::Releasing(next);
-                    self.effects.push_back(Effect::Step(*following));
-                }
-            }
-            _ => {}
-        }
-        self.drive(now, wall_ms, who);
-    }
-
-    /// The address is off this host: the others may know.
-    fn gone<W: Ownership<Action = M>>(&mut self, now: Time, who: &mut W) {
-        let was_here = matches!(self.stage, Stage::Releasing(_) | Stage::Stuck);
-        self.stage = Stage::Absent;
-        (self.kernel, self.valid, self.next_refresh) = (None, None, Time::NEVER);
-        if let Some(heir) = self.heir.take() {
-            self.effects.push_back(Effect::HandOver { heir, epoch: self.epoch });
-        }
-        who.released(now);
-        let (rule, why) = core::mem::take(&mut self.release_reason);
-        if was_here {
-            self.releases += 1;
-        }
-        self.tell(step::RELEASED, Urgency::Warning, format!(": {why} (rule {rule})"));
-        self.call(HookKind::Release, rule, &why);
-        if let Some((rule, why)) = self.owned_again.take() {
-            self.own(now, rule, &why);
-        }
     }
 }

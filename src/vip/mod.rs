@@ -13,8 +13,11 @@ pub mod machine;
 pub mod ownership;
 pub mod peer;
 pub mod placement;
+pub mod rules;
 pub mod status;
 pub mod step;
+#[cfg(test)]
+mod tests;
 pub mod tier;
 pub mod vrrp;
 pub mod who;

@@ -7,8 +7,30 @@ use super::peer::TierView;
 use super::placement::{PLACE, SCORE};
 use super::who::{Action, Who};
 use crate::engine::time::{Duration, Time};
+use crate::pool::state::words;
+use core::fmt;
 use serde::Serialize;
 use std::collections::BTreeMap;
+
+words! {
+    /// Where an address is, seen from one host.
+    VipStage {
+        /// Not here.
+        Absent = 0 => "absent",
+        /// Owned; the network is asked first.
+        Asking = 1 => "asking",
+        /// Owned; `on_claim` runs first.
+        Hooking = 2 => "hooking",
+        /// Owned; it is being added.
+        Adding = 3 => "adding",
+        /// Owned and here.
+        Held = 4 => "held",
+        /// Not owned any more; it is being taken off.
+        Releasing = 5 => "releasing",
+        /// Not owned any more, and could not be taken off yet.
+        Stuck = 6 => "stuck",
+    }
+}
 
 /// The tier, seen from this host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -20,7 +42,7 @@ pub struct TierStatus {
 }
 
 /// This host's part in a VIP.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct VipStatus {
     /// Its name.
     pub name: String,
@@ -191,7 +213,19 @@ fn router_status(now: Time, router: &super::vrrp::VirtualRouter) -> RouterStatus
     }
 }
 
+impl VipStatus {
+    /// The stage as a word of its list.
+    pub fn stage(&self) -> VipStage {
+        VipStage::from_name(self.stage).unwrap_or(VipStage::Absent)
+    }
+}
+
 impl TierStatus {
+    /// This host's part in the VIP of that name.
+    pub fn vip(&self, name: &str) -> Option<&VipStatus> {
+        self.vips.iter().find(|vip| vip.name == name)
+    }
+
     /// The status as one line of JSON.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()

@@ -118,6 +118,8 @@ address_rows! {
     TWO_OWNERS = 797, "two hosts say that they own the address";
     /// The tier's own machine failed.
     TIER_FAILED = 798, "the part that owns addresses has failed: it takes off what it holds and ends";
+    /// Another host claimed later.
+    OUTRUN = 799, "another host claimed the address after this one did, while they could not hear each other: it is announced again";
 }
 
 /// The sentence of a row.

@@ -6,7 +6,7 @@
 use super::hooks::{Call, HookEnd};
 use super::machine::{self, Peer, Stage, Vip};
 use super::ownership::{Notice, Ownership, Score, Urgency};
-use super::peer::{Channel, Health, Order, OwnState, PeerInput, Registers, Role, Verdict, VipState};
+use super::peer::{Channel, Health, Keys, Order, OwnState, PeerInput, Registers, Role, Verdict, VipState};
 use super::status::{TierStatus, VipStatus};
 use super::step::{self, Step};
 use super::who::{Action, Who};
@@ -184,6 +184,9 @@ struct Held {
     cleared: u64,
     /// Something changed that the other hosts should know.
     changed: bool,
+    /// Hosts that handed the address over, by the number of the ownership that they gave up. What they said before may still be what is
+    /// known of them, for a datagram may overtake another: it must not send the address back.
+    left: BTreeMap<String, u64>,
 }
 
 /// This host's part of a tier.
@@ -203,8 +206,10 @@ pub type Refused = String;
 impl Tier {
     /// A tier of these VIPs. `channel` speaks to nobody where there are no other hosts.
     pub fn new(host: &str, version: &str, vips: Vec<(Vip<Action>, Who)>, channel: Channel) -> Tier {
-        let mut held: Vec<Held> =
-            vips.into_iter().map(|(vip, who)| Held { vip, who, cleared: 0, changed: true }).collect();
+        let mut held: Vec<Held> = vips
+            .into_iter()
+            .map(|(vip, who)| Held { vip, who, cleared: 0, changed: true, left: BTreeMap::new() })
+            .collect();
         let registers = channel.registers();
         for one in &mut held {
             one.cleared = registers.cleared(&one.vip.config().name, host);
@@ -250,6 +255,11 @@ impl Tier {
             .filter(|peer| peer.score.is_some() && peer.owns.is_some())
             .max_by_key(|p| p.owns)
             .map(|p| p.name.clone())
+    }
+
+    /// The keys of the peer channel are these from now on. Sessions go on.
+    pub fn set_keys(&mut self, keys: Keys) {
+        self.channel.set_keys(keys);
     }
 
     /// The sources of a VIP's advertisements, one for each family.
@@ -304,6 +314,10 @@ impl Tier {
             }
             Input::Datagram { from, bytes } => {
                 let news = self.channel.handle_datagram(at, from, bytes);
+                if news.is_empty() && self.held.iter().any(|one| one.vip.awaits_news()) {
+                    self.survey();
+                    self.drive_all(now);
+                }
                 self.hear(now, news);
             }
             Input::Answered { vip, job, answer } => {
@@ -441,10 +455,17 @@ impl Tier {
         if news.is_empty() {
             return;
         }
-        let mut heirs = Vec::new();
+        let mut heirs: Vec<String> = Vec::new();
         for item in news {
             match &item {
-                PeerInput::Found { .. } => self.tell(None, step::PEER, Urgency::Info, &format!(": {item}")),
+                PeerInput::Found { peer, .. } => {
+                    for one in &mut self.held {
+                        // A new life counts anew.
+                        one.left.remove(peer);
+                        one.vip.peer_found();
+                    }
+                    self.tell(None, step::PEER, Urgency::Info, &format!(": {item}"));
+                }
                 PeerInput::Lost { .. } => self.tell(None, step::PEER, Urgency::Warning, &format!(": {item}")),
                 PeerInput::Trouble { .. } => {
                     self.tell(None, step::PEER_TROUBLE, Urgency::Warning, &format!(": {item}"));
@@ -454,11 +475,17 @@ impl Tier {
                     self.obey();
                     self.effects.push_back(Effect::Save(self.channel.registers().clone()));
                 }
-                PeerInput::HandOver { vip, .. } => heirs.push(vip.clone()),
+                PeerInput::HandOver { peer, vip, epoch } => {
+                    for one in self.held.iter_mut().filter(|one| one.vip.config().name == *vip) {
+                        one.left.insert(peer.clone(), *epoch);
+                    }
+                    heirs.push(vip.clone());
+                }
             }
         }
         self.survey();
         for one in self.held.iter_mut().filter(|one| heirs.contains(&one.vip.config().name)) {
+            one.vip.handed_over(now.mono);
             one.who.claim(now.mono);
         }
         self.drive_all(now);
@@ -470,13 +497,21 @@ impl Tier {
         for one in &mut self.held {
             let vip = &one.vip.config().name;
             let peers = names.iter().map(|name| {
-                let state =
-                    self.channel.said(name).and_then(|said| said.vips.get(vip)).map(|(state, _)| state);
+                let said = self.channel.said(name).and_then(|said| said.vips.get(vip));
+                let state = said.map(|(state, _)| state);
+                let here = |s: &&VipState| matches!(s.role, Role::Claiming | Role::Owner | Role::Releasing);
+                let left = one.left.get(name).copied().unwrap_or(0);
+                let stale = state.is_some_and(|s| s.epoch < left || (here(&s) && s.epoch == left));
+                // One that is still taking it off could not add it.
+                let stands = |s: &VipState| s.eligible && !stale && s.role != Role::Releasing;
                 Peer {
                     name: name.clone(),
-                    score: state.map(|s| Score(if s.eligible { s.score } else { 0 })),
-                    owns: state.filter(|s| matches!(s.role, Role::Claiming | Role::Owner)).map(|s| s.epoch),
+                    score: state.map(|s| Score(if stands(s) { s.score } else { 0 })),
+                    owns: state
+                        .filter(|s| !stale && matches!(s.role, Role::Claiming | Role::Owner))
+                        .map(|s| s.epoch),
                     epoch: state.map_or(0, |s| s.epoch),
+                    heard: said.map_or(Time(0), |(_, at)| *at),
                 }
             });
             let peers = peers.collect();
@@ -536,7 +571,19 @@ impl Tier {
                 machine::Effect::Own(Action::Send(send)) => Effect::Advert { vip, send },
                 machine::Effect::Own(Action::Ask(ask)) => Effect::Ask { vip, ask },
                 machine::Effect::Run { job, call } => Effect::Run { vip, job, call },
-                machine::Effect::Cancel { job } => Effect::Cancel { vip, job },
+                machine::Effect::Cancel { job } => {
+                    // One that has not even begun is not run at all.
+                    let begins = |e: &Effect| matches!(e, Effect::Run { vip: of, job: Some(it), .. } if (*of, *it) == (vip, job));
+                    let Some(waiting) = self.effects.iter().position(begins) else {
+                        self.effects.push_back(Effect::Cancel { vip, job });
+                        continue;
+                    };
+                    self.effects.remove(waiting);
+                    if let Some(one) = self.held.get_mut(vip) {
+                        one.vip.hook_ended(now.mono, Some(job), &HookEnd::Cancelled);
+                    }
+                    continue;
+                }
                 machine::Effect::Tell(notice) => Effect::Tell { vip: Some(vip), notice },
                 machine::Effect::HandOver { heir, epoch } => {
                     let name =

@@ -301,6 +301,52 @@ class Orders(unittest.TestCase):
             self.assertIsNone(pool.node(A).override)
 
 
+class Tier(unittest.TestCase):
+    """Floating addresses, on an instance that owns none because its interface is not there: no rights are needed for that."""
+
+    TEXT = (
+        "[tier]\nhost = 'h1'\n[vip.front]\naddresses = ['10.9.0.101/24']\ninterface = 'primacy-none'\nownership = 'lease'\n"
+        "etcd = ['http://127.0.0.1:1']\n"
+    )
+
+    def test_a_tier_without_its_interface_says_so(self):
+        with primacy.Instance(primacy.Config(self.TEXT)) as p:
+            with self.assertRaises(PrimacyError) as caught:
+                p.vip_status()
+            self.assertEqual(caught.exception.code, Code.STATE)
+            p.start()
+            vip = p.vip("front")
+            self.assertEqual((vip.name, vip.owns, vip.owner, vip.stage, vip.score), ("front", False, None, "absent", 0))
+            self.assertIn("interface", primacy.rule_text(vip.score_rule))
+            self.assertIsNone(vip.backend)
+            p.vip_report("front", False, "the host says no")
+            self.assertIs(p.vip("front").local, False)
+            p.vip_report("front", True)
+            self.assertIs(p.vip("front").local, True)
+            p.vip_standby("h1")
+            status = p.vip_status()
+            self.assertEqual((status["tier"]["own"], status["vips"][0]["stage"]), ("h1", "absent"))
+            self.assertTrue(status["tier"]["hosts"][0]["standby"])
+            p.vip_standby("h1", False)
+            p.vip_clear("front")
+            for code, call in [
+                (Code.REFUSED, lambda: p.vip_move("front", "h9")),
+                (Code.NOT_FOUND, lambda: p.vip("back")),
+                (Code.NOT_FOUND, lambda: p.vip_clear("back")),
+                (Code.NOT_FOUND, lambda: p.vip_report("back", True)),
+            ]:
+                with self.assertRaises(PrimacyError) as caught:
+                    call()
+                self.assertEqual(caught.exception.code, code)
+
+    def test_an_instance_without_addresses_has_no_tier(self):
+        with primacy.Instance(external()) as p:
+            for call in (p.vip_status, lambda: p.vip("front"), lambda: p.vip_move("front", "h1"), lambda: p.vip_standby("h1")):
+                with self.assertRaises(PrimacyError) as caught:
+                    call()
+                self.assertEqual(caught.exception.code, Code.NOT_FOUND)
+
+
 class Errors(unittest.TestCase):
     def code(self, call, *arguments, **more):
         with self.assertRaises(PrimacyError) as caught:

@@ -24,7 +24,7 @@ inherited objects raises PrimacyError with code FORKED.
 from ._connect import Connector, Session, connect, creator, session, sqlalchemy_events
 from ._errors import Code, GtidUnknown, NoBackend, Paused, PrimacyError, SelectionError, Stale, Word
 from ._events import Event, Events
-from ._instance import Budget, BudgetLine, Config, Instance, Pool, open
+from ._instance import Budget, BudgetLine, Config, Instance, Pool, Vip, open
 from ._library import library
 from ._selector import Backend, Selector
 from ._snapshot import Channel, Freeze, Node, Override, PoolState, Snapshot, rule_text
@@ -32,7 +32,7 @@ from ._snapshot import Channel, Freeze, Node, Override, PoolState, Snapshot, rul
 __all__ = [
     "Backend", "Budget", "BudgetLine", "Channel", "Code", "Config", "Connector", "Event", "Events", "Freeze", "GtidUnknown",
     "Instance", "NoBackend", "Node", "Override", "Paused", "Pool", "PoolState", "PrimacyError", "SelectionError", "Selector",
-    "Session", "Snapshot", "Stale", "Word", "connect", "creator", "open", "rule_text", "session", "sqlalchemy_events", "version",
+    "Session", "Snapshot", "Stale", "Vip", "Word", "connect", "creator", "open", "rule_text", "session", "sqlalchemy_events", "version",
 ]
 
 

@@ -153,6 +153,8 @@ PRIMACY_EVENT_WRITERS = 17
 PRIMACY_EVENT_PROXY = 19
 PRIMACY_EVENT_RELOAD = 20
 PRIMACY_EVENT_FOLLOWS = 21
+PRIMACY_EVENT_VIP = 22
+PRIMACY_EVENT_PEER = 23
 
 # primacy_severity
 PRIMACY_SEVERITY_INFO = 0
@@ -182,6 +184,15 @@ PRIMACY_REASON_GTID_ACTIVE = 7
 PRIMACY_SESSION_ENDS = 0
 PRIMACY_SESSION_STAYS = 1
 PRIMACY_SESSION_DRAINS = 2
+
+# primacy_vip_stage
+PRIMACY_VIP_ABSENT = 0
+PRIMACY_VIP_ASKING = 1
+PRIMACY_VIP_HOOKING = 2
+PRIMACY_VIP_ADDING = 3
+PRIMACY_VIP_HELD = 4
+PRIMACY_VIP_RELEASING = 5
+PRIMACY_VIP_STUCK = 6
 
 # The values of each enumeration.
 ENUMS: Dict[str, Dict[str, int]] = {
@@ -305,6 +316,8 @@ ENUMS: Dict[str, Dict[str, int]] = {
         "PRIMACY_EVENT_PROXY": 19,
         "PRIMACY_EVENT_RELOAD": 20,
         "PRIMACY_EVENT_FOLLOWS": 21,
+        "PRIMACY_EVENT_VIP": 22,
+        "PRIMACY_EVENT_PEER": 23,
     },
     "primacy_severity": {
         "PRIMACY_SEVERITY_INFO": 0,
@@ -334,6 +347,15 @@ ENUMS: Dict[str, Dict[str, int]] = {
         "PRIMACY_SESSION_ENDS": 0,
         "PRIMACY_SESSION_STAYS": 1,
         "PRIMACY_SESSION_DRAINS": 2,
+    },
+    "primacy_vip_stage": {
+        "PRIMACY_VIP_ABSENT": 0,
+        "PRIMACY_VIP_ASKING": 1,
+        "PRIMACY_VIP_HOOKING": 2,
+        "PRIMACY_VIP_ADDING": 3,
+        "PRIMACY_VIP_HELD": 4,
+        "PRIMACY_VIP_RELEASING": 5,
+        "PRIMACY_VIP_STUCK": 6,
     },
 }
 
@@ -567,6 +589,27 @@ class primacy_proxy_options(Structure):
     ]
 
 
+class primacy_vip(Structure):
+    _fields_ = [
+        ("size", c_uint32),
+        ("owns", c_int32),
+        ("stage", c_int32),
+        ("score", c_uint32),
+        ("score_rule", c_uint32),
+        ("place_rule", c_uint32),
+        ("local", c_int32),
+        ("backend", c_int32),
+        ("failures", c_uint32),
+        ("owner_count", c_uint32),
+        ("epoch", c_uint64),
+        ("highest_epoch", c_uint64),
+        ("barred_ms", c_uint64),
+        ("claims", c_uint64),
+        ("releases", c_uint64),
+        ("down_interval_ms", c_uint64),
+    ]
+
+
 STRUCTS: List[Any] = [
     primacy_channel,
     primacy_observation,
@@ -581,6 +624,7 @@ STRUCTS: List[Any] = [
     primacy_select_options,
     primacy_backend,
     primacy_proxy_options,
+    primacy_vip,
 ]
 
 HANDLES: List[Any] = [
@@ -651,6 +695,13 @@ FUNCTIONS: Dict[str, Tuple[bool, str, str, str, Any, List[Any]]] = {
     "primacy_node_name": (True, "one call at a time", "never blocks", "0.1", c_int32, [POINTER(primacy_selector), c_uint32, POINTER(c_char), c_size_t]),
     "primacy_select_reason": (True, "one call at a time", "never blocks", "0.1", c_int32, [POINTER(primacy_selector), POINTER(c_char), c_size_t]),
     "primacy_proxy_command": (False, "any thread", "network", "0.1", c_int32, [POINTER(primacy_proxy_options), c_char_p, POINTER(c_char), c_size_t]),
+    "primacy_vip_status_json": (False, "any thread", "network", "0.1", c_int32, [POINTER(primacy_instance), POINTER(c_char), c_size_t]),
+    "primacy_vip_get": (False, "any thread", "network", "0.1", c_int32, [POINTER(primacy_instance), c_char_p, POINTER(primacy_vip)]),
+    "primacy_vip_owner": (False, "any thread", "network", "0.1", c_int32, [POINTER(primacy_instance), c_char_p, POINTER(c_char), c_size_t]),
+    "primacy_vip_move": (False, "any thread", "network", "0.1", c_int32, [POINTER(primacy_instance), c_char_p, c_char_p]),
+    "primacy_vip_clear": (False, "any thread", "network", "0.1", c_int32, [POINTER(primacy_instance), c_char_p]),
+    "primacy_vip_standby": (False, "any thread", "network", "0.1", c_int32, [POINTER(primacy_instance), c_char_p, c_int32]),
+    "primacy_vip_report": (False, "any thread", "disk", "0.1", c_int32, [POINTER(primacy_instance), c_char_p, c_int32, c_char_p]),
     "primacy_error_name": (True, "any thread", "never blocks", "0.1", c_char_p, [c_int32]),
     "primacy_state_name": (True, "any thread", "never blocks", "0.1", c_char_p, [c_int32]),
     "primacy_status_name": (True, "any thread", "never blocks", "0.1", c_char_p, [c_int32]),
@@ -669,5 +720,6 @@ FUNCTIONS: Dict[str, Tuple[bool, str, str, str, Any, List[Any]]] = {
     "primacy_maintenance_role_name": (True, "any thread", "never blocks", "0.1", c_char_p, [c_int32]),
     "primacy_report_outcome_name": (True, "any thread", "never blocks", "0.1", c_char_p, [c_int32]),
     "primacy_reason_name": (True, "any thread", "never blocks", "0.1", c_char_p, [c_int32]),
+    "primacy_vip_stage_name": (True, "any thread", "never blocks", "0.1", c_char_p, [c_int32]),
     "primacy_rule_text": (True, "any thread", "never blocks", "0.1", c_int32, [c_uint32, POINTER(c_char), c_size_t]),
 }

@@ -111,6 +111,41 @@ class Budget:
         return self._text
 
 
+@dataclass(frozen=True)
+class Vip:
+    """This host's part in a floating address at one moment."""
+
+    name: str
+    owns: bool
+    """Whether this host owns it."""
+    owner: Optional[str]
+    """The host that owns it as far as this one knows."""
+    stage: str
+    """"absent", "asking", "hooking", "adding", "held", "releasing" or "stuck"."""
+    score: int
+    score_rule: int
+    place_rule: int
+    local: Optional[bool]
+    """Whether the service on this host is in order; None if nobody said."""
+    backend: Optional[bool]
+    """Whether what it leads to is; it never moves the address."""
+    failures: int
+    owner_count: int
+    """How many hosts say that they own it; more than 1 is a conflict."""
+    epoch: int
+    highest_epoch: int
+    barred: float
+    """Seconds for which failures still bar this host."""
+    claims: int
+    releases: int
+    down_interval: float
+    """Seconds for which an owner may be silent before this host comes in."""
+
+
+def _verdict(number: int) -> Optional[bool]:
+    return None if number < 0 else bool(number)
+
+
 class Pool:
     """One pool of an instance. Every attribute asks anew; take a snapshot to see several at the same moment."""
 
@@ -369,6 +404,52 @@ class Instance:
     def snapshot(self) -> Snapshot:
         """The state of all pools at one moment."""
         return Snapshot(self._own())
+
+    def vip(self, name: str) -> Vip:
+        """This host's part in a floating address. Waits for a second at most, as all calls of the tier do."""
+        lib, own, c_name = library(), self._own(), encode(name, "name")
+        raw = _abi.primacy_vip(size=ctypes.sizeof(_abi.primacy_vip))
+        lib.call("primacy_vip_get", own, c_name, ctypes.byref(raw))
+        return Vip(
+            name=name,
+            owns=bool(raw.owns),
+            owner=lib.text("primacy_vip_owner", own, c_name) or None,
+            stage=lib.primacy_vip_stage_name(raw.stage).decode(),
+            score=raw.score,
+            score_rule=raw.score_rule,
+            place_rule=raw.place_rule,
+            local=_verdict(raw.local),
+            backend=_verdict(raw.backend),
+            failures=raw.failures,
+            owner_count=raw.owner_count,
+            epoch=raw.epoch,
+            highest_epoch=raw.highest_epoch,
+            barred=raw.barred_ms / 1000,
+            claims=raw.claims,
+            releases=raw.releases,
+            down_interval=raw.down_interval_ms / 1000,
+        )
+
+    def vip_status(self) -> Dict[str, Any]:
+        """The whole tier, seen from this host: what all hosts say under "tier", this host's part under "vips"; docs/vip.md names the keys."""
+        status: Dict[str, Any] = json.loads(library().text("primacy_vip_status_json", self._own()))
+        return status
+
+    def vip_move(self, vip: str, host: str) -> None:
+        """Moves a floating address to a host, and holds it there until `vip_clear`."""
+        library().call("primacy_vip_move", self._own(), encode(vip, "vip"), encode(host, "host"))
+
+    def vip_clear(self, vip: str) -> None:
+        """Ends a move, and forgets the failures of a floating address on all hosts."""
+        library().call("primacy_vip_clear", self._own(), encode(vip, "vip"))
+
+    def vip_standby(self, host: str, standby: bool = True) -> None:
+        """Takes a host of the tier out, or lets it in again."""
+        library().call("primacy_vip_standby", self._own(), encode(host, "host"), int(bool(standby)))
+
+    def vip_report(self, vip: str, good: bool, words: str = "") -> None:
+        """Says what the service on this host is, for a floating address without a pool."""
+        library().call("primacy_vip_report", self._own(), encode(vip, "vip"), int(bool(good)), encode(words, "words"))
 
     def metrics(self) -> str:
         """Figures for monitoring, as text in the exposition format 0.0.4 of Prometheus; docs/metrics.md names each metric."""

@@ -112,6 +112,27 @@ pub fn change(config: &Config, change: &Change, offline: impl Fn() -> Outcome) -
     }
 }
 
+/// Gives an order to the agent, without which nobody could carry it out.
+pub fn order(config: &Config, change: &Change) -> Outcome {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match give(config, change)? {
+            Given::Done(done) => {
+                print(&format!("{} (rule {})\n", done.message, done.rule))?;
+                return Ok(Exit::Done);
+            }
+            // It may be starting.
+            Given::Nobody(_) if Instant::now() < until => sleep(PAUSE),
+            Given::Nobody(why) => {
+                return Err(Failure::new(
+                    Exit::Unreachable,
+                    format!("no agent answers: {why}; only an agent owns addresses"),
+                ));
+            }
+        }
+    }
+}
+
 fn give(config: &Config, change: &Change) -> Result<Given, Failure> {
     let Some(path) = config.control_path() else {
         return Ok(Given::Nobody("this configuration has no control_socket".into()));

@@ -281,6 +281,11 @@ pub enum Command {
     },
     /// The longest time from a fault to the switch, for each kind of fault
     Budget { pool: Option<String> },
+    /// The tier of floating addresses: who owns what, and orders to it; asks the agent of this host, which speaks with all others
+    Vip {
+        #[command(subcommand)]
+        what: VipCommand,
+    },
     /// Give MPP commands to proxies by hand, as mpp-proxyadmin did
     Proxyadmin(ProxyAdminArgs),
     /// What packages install beside the program
@@ -288,6 +293,39 @@ pub enum Command {
     Generate {
         #[command(subcommand)]
         what: Generated,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum VipCommand {
+    /// Hosts, addresses, owners, scores and verdicts of the whole tier
+    Status {
+        /// For programs; docs/vip.md names the keys
+        #[arg(long)]
+        json: bool,
+    },
+    /// Move an address to a host, and hold it there until `clear`
+    Move {
+        host: String,
+        /// The VIP, where there are several
+        #[arg(long, value_name = "NAME")]
+        vip: Option<String>,
+    },
+    /// End a move, and forget failures on all hosts
+    Clear {
+        /// The VIP, where there are several
+        #[arg(long, value_name = "NAME")]
+        vip: Option<String>,
+    },
+    /// Take a host out: it owns no address until `unstandby`
+    Standby {
+        /// [default: this one]
+        host: Option<String>,
+    },
+    /// Let a host own addresses again
+    Unstandby {
+        /// [default: this one]
+        host: Option<String>,
     },
 }
 

@@ -18,7 +18,9 @@ mod screen;
 mod serve;
 mod table;
 mod terminal;
+mod tier;
 mod view;
+mod vip;
 mod watch;
 
 use args::{Args, Command};
@@ -98,6 +100,7 @@ fn run(args: &Args) -> Outcome {
             read::route(args, Ask::Route { service, count: *count, min_gtid, site }, *json)
         }
         Command::Budget { pool } => read::budget(args, pool.as_deref()),
+        Command::Vip { what } => vip::vip(args, what),
         Command::Proxyadmin(asked) => proxyadmin::proxyadmin(args, asked),
     }
 }

@@ -1,6 +1,7 @@
 //! What `watch` shows: a pure function from what is known to cells.
 
 use crate::terminal::{age, date, event_line, printable};
+use crate::tier::Weight;
 use primacy::engine::{Event, NodeSnapshot, PoolSnapshot, Severity};
 use primacy::pool::{PoolStatus, State, Status};
 use ratatui::buffer::Buffer;
@@ -21,6 +22,8 @@ const KEYS: &str = "q quit   up/down/tab pool   e explain   PgUp/PgDn scroll";
 pub struct Model {
     /// As the agent or the cache has them.
     pub pools: Vec<PoolSnapshot>,
+    /// The tier of floating addresses; empty without one.
+    pub tier: Vec<(Weight, String)>,
     /// Where they come from.
     pub source: String,
     /// What stands in the way of newer ones; empty if nothing.
@@ -99,22 +102,56 @@ pub fn render(model: &Model, area: Rect, buffer: &mut Buffer) {
     // The pools take a third at most, and the nodes of the chosen one half of what is left.
     let pools = height(model.pools.len()).min((area.height / 3).max(3));
     let nodes = height(nodes).min((area.height.saturating_sub(pools + 2) / 2).max(3));
+    // An agent of floating addresses alone has no pools to show.
+    let (pools, nodes) =
+        if model.pools.is_empty() && !model.tier.is_empty() { (0, 0) } else { (pools, nodes) };
+    let left = area.height.saturating_sub(pools + nodes + 2);
+    let tier = match model.tier.len() {
+        0 => 0,
+        lines => height(lines).saturating_sub(1).min((left * 2 / 3).max(3)),
+    };
     let parts = Layout::vertical([
         Constraint::Length(1),
         Constraint::Length(pools),
         Constraint::Length(nodes),
+        Constraint::Length(tier),
         Constraint::Min(0),
         Constraint::Length(1),
     ])
     .split(area);
     title(model, parts[0], buffer);
-    pool_table(model, parts[1], buffer);
-    node_table(model, parts[2], buffer);
-    match &model.explain {
-        Some(text) => explanation(model, text, parts[3], buffer),
-        None => event_list(model, parts[3], buffer),
+    if pools > 0 {
+        pool_table(model, parts[1], buffer);
+        node_table(model, parts[2], buffer);
     }
-    Line::from(KEYS).style(Style::new().add_modifier(Modifier::DIM)).render(parts[4], buffer);
+    tier_lines(model, parts[3], buffer);
+    match &model.explain {
+        Some(text) => explanation(model, text, parts[4], buffer),
+        None => event_list(model, parts[4], buffer),
+    }
+    Line::from(KEYS).style(Style::new().add_modifier(Modifier::DIM)).render(parts[5], buffer);
+}
+
+/// The tier, as `vip status` prints it; what does not fit is below.
+fn tier_lines(model: &Model, area: Rect, buffer: &mut Buffer) {
+    if model.tier.is_empty() || area.height == 0 {
+        return;
+    }
+    let lines: Vec<Line> = model
+        .tier
+        .iter()
+        .map(|(weight, line)| {
+            let style = match weight {
+                Weight::Head => Style::new().add_modifier(Modifier::BOLD),
+                Weight::Plain => Style::new(),
+                Weight::Owner => model.style(Color::Green).add_modifier(Modifier::BOLD),
+                Weight::Bad => model.style(Color::Red),
+            };
+            Line::styled(line.clone(), style)
+        })
+        .collect();
+    let block = Block::new().borders(Borders::TOP).title(" tier ");
+    Paragraph::new(Text::from(lines)).block(block).render(area, buffer);
 }
 
 fn title(model: &Model, area: Rect, buffer: &mut Buffer) {
@@ -267,7 +304,7 @@ fn explanation(model: &Model, text: &str, area: Rect, buffer: &mut Buffer) {
 
 #[cfg(test)]
 mod tests {
-    use super::{KEPT, Model, render};
+    use super::{KEPT, Model, Weight, render};
     use primacy::engine::{Event, EventKind, NodeSnapshot, PoolSnapshot, Severity, Time};
     use primacy::pool::{NodeType, PolicyName, PoolKind, PoolStatus, State, Status};
     use primacy::probe::{Cause, Facts};
@@ -350,6 +387,32 @@ mod tests {
         };
         model.add(vec![event(1, Severity::Info, "first"), event(2, Severity::Alarm, "ACTIVE was A, is B")]);
         model
+    }
+
+    #[test]
+    fn the_tier_stands_below_the_pools_or_alone() {
+        let mut model = model();
+        model.tier = vec![
+            (Weight::Head, "hosts, seen from rt1".into()),
+            (Weight::Owner, "  owner rt1, epoch 7".into()),
+            (Weight::Bad, "  rt2  not heard".into()),
+        ];
+        let find = |lines: &[String], what: &str| lines.iter().position(|line| line.contains(what));
+        let shown = lines(&drawn(&model, 100, 30));
+        let (orders, tier) = (find(&shown, "orders"), find(&shown, "hosts, seen from rt1"));
+        assert!(orders.is_some() && orders < tier && tier < find(&shown, "ACTIVE was A, is B"), "{shown:#?}");
+        assert!(find(&shown, "rt2  not heard").is_some(), "{shown:#?}");
+        // Without pools the tier has the room.
+        model.pools.clear();
+        let shown = lines(&drawn(&model, 100, 30));
+        assert!(find(&shown, " pools ").is_none() && find(&shown, " tier ") == Some(1), "{shown:#?}");
+        assert!(
+            find(&shown, "owner rt1, epoch 7").is_some() && find(&shown, "first").is_some(),
+            "{shown:#?}"
+        );
+        for (width, height) in [(1, 1), (3, 4), (20, 6)] {
+            drawn(&model, width, height);
+        }
     }
 
     fn drawn(model: &Model, width: u16, height: u16) -> Buffer {

@@ -38,7 +38,7 @@ pub fn run(args: &Args) -> Outcome {
         }
     };
     warn_of_external(&config);
-    let pools = plural(config.pools.len(), "pool");
+    let watched = watched(&config);
     let first = first_pool(&config);
     let socket = config.control_path();
     let waits = config.on_locked == OnLocked::Wait;
@@ -57,7 +57,7 @@ pub fn run(args: &Args) -> Outcome {
         Some(path) => format!("commands at {}", path.display()),
         None => "no commands from other processes".to_string(),
     };
-    say(Severity::Info, &format!("watching {pools}, {kept}, {commands}"));
+    say(Severity::Info, &format!("{watched}, {kept}, {commands}"));
     if let Some(places) = answering(&listen) {
         say(Severity::Info, &places);
     }
@@ -277,10 +277,26 @@ fn first_pool(config: &Config) -> String {
     config.pools.first().map_or_else(String::new, |pool| pool.name.clone())
 }
 
-/// Who is ACTIVE, in a line.
+/// What this agent is there for.
+fn watched(config: &Config) -> String {
+    let names: Vec<&str> = config.vips.iter().map(|vip| vip.name.as_str()).collect();
+    let vips = match names.as_slice() {
+        [one] => format!("the floating address {one}"),
+        few @ [] | few @ [_, _, ..] if few.len() <= 8 => format!("the floating addresses {}", few.join(", ")),
+        many => format!("{} floating addresses", many.len()),
+    };
+    let pools = plural(config.pools.len(), "pool");
+    match (config.pools.is_empty(), names.is_empty()) {
+        (_, true) => format!("watching {pools}"),
+        (true, false) => format!("sharing {vips}"),
+        (false, false) => format!("watching {pools}, sharing {vips}"),
+    }
+}
+
+/// Who is ACTIVE and who owns, in a line.
 fn summary(instance: &Instance) -> String {
     let Ok(snapshot) = instance.snapshot() else { return "no state".into() };
-    let pools: Vec<String> = snapshot
+    let mut parts: Vec<String> = snapshot
         .pools
         .iter()
         .map(|pool| match pool.active.and_then(|i| pool.nodes.get(i)) {
@@ -288,7 +304,13 @@ fn summary(instance: &Instance) -> String {
             None => format!("{}: nobody is ACTIVE", pool.name),
         })
         .collect();
-    pools.join("; ")
+    if let Ok(status) = instance.vip_status() {
+        parts.extend(status.vips.iter().map(|vip| match &vip.owner {
+            Some(owner) => format!("{}: {owner} owns", vip.name),
+            None => format!("{}: no owner is known", vip.name),
+        }));
+    }
+    parts.join("; ")
 }
 
 /// A line of the agent's own in its log.

@@ -1,7 +1,7 @@
 //! Text on its way out: once, complete, and without commands to the terminal.
 
 use crate::failure::{Exit, Failure};
-use primacy::engine::{Event, Now, Severity, Time};
+use primacy::engine::{Event, EventKind, Now, Severity, Time};
 use primacy::store::utc::format_utc;
 use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal, Write};
@@ -109,6 +109,10 @@ pub fn age(ms: u64) -> String {
 /// One event as a line of a log: time, severity, place, kind, rule, words.
 pub fn event_line(event: &Event) -> String {
     let place = match (event.pool.as_str(), event.node.as_str()) {
+        // The tier as a whole, on this host.
+        ("", node) if matches!(event.kind, EventKind::Vip | EventKind::Peer) && !node.is_empty() => {
+            node.to_string()
+        }
         ("", _) => "-".to_string(),
         (pool, "") => pool.to_string(),
         (pool, node) => format!("{pool}/{node}"),

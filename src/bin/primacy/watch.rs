@@ -4,6 +4,7 @@ use crate::args::Args;
 use crate::failure::{Exit, Failure};
 use crate::screen::{Model, render};
 use crate::terminal::{has_colour, wall_ms};
+use crate::tier::Tier;
 use crate::view::View;
 use crate::{Outcome, agent, load};
 use primacy::config::Config;
@@ -25,6 +26,7 @@ const PAGE: usize = 10;
 /// One look.
 struct Looked {
     pools: Vec<PoolSnapshot>,
+    tier: Option<Tier>,
     source: String,
     trouble: String,
     events: Vec<Event>,
@@ -120,6 +122,7 @@ fn take(model: &mut Model, looked: Looked) {
     let place = name.and_then(|name| looked.pools.iter().position(|pool| pool.name == name));
     model.chosen = place.unwrap_or(model.chosen.min(looked.pools.len().saturating_sub(1)));
     model.pools = looked.pools;
+    model.tier = looked.tier.map(|tier| tier.lines()).unwrap_or_default();
     model.source = looked.source;
     model.trouble = looked.trouble;
     model.add(looked.events);
@@ -172,9 +175,11 @@ impl Looker {
             Some(stale) => stale,
             None => "the agent does not listen to this user: only what is in the cache is shown".into(),
         };
+        // Who is in the tier stands in no cache.
+        let tier = None;
         let source = format!("cache {}", load::cache_path(&self.config)?.display());
         let explained = explain.map(|pool| (pool.to_string(), "only the agent can explain".to_string()));
-        Ok(Looked { pools: view.snapshot.pools, source, trouble, events: Vec::new(), explained })
+        Ok(Looked { tier, pools: view.snapshot.pools, source, trouble, events: Vec::new(), explained })
     }
 
     fn more(&mut self, seen: Seen, explain: Option<&str>) -> Looked {
@@ -201,6 +206,17 @@ impl Looker {
             Some((pool.to_string(), text))
         });
         let source = format!("process {}", seen.pid);
-        Looked { pools: seen.snapshot.pools, source, trouble, events, explained }
+        let mut tier = None;
+        if !self.config.vips.is_empty() {
+            match agent::ask(&self.config, Ask::Vip) {
+                Ok(Some(done)) => match Tier::read(&done.body) {
+                    Ok(read) => tier = Some(read),
+                    Err(words) => trouble = words,
+                },
+                Ok(None) => {}
+                Err(words) => trouble = words,
+            }
+        }
+        Looked { tier, pools: seen.snapshot.pools, source, trouble, events, explained }
     }
 }

@@ -146,7 +146,7 @@ fn an_mpp_cycle_that_waited_for_who_has_left_closes() {
 fn fixed_settings_are_refused_by_name_and_rule() {
     let mut world = settled(2, &[]);
     let old = world.engine.config().clone();
-    let changed: [(&[(&str, &str)], &str); 7] = [
+    let changed: [(&[(&str, &str)], &str); 8] = [
         (&[("/cache_file", "/elsewhere")], "cache_file"),
         (&[("/control_socket", "/elsewhere.sock")], "control_socket"),
         (&[("/control_users", "nobody")], "control_users"),
@@ -154,6 +154,7 @@ fn fixed_settings_are_refused_by_name_and_rule() {
         (&[("kind", "router")], "pool.p.kind"),
         (&[("policy", "mpp")], "pool.p.policy"),
         (&[("probe", "external")], "pool.p.probe.mode"),
+        (&[("/tier.interval", "700ms")], "tier"),
     ];
     for (row, (keys, name)) in FIXED.iter().zip(changed) {
         let config = match name {

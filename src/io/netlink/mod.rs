@@ -20,7 +20,7 @@ mod socket;
 mod tests;
 mod watch;
 
-pub(crate) use address::{Address, AddressSpec, Placed};
+pub(crate) use address::{AddressSpec, Placed};
 pub(crate) use error::{Capability, NetError, NetResult};
 pub(crate) use link::Interface;
 pub(crate) use watch::{Change, Watch};

@@ -22,13 +22,14 @@ use crate::config::VipConfig;
 use crate::engine::{Now, Time};
 use crate::vip::hooks::{Call, HookEnd, HookKind};
 use crate::vip::ownership::{Notice, Urgency};
-use crate::vip::peer::{LARGEST, Order, Registers};
+use crate::vip::peer::{Keys, LARGEST, Order, Registers};
+use crate::vip::status::TierStatus;
 use crate::vip::step::{self, Step};
 use crate::vip::tier::{Effect, Input, Tier};
 use crate::vip::vrrp;
 use crossbeam_channel::{Receiver, Sender};
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ const ROUNDS: usize = 4;
 const ADVERTS: usize = 256;
 /// How long the end waits for release hooks and others that are under way.
 const LAST_WORDS: Duration = Duration::from_millis(600);
+/// How often the tier is shown to who counts.
+const SHOW: Duration = Duration::from_secs(1);
 /// How long the end waits for a lease that is given back.
 const GIVEN_BACK: Duration = Duration::from_millis(100);
 /// Longest part of the first line of a program's output that is passed on.
@@ -55,7 +58,9 @@ pub(crate) enum Message {
     /// An operator's order; the answer is sent back.
     Order(Order, Sender<Result<String, String>>),
     /// The state of the tier as it is now.
-    Look(Sender<crate::vip::status::TierStatus>),
+    Look(Sender<TierStatus>),
+    /// The keys of the peer channel were read again.
+    Keys(Keys),
     /// The engine has failed: what is known of the service is nothing.
     EngineFailed,
     /// The end: addresses leave.
@@ -67,12 +72,16 @@ pub(crate) enum Message {
 
 /// Whom the tier tells.
 pub(crate) trait Outlet: Send {
+    /// The tier as it is now; about once a second.
+    fn show(&mut self, status: TierStatus);
     /// Something that people should read; of a VIP by its name, or of the tier.
     fn tell(&mut self, vip: Option<&str>, epoch: u64, notice: &Notice);
     /// This host owns the VIP, another one does, or none is known to.
     fn owner(&mut self, vip: usize, owner: Option<&str>);
     /// The orders of operators, to be written down by another thread.
     fn save(&mut self, orders: Registers);
+    /// A question was answered: who asked may be waiting for something else.
+    fn answered(&mut self);
 }
 
 /// A program under way.
@@ -109,6 +118,10 @@ pub(crate) struct TierDriver {
     outlet: Box<dyn Outlet>,
     owners: Vec<Option<String>>,
     stopping: Option<Time>,
+    /// Peers to whom nothing can be sent, and with which error.
+    failing: BTreeMap<SocketAddr, i32>,
+    /// When the tier was shown last.
+    shown: Option<Time>,
     #[cfg(feature = "testing")]
     planted: bool,
 }
@@ -226,11 +239,16 @@ impl TierDriver {
         if self.tier.poll_timeout() <= now.mono {
             self.give(now, Input::Timer);
         }
-        self.read_neighbours();
+        self.read_neighbours(events);
         if ready(WATCH) {
             self.read_watch();
         }
         self.tell_owners();
+        let now = self.now();
+        if self.shown.is_none_or(|at| now.mono.since(at) >= SHOW) {
+            self.shown = Some(now.mono);
+            self.outlet.show(self.tier.status(now.mono));
+        }
     }
 
     /// One input, and all that follows from it.
@@ -258,12 +276,7 @@ impl TierDriver {
                         store.ask(vip, ask);
                     }
                 }
-                Effect::Datagram { to, bytes } => {
-                    if let Some(peer) = &self.peer {
-                        // A datagram that does not go out is one that is lost: the next one tells the same.
-                        let _ = peer.send(to, &bytes);
-                    }
-                }
+                Effect::Datagram { to, bytes } => self.send(to, &bytes),
                 Effect::Run { vip, job, call } => self.start(now, vip, job, &call),
                 Effect::Cancel { vip, job } => {
                     for running in self.programs.values_mut() {
@@ -280,6 +293,21 @@ impl TierDriver {
                     self.outlet.tell(name, epoch, &notice);
                 }
             }
+        }
+    }
+
+    /// Sends a datagram of the peer channel. A peer to whom nothing can be sent is told of once, until it works again: what is lost is told
+    /// anew by the next one.
+    fn send(&mut self, to: SocketAddr, bytes: &[u8]) {
+        let Some(peer) = &self.peer else { return };
+        let Err(error) = peer.send(to, bytes) else {
+            self.failing.remove(&to);
+            return;
+        };
+        let number = error.raw_os_error().unwrap_or(libc::EIO);
+        if self.failing.insert(to, number) != Some(number) {
+            let words = format!("nothing can be sent to the peer at {to}: {error}");
+            self.outlet.tell(None, 0, &Notice { rule: step::PEER_TROUBLE, urgency: Urgency::Warning, words });
         }
     }
 
@@ -300,10 +328,13 @@ impl TierDriver {
                     self.drain(now);
                     // Who asked may have gone.
                     let _ = answer.send(outcome);
+                    self.outlet.answered();
                 }
                 Message::Look(answer) => {
                     let _ = answer.send(self.tier.status(now.mono));
+                    self.outlet.answered();
                 }
+                Message::Keys(keys) => self.tier.set_keys(keys),
                 Message::EngineFailed => self.give(now, Input::EngineFailed),
                 Message::Stop => {
                     if self.stopping.is_none() {
@@ -352,9 +383,15 @@ impl TierDriver {
         }
     }
 
-    fn read_neighbours(&mut self) {
+    /// Only of who has something to say: fifty sockets asked in vain at each turn would cost more than all adverts.
+    fn read_neighbours(&mut self, events: &[Ready]) {
         let mut heard = Vec::new();
-        for (vip, place) in self.places.iter().enumerate() {
+        let ready = events
+            .iter()
+            .filter_map(|event| event.token.checked_sub(NEIGHBOUR))
+            .filter(|at| *at < PROGRAM - NEIGHBOUR);
+        for vip in ready.map(|at| (at >> 8) as usize) {
+            let Some(place) = self.places.get(vip) else { continue };
             for neighbours in &place.neighbours {
                 while let Some(claim) = neighbours.receive() {
                     if place.has(claim.ip) && !claim.asks {

@@ -30,8 +30,8 @@ const RETRY_MOST: Duration = Duration::from_millis(500);
 /// etcd looks twice a second which leases have run out.
 const EXPIRY: Duration = Duration::from_millis(500);
 
-/// How late the kernel may remove an address whose lifetime has ended.
-const KERNEL: Duration = Duration::from_millis(100);
+/// How late the kernel may remove an address whose lifetime has ended: ADDRCONF_TIMER_FUZZ of net/addrconf.h, HZ / 4.
+const KERNEL: Duration = Duration::from_millis(250);
 
 /// How long after its time an answer is waited for that the client owes.
 const LATE: Duration = Duration::from_millis(500);

@@ -371,6 +371,10 @@ impl VirtualRouter {
                 self.rival_until = None;
                 self.advertise(now);
             }
+            Action::AssertSoon => {
+                let soon = self.answered.unwrap_or(now) + MIN_INTERVAL;
+                self.next_advert = self.next_advert.min(soon);
+            }
             Action::AssertAndAnnounce => {
                 self.answered = Some(now);
                 let theirs = advert.map_or(self.setup.interval, |(_, a)| a.interval);

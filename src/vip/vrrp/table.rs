@@ -97,6 +97,8 @@ pub enum Action {
     Hush,
     /// Advertise at once.
     Assert,
+    /// Advertise once the shortest interval since the last answer has passed: who has risen since then has not heard that one.
+    AssertSoon,
     /// Advertise at once, and announce the addresses.
     AssertAndAnnounce,
     /// Announce the addresses; the rival is forgotten.
@@ -148,7 +150,7 @@ table! {
     725, "better advert, Active", |v| v.advert() && v.state == Active && v.beats,
         Action::GiveWay, "another host advertises the address with a higher priority, or with the same and the higher address: this one gives way";
     726, "lower advert, Active, answered less than 10 ms ago", |v| v.advert() && v.state == Active && v.answered,
-        Action::Nothing, "a lower advertisement has just been answered: one answer in 10 ms is enough";
+        Action::AssertSoon, "a lower advertisement has just been answered: one answer in 10 ms is enough, and the next one is sent then";
     727, "lower advert, Active", |v| v.advert() && v.state == Active,
         Action::AssertAndAnnounce, "another host advertises the address with less right: this one advertises and announces again";
     728, "better advert, leaving", |v| v.advert() && v.state == State::Leaving && v.beats && !v.zero,

@@ -141,8 +141,8 @@ fn validity_counts_from_the_moment_of_sending() {
         scene.said[0..2],
         [
             Output::Own { rule: 763, why: "nobody holds the key".into(), epoch: Some(12) },
-            // The kernel may be a tenth of a second late.
-            Output::Valid { until: end - Duration::from_millis(100) },
+            // The kernel may be a quarter of a second late.
+            Output::Valid { until: end - Duration::from_millis(250) },
         ]
     );
     // A renewal whose answer is late counts from its sending, too.

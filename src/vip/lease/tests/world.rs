@@ -333,7 +333,7 @@ impl World {
         }
         let it = &mut self.hosts[host];
         if let (Some(_), Some(valid), true) = (it.address, it.valid, it.fence) {
-            // The driver gave the kernel whole seconds; the kernel may be a tenth late.
+            // The driver gave the kernel whole seconds; the kernel may be a quarter late.
             let now = it.local(self.now);
             let whole = valid.since(now).as_secs();
             it.address = Some(it.world(now + Duration::from_secs(whole)) + self.random.below(100) * MS);
