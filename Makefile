@@ -226,12 +226,12 @@ fuzz:
 
 # What must not fail over and what must, on real servers, PRIMACY_RUNS times each and what lasts minutes PRIMACY_LONG_RUNS
 # times; the budget must hold to the millisecond. The figures go to target/soak.txt. It takes hours.
-SOAK_TESTS ?= tests/real/test_no_failover.py tests/real/test_host.py tests/real/test_budget.py tests/real/test_hogs.py
+SOAK_TESTS ?= tests/real/test_no_failover.py tests/real/test_host.py tests/real/test_budget.py tests/real/test_hogs.py tests/real/test_tier_hogs.py
 
 soak: deps python
 	@tests/tools/mysql97.sh > /dev/null
 	@.venv/bin/python -c "import pymysql, pytest" 2>/dev/null || .venv/bin/python -m pip install --quiet -r tests/requirements.txt
-	PRIMACY_RUNS=$${PRIMACY_RUNS:-50} PRIMACY_LONG_RUNS=$${PRIMACY_LONG_RUNS:-5} PRIMACY_SOAK=target/soak.txt \
+	PRIMACY_RUNS=$${PRIMACY_RUNS:-50} PRIMACY_LONG_RUNS=$${PRIMACY_LONG_RUNS:-5} PRIMACY_SOAK=target/soak.txt PRIMACY_TIER_HOG_SECONDS=$${PRIMACY_TIER_HOG_SECONDS:-600} \
 		.venv/bin/python -m pytest -q $(SOAK_TESTS)
 
 # Selections in eight threads under ThreadSanitizer: library and host are built for it, by a flag of the stable compiler that wants

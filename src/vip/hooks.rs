@@ -119,6 +119,12 @@ impl Hooks {
         self.skipped != before
     }
 
+    /// The ownership is lost: its `on_claim` is not run any more, or ended.
+    pub fn lost(&mut self) {
+        self.overtake(HookKind::Claim);
+        self.next();
+    }
+
     fn overtake(&mut self, kind: HookKind) {
         let waiting = self.waiting.len();
         self.waiting.retain(|call| call.kind != kind);

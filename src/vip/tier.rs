@@ -6,7 +6,7 @@
 use super::hooks::{Call, HookEnd};
 use super::machine::{self, Peer, Stage, Vip};
 use super::ownership::{Notice, Ownership, Score, Urgency};
-use super::peer::{Channel, Health, Order, OwnState, PeerInput, Registers, Role, Verdict, VipState};
+use super::peer::{Channel, Health, Keys, Order, OwnState, PeerInput, Registers, Role, Verdict, VipState};
 use super::status::{TierStatus, VipStatus};
 use super::step::{self, Step};
 use super::who::{Action, Who};
@@ -257,6 +257,11 @@ impl Tier {
             .map(|p| p.name.clone())
     }
 
+    /// The keys of the peer channel are these from now on. Sessions go on.
+    pub fn set_keys(&mut self, keys: Keys) {
+        self.channel.set_keys(keys);
+    }
+
     /// The sources of a VIP's advertisements, one for each family.
     ///
     /// # Errors
@@ -453,7 +458,14 @@ impl Tier {
         let mut heirs: Vec<String> = Vec::new();
         for item in news {
             match &item {
-                PeerInput::Found { .. } => self.tell(None, step::PEER, Urgency::Info, &format!(": {item}")),
+                PeerInput::Found { peer, .. } => {
+                    for one in &mut self.held {
+                        // A new life counts anew.
+                        one.left.remove(peer);
+                        one.vip.peer_found();
+                    }
+                    self.tell(None, step::PEER, Urgency::Info, &format!(": {item}"));
+                }
                 PeerInput::Lost { .. } => self.tell(None, step::PEER, Urgency::Warning, &format!(": {item}")),
                 PeerInput::Trouble { .. } => {
                     self.tell(None, step::PEER_TROUBLE, Urgency::Warning, &format!(": {item}"));
@@ -490,7 +502,8 @@ impl Tier {
                 let here = |s: &&VipState| matches!(s.role, Role::Claiming | Role::Owner | Role::Releasing);
                 let left = one.left.get(name).copied().unwrap_or(0);
                 let stale = state.is_some_and(|s| s.epoch < left || (here(&s) && s.epoch == left));
-                let stands = |s: &VipState| s.eligible && !stale;
+                // One that is still taking it off could not add it.
+                let stands = |s: &VipState| s.eligible && !stale && s.role != Role::Releasing;
                 Peer {
                     name: name.clone(),
                     score: state.map(|s| Score(if stands(s) { s.score } else { 0 })),

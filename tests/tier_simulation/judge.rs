@@ -165,7 +165,7 @@ impl World {
                 if self.plan.lease { 16 * self.plan.delay + 40 * MS } else { 2 * self.plan.delay + MS };
             // One that changes its mind meanwhile is no heir.
             let steady = self.judge.disturbed <= handed + MS;
-            if quiet && !before && steady && self.plan.odd == 0 {
+            if quiet && !before && steady && self.plan.odd == 0 && !self.plan.ignore {
                 self.judge.longest[2] = self.judge.longest[2].max(gap);
                 if gap > bound {
                     let words = format!(
@@ -319,7 +319,8 @@ impl World {
                 let heir =
                     (0..self.plan.hosts).find(|index| notice.words.ends_with(&format!("(rt{})", index + 1)));
                 let good = heir
-                    .is_some_and(|heir| self.could(heir, vip) && self.hosts[heir].score(vip) >= SCORE_LEAST);
+                    .filter(|heir| self.could(*heir, vip) && self.stage(*heir, vip) == Stage::Absent)
+                    .is_some_and(|heir| self.hosts[heir].score(vip) >= SCORE_LEAST);
                 self.judge.seen[vip].handed = good.then_some(now);
             }
             _ => {}

@@ -222,8 +222,8 @@ impl Plan {
             hook_bad: r.pick(&[0, 10, 50]),
             address_owner: !lease && r.chance(4),
             odd: if r.chance(6) { if lease { 4 } else { r.between(1, 4) as u8 } } else { 0 },
-            // Twice 0.9 % is within the margin, which is 2 % of the lease and more.
-            ppm: (0..hosts).map(|_| r.below(18_000) as i64 - 9000).collect(),
+            // One percent either way of etcd's clock, which is within the margin of 2 % of the lease and more; two percent of each other.
+            ppm: (0..hosts).map(|_| r.below(20_001) as i64 - 10_000).collect(),
             delay: r.pick(&[MS, MS, 4 * MS]),
             acts: Vec::new(),
             calm_at: 0,

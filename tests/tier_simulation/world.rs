@@ -1,6 +1,9 @@
 //! The world of one schedule: hosts, a network, an etcd, clients, in virtual time.
 
-use crate::host::{Host, In, Kernel, Running, tier, vip_name};
+mod acts;
+mod kernel;
+
+use crate::host::{Host, In, Kernel, tier, vip_name};
 use crate::judge::Judge;
 use crate::plan::{Act, Fault, MS, Plan, SECOND};
 use crate::random::Random;
@@ -9,7 +12,6 @@ use primacy::engine::time::Time;
 use primacy::vip::hooks::{HookEnd, HookKind};
 use primacy::vip::lease::{Ask, Trouble};
 use primacy::vip::machine::Stage;
-use primacy::vip::peer::Order;
 use primacy::vip::step::{self, Step};
 use primacy::vip::tier::{Effect, Input};
 use primacy::vip::vrrp::{Family, Packet};
@@ -276,7 +278,7 @@ impl World {
         }
         it.stalled = 0;
         let mut inbox = core::mem::take(&mut it.inbox);
-        self.judge.disturbed(self.now);
+        self.judge.rough(self.now);
         self.note(|| format!("rt{} goes on, {} wait", host + 1, inbox.len()));
         if self.plan.fault == Fault::TimerFirst {
             self.handle(host, None);
@@ -495,7 +497,7 @@ impl World {
             }
             match effect {
                 Effect::Step { vip, step } => {
-                    if backend && !matches!(step, Step::Refresh { .. } | Step::Announce) {
+                    if backend && !matches!(step, Step::Refresh { .. } | Step::Announce | Step::Remove) {
                         self.judge.object(self.now, format!("rt{}: {step} because of the backend", host + 1));
                     }
                     if self.hosts[host].kill_at.is_some() && !matches!(step, Step::Ask | Step::Announce) {
@@ -578,240 +580,13 @@ impl World {
         self.at(at, Event::In { host, life, input });
     }
 
-    fn run_hook(&mut self, host: usize, vip: usize, job: Option<u64>, call: &primacy::vip::hooks::Call) {
-        let life = self.hosts[host].life;
-        self.note(|| format!("rt{}: runs {} for epoch {}", host + 1, call.kind.name(), call.epoch));
-        if let Some(job) = job {
-            self.judge_hook(host, vip, call);
-            self.hosts[host].running.push(Running { vip, job, kind: call.kind });
-        }
-        let bad = self.r.chance(self.plan.hook_bad);
-        let (after, end) = match (bad, self.r.below(3)) {
-            (false, _) => (self.plan.hook_time * MS, HookEnd::Exit(0, String::new())),
-            (true, 0) => (self.plan.hook_timeout(), HookEnd::TimedOut),
-            (true, 1) => (0, HookEnd::Failed("no such program".into())),
-            (true, _) => (self.plan.hook_time * MS, HookEnd::Exit(2, "no".into())),
-        };
-        self.at(self.now + after, Event::HookOver { host, life, vip, job, end });
-    }
-
-    /// One step in the kernel; `None` if its end is never told.
-    fn step(&mut self, host: usize, vip: usize, step: Step) -> Option<Result<u32, String>> {
-        self.note(|| format!("rt{} {}: {step:?}", host + 1, vip_name(vip)));
-        if let Some((name, count)) = self.hosts[host].steps_fail
-            && name == step.name()
-            && count > 0
-        {
-            self.hosts[host].steps_fail = (count > 1).then_some((name, count - 1));
-            self.judge.excuse(self.now, self.now + 2 * self.plan.double_bound());
-            self.judge_failed_step(host, vip, step);
-            return Some(Err("EPERM".into()));
-        }
-        match step {
-            Step::Ask => {
-                for other in (0..self.plan.hosts).filter(|other| *other != host) {
-                    let there = self.hosts[other].kernel[vip].until.is_some();
-                    if there && self.way(host, other).is_some() {
-                        let at = self.way(other, host);
-                        let Some(at) = at else { continue };
-                        self.at(at, Event::Claimed { vip, by: other, to: host });
-                    }
-                }
-            }
-            Step::Add { lifetime } | Step::Refresh { lifetime } => {
-                let lifetime = if self.plan.fault == Fault::NoLifetime { 60 } else { lifetime };
-                let late = self.r.below(250 * MS);
-                let until = self.now + self.hosts[host].span(u64::from(lifetime) * SECOND) + late;
-                let kernel = &mut self.hosts[host].kernel[vip];
-                kernel.generation += 1;
-                kernel.until = Some(until);
-                if matches!(step, Step::Add { .. }) {
-                    (kernel.blocked, kernel.destroyed) = (false, false);
-                }
-                let generation = kernel.generation;
-                self.at(until, Event::KernelEnd { host, vip, generation });
-            }
-            Step::Announce => {
-                if self.plan.fault == Fault::NoAnnouncement {
-                    return Some(Ok(1));
-                }
-                for to in (0..self.plan.hosts).filter(|to| *to != host).chain([self.clients()]) {
-                    match self.way(host, to) {
-                        Some(at) => self.at(at, Event::Claimed { vip, by: host, to }),
-                        None if to == self.clients() => self.judge.missed(vip),
-                        None => {}
-                    }
-                }
-            }
-            Step::Block => self.hosts[host].kernel[vip].blocked = true,
-            Step::Destroy if self.plan.fault == Fault::RemoveFirst => {
-                self.judge_remove(host, vip);
-                self.hosts[host].kernel[vip].until = None;
-            }
-            Step::Destroy => {
-                if !self.hosts[host].kernel[vip].blocked {
-                    self.judge.object(self.now, format!("rt{}: destroys before it blocks", host + 1));
-                }
-                self.hosts[host].kernel[vip].destroyed = true;
-            }
-            Step::Remove => {
-                self.judge_remove(host, vip);
-                if self.plan.fault == Fault::NoReleased {
-                    self.hosts[host].kernel[vip].until = None;
-                    return None;
-                }
-                if self.plan.fault != Fault::NotRemoved {
-                    self.hosts[host].kernel[vip].until = None;
-                }
-            }
-        }
-        Some(Ok(1))
-    }
-
     /// The stage of a VIP on a host.
     pub fn stage(&self, host: usize, vip: usize) -> Stage {
         let of = |tier: &primacy::vip::tier::Tier| tier.vips().nth(vip).map(|(vip, _)| vip.stage());
         self.hosts[host].tier.as_ref().and_then(of).unwrap_or(Stage::Absent)
     }
-
-    fn isolate(&mut self, host: usize, with_etcd: bool) {
-        for other in 0..self.cut.len() {
-            if other != self.etcd() || with_etcd {
-                self.cut[host][other] = true;
-                self.cut[other][host] = true;
-            }
-        }
-    }
-
-    fn order(&mut self, by: usize, order: &Order) {
-        let by = if self.hosts[by].runs(self.now) { by } else { (by + 1) % self.plan.hosts };
-        if !self.hosts[by].runs(self.now) || self.plan.fault == Fault::DeafToOrders {
-            if let (Fault::DeafToOrders, Order::Standby { host, standby }) = (self.plan.fault, order) {
-                self.judge.ordered_standby(host, *standby);
-            }
-            return;
-        }
-        let clock = self.hosts[by].clock(self.now);
-        let Some(tier) = &mut self.hosts[by].tier else { return };
-        let answer = tier.order(clock, order);
-        self.note(|| format!("rt{}: order {order:?}: {answer:?}", by + 1));
-        self.drain(by, false);
-        self.look(by);
-        self.plan_timer(by, false);
-    }
-
-    fn act(&mut self, act: Act) {
-        let name = |host: usize| format!("rt{}", host + 1);
-        if !matches!(
-            act,
-            Act::Local(..) | Act::Backend(..) | Act::Move(_) | Act::Unmove | Act::Standby(..) | Act::Clear(_)
-        ) {
-            self.judge.rough(self.now);
-        }
-        match act {
-            Act::Cut(from, to) => self.cut[from][to] = from != to,
-            Act::Isolate(host, with_etcd) => self.isolate(host, with_etcd),
-            Act::Heal => {
-                self.cut.iter_mut().for_each(|row| row.fill(false));
-                (self.loss, self.delay, self.duplicate) = (0, self.plan.delay, 0);
-                if self.now >= SECOND + self.plan.calm_at {
-                    (self.store.down, self.store.leaderless) = (false, false);
-                    for host in 0..self.plan.hosts {
-                        self.hosts[host].steps_fail = None;
-                        self.hosts[host].kill_at = None;
-                    }
-                }
-            }
-            Act::Loss(percent) => self.loss = percent,
-            Act::Delay(nanos) => self.delay = nanos,
-            Act::Duplicate(percent) => self.duplicate = percent,
-            Act::Stall(host, ms) => {
-                let it = &mut self.hosts[host];
-                if it.tier.is_none() || it.stalled > self.now {
-                    return;
-                }
-                it.stalled = self.now + ms * MS;
-                let (until, life) = (it.stalled, it.life);
-                let held = (0..self.plan.vips)
-                    .any(|v| self.hosts[host].kernel[v].until.is_some() || self.hosts[host].owns(v));
-                if held {
-                    let fenced = self.now + self.plan.double_bound();
-                    self.judge.excuse(self.now, until.min(fenced));
-                    self.judge.excuse(until, until + 20 * MS + 2 * self.plan.delay);
-                }
-                self.at(until, Event::Resume { host, life });
-            }
-            Act::Kill(host) if self.hosts[host].tier.is_some() => self.kill(host),
-            Act::KillAtStep(host, n) => self.hosts[host].kill_at = Some(n),
-            Act::Crash(host) => {
-                if self.hosts[host].tier.is_some() {
-                    self.kill(host);
-                }
-                let it = &mut self.hosts[host];
-                it.boot += 1;
-                it.good = true;
-                for kernel in &mut it.kernel {
-                    *kernel = Kernel { generation: kernel.generation + 1, ..Kernel::default() };
-                }
-            }
-            Act::Start(host) => self.start(host),
-            Act::Local(host, good) => {
-                self.hosts[host].good = good;
-                self.deliver(host, In::Local(good));
-            }
-            Act::Backend(host, good) => {
-                self.hosts[host].backend = good;
-                self.deliver(host, In::Backend(good));
-            }
-            Act::Move(host) => {
-                let order = Order::Want { vip: vip_name(0), host: Some(name(host)) };
-                self.order(self.plan.hosts - 1 - host, &order);
-            }
-            Act::Unmove => self.order(0, &Order::Want { vip: vip_name(0), host: None }),
-            Act::Standby(host, standby) => self.order(0, &Order::Standby { host: name(host), standby }),
-            Act::Clear(host) => self.order(0, &Order::ClearFailures { vip: vip_name(0), host: name(host) }),
-            Act::Link(host, up) => {
-                self.hosts[host].link = up;
-                self.deliver(host, In::Link(up));
-            }
-            Act::StepsFail(host, step, count) => self.hosts[host].steps_fail = Some((step, count)),
-            Act::RemoveByHand(host) => {
-                if self.hosts[host].kernel[0].until.take().is_some() {
-                    self.deliver(host, In::Vanished { vip: 0 });
-                }
-            }
-            Act::Stranger(times) => {
-                for host in 0..self.plan.hosts {
-                    for i in 0..times {
-                        let life = self.hosts[host].life;
-                        self.at(
-                            self.now + i * 150 * MS,
-                            Event::In { host, life, input: In::Rival { vip: 0 } },
-                        );
-                    }
-                }
-            }
-            Act::EngineFails(host) => self.deliver(host, In::EngineFailed),
-            Act::Stop(host) => {
-                self.hosts[host].ended = true;
-                self.deliver(host, In::Stop);
-            }
-            Act::StoreDown(down) => self.store.down = down,
-            Act::Leaderless(leaderless) => self.store.leaderless = leaderless,
-            Act::NewLeader => self.store.new_leader(self.now),
-            Act::RevokeByHand | Act::DeleteByHand => {
-                let key = format!("/primacy/vip/{}", vip_name(0));
-                if act == Act::RevokeByHand {
-                    self.store.revoke(&key)
-                } else {
-                    self.store.delete(&key)
-                }
-                self.judge.meddled(self.now + (self.plan.ttl + 2) * SECOND);
-            }
-            Act::Kill(_) => {}
-        }
-    }
 }
+
 /// Programs that run at the same time on the same address.
 pub fn beside(host: &Host, vip: usize) -> Option<HookKind> {
     host.running.iter().find(|r| r.vip == vip).map(|r| r.kind)

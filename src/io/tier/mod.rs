@@ -22,14 +22,14 @@ use crate::config::VipConfig;
 use crate::engine::{Now, Time};
 use crate::vip::hooks::{Call, HookEnd, HookKind};
 use crate::vip::ownership::{Notice, Urgency};
-use crate::vip::peer::{LARGEST, Order, Registers};
+use crate::vip::peer::{Keys, LARGEST, Order, Registers};
 use crate::vip::status::TierStatus;
 use crate::vip::step::{self, Step};
 use crate::vip::tier::{Effect, Input, Tier};
 use crate::vip::vrrp;
 use crossbeam_channel::{Receiver, Sender};
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,6 +59,8 @@ pub(crate) enum Message {
     Order(Order, Sender<Result<String, String>>),
     /// The state of the tier as it is now.
     Look(Sender<TierStatus>),
+    /// The keys of the peer channel were read again.
+    Keys(Keys),
     /// The engine has failed: what is known of the service is nothing.
     EngineFailed,
     /// The end: addresses leave.
@@ -116,6 +118,8 @@ pub(crate) struct TierDriver {
     outlet: Box<dyn Outlet>,
     owners: Vec<Option<String>>,
     stopping: Option<Time>,
+    /// Peers to whom nothing can be sent, and with which error.
+    failing: BTreeMap<SocketAddr, i32>,
     /// When the tier was shown last.
     shown: Option<Time>,
     #[cfg(feature = "testing")]
@@ -272,12 +276,7 @@ impl TierDriver {
                         store.ask(vip, ask);
                     }
                 }
-                Effect::Datagram { to, bytes } => {
-                    if let Some(peer) = &self.peer {
-                        // A datagram that does not go out is one that is lost: the next one tells the same.
-                        let _ = peer.send(to, &bytes);
-                    }
-                }
+                Effect::Datagram { to, bytes } => self.send(to, &bytes),
                 Effect::Run { vip, job, call } => self.start(now, vip, job, &call),
                 Effect::Cancel { vip, job } => {
                     for running in self.programs.values_mut() {
@@ -294,6 +293,21 @@ impl TierDriver {
                     self.outlet.tell(name, epoch, &notice);
                 }
             }
+        }
+    }
+
+    /// Sends a datagram of the peer channel. A peer to whom nothing can be sent is told of once, until it works again: what is lost is told
+    /// anew by the next one.
+    fn send(&mut self, to: SocketAddr, bytes: &[u8]) {
+        let Some(peer) = &self.peer else { return };
+        let Err(error) = peer.send(to, bytes) else {
+            self.failing.remove(&to);
+            return;
+        };
+        let number = error.raw_os_error().unwrap_or(libc::EIO);
+        if self.failing.insert(to, number) != Some(number) {
+            let words = format!("nothing can be sent to the peer at {to}: {error}");
+            self.outlet.tell(None, 0, &Notice { rule: step::PEER_TROUBLE, urgency: Urgency::Warning, words });
         }
     }
 
@@ -320,6 +334,7 @@ impl TierDriver {
                     let _ = answer.send(self.tier.status(now.mono));
                     self.outlet.answered();
                 }
+                Message::Keys(keys) => self.tier.set_keys(keys),
                 Message::EngineFailed => self.give(now, Input::EngineFailed),
                 Message::Stop => {
                     if self.stopping.is_none() {

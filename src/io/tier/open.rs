@@ -10,7 +10,7 @@ use crate::io::descriptor::Registry;
 use crate::io::etcd::{self, EtcdClient};
 use crate::io::file::read_secret;
 use crate::io::netlink::{Kernel, Watch};
-use crate::io::peer::{PeerSocket, keys, settings};
+use crate::io::peer::{PeerSocket, bind, keys, settings};
 use crate::io::poller::{Epoll, Poller};
 use crate::io::wake::Wake;
 use crate::io::{clock, entropy};
@@ -112,6 +112,7 @@ pub(crate) fn open(
         owners: vec![None; config.vips.len()],
         stopping: None,
         shown: None,
+        failing: BTreeMap::new(),
         #[cfg(feature = "testing")]
         planted: false,
     };
@@ -139,12 +140,7 @@ fn channel(
     }
     let (address, settings) = settings(&config.tier, host)?;
     let channel = begin(settings, keys(&config.tier)?)?;
-    let socket = PeerSocket::bind(registry, address).map_err(|e| {
-        let problem = format!(
-            "the peer channel cannot listen at {address}: {e}; it is this host's address in [tier] hosts"
-        );
-        Error::new(ErrorCode::Io, problem)
-    })?;
+    let socket = bind(registry, host, address)?;
     epoll.add(socket.number(), PEER, false).map_err(|e| system("the peer channel", e))?;
     Ok((Some(socket), channel))
 }
