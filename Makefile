@@ -6,6 +6,7 @@
 # make header          include/primacy.h from src/ffi, and what hangs on it
 # make abi-baseline    abi/libprimacy.abi anew, after a deliberate change of the contract
 # make demo            a real failover before your eyes
+# make demo-tier       an address that moves between three hosts with MySQL Router, as root
 # make bench           fail-over times and the cost of a probe, measured
 # make soak            what must not fail over and what must, PRIMACY_RUNS=50 times each: hours
 # make tsan            selections in eight threads under ThreadSanitizer
@@ -192,6 +193,13 @@ demo: deps
 	@.venv/bin/python -c "import pymysql" 2>/dev/null || .venv/bin/python -m pip install --quiet -r tests/requirements.txt
 	.venv/bin/python examples/demo/demo.py
 
+# Three hosts with MySQL Router and an agent, three with MySQL, and a client, each in a network namespace; then the picture.
+demo-tier: deps
+	@$(MAKE) --no-print-directory $(COMMAND) python
+	@tests/tools/mysql97.sh > /dev/null
+	@.venv/bin/python -c "import pymysql" 2>/dev/null || .venv/bin/python -m pip install --quiet -r tests/requirements.txt
+	PRIMACY_COMMAND=$(CURDIR)/$(COMMAND) .venv/bin/python examples/demo-tier/demo.py
+
 # Fail-over times and the cost of a probe, as tables here and in target/bench; settings: see the script.
 bench: deps
 	@$(MAKE) --no-print-directory $(SHARED) $(LINKS) $(COMMAND) python
@@ -218,12 +226,12 @@ fuzz:
 
 # What must not fail over and what must, on real servers, PRIMACY_RUNS times each and what lasts minutes PRIMACY_LONG_RUNS
 # times; the budget must hold to the millisecond. The figures go to target/soak.txt. It takes hours.
-SOAK_TESTS ?= tests/real/test_no_failover.py tests/real/test_host.py tests/real/test_budget.py tests/real/test_hogs.py
+SOAK_TESTS ?= tests/real/test_no_failover.py tests/real/test_host.py tests/real/test_budget.py tests/real/test_hogs.py tests/real/test_tier_hogs.py
 
 soak: deps python
-	@tests/tools/mysql97.sh
+	@tests/tools/mysql97.sh > /dev/null
 	@.venv/bin/python -c "import pymysql, pytest" 2>/dev/null || .venv/bin/python -m pip install --quiet -r tests/requirements.txt
-	PRIMACY_RUNS=$${PRIMACY_RUNS:-50} PRIMACY_LONG_RUNS=$${PRIMACY_LONG_RUNS:-5} PRIMACY_SOAK=target/soak.txt \
+	PRIMACY_RUNS=$${PRIMACY_RUNS:-50} PRIMACY_LONG_RUNS=$${PRIMACY_LONG_RUNS:-5} PRIMACY_SOAK=target/soak.txt PRIMACY_TIER_HOG_SECONDS=$${PRIMACY_TIER_HOG_SECONDS:-600} \
 		.venv/bin/python -m pytest -q $(SOAK_TESTS)
 
 # Selections in eight threads under ThreadSanitizer: library and host are built for it, by a flag of the stable compiler that wants
@@ -231,5 +239,5 @@ soak: deps python
 tsan:
 	tests/c/tsan
 
-.PHONY: tsan all install python deps header abi-baseline lua test test-rust test-c test-python test-lua test-real demo bench soak fuzz
+.PHONY: tsan all install python deps header abi-baseline lua test test-rust test-c test-python test-lua test-real demo demo-tier bench soak fuzz
 .DELETE_ON_ERROR:

@@ -1702,6 +1702,76 @@ typedef struct primacy_proxy_options {
     const char *password_file;
 } primacy_proxy_options;
 
+/**
+ * This host's part in a floating address. Out.
+ */
+typedef struct primacy_vip {
+    /**
+     * sizeof(primacy_vip) of the caller.
+     */
+    uint32_t size;
+    /**
+     * 1 if this host owns the address, else 0.
+     */
+    int32_t owns;
+    /**
+     * Where the address is: a primacy_vip_stage.
+     */
+    int32_t stage;
+    /**
+     * This host's score, 0 to 255; 0: it may not own the address.
+     */
+    uint32_t score;
+    /**
+     * The rule that gave the score; see primacy_rule_text.
+     */
+    uint32_t score_rule;
+    /**
+     * The rule by which the address stays or leaves.
+     */
+    uint32_t place_rule;
+    /**
+     * Whether the service on this host is in order: 1, 0, or -1 if nobody said.
+     */
+    int32_t local;
+    /**
+     * Whether what it leads to is in order: 1, 0, or -1 if nobody said. It never moves the address.
+     */
+    int32_t backend;
+    /**
+     * Failures of the service that count now.
+     */
+    uint32_t failures;
+    /**
+     * How many hosts say that they own the address; more than 1 is a conflict.
+     */
+    uint32_t owner_count;
+    /**
+     * The number of this host's ownership, or of its last one.
+     */
+    uint64_t epoch;
+    /**
+     * The highest number that is known of any host.
+     */
+    uint64_t highest_epoch;
+    /**
+     * For how many milliseconds failures still bar this host; 0 if they do not.
+     */
+    uint64_t barred_ms;
+    /**
+     * How often the address came to this host since the start.
+     */
+    uint64_t claims;
+    /**
+     * How often it left.
+     */
+    uint64_t releases;
+    /**
+     * For how many milliseconds an owner may be silent before this host comes in.
+     */
+    uint64_t down_interval_ms;
+} primacy_vip;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -2664,6 +2734,121 @@ int32_t primacy_proxy_command(const struct primacy_proxy_options *options,
                               const char *command,
                               char *buf,
                               size_t len);
+
+/**
+ * Gives the whole tier as JSON, seen from this host: {"tier": {"own", "hosts": [...], "vips": [...]}, "vips": [...]}.
+ *
+ * "tier" is what all hosts say on the peer channel, "vips" this host's part in each floating address, in configuration order.
+ * docs/vip.md names the keys; keys are only ever added.
+ *
+ * @param p    the instance
+ * @param buf  where to write the text; may be NULL if `len` is 0
+ * @param len  size of `buf` in bytes
+ * @return     the length of the whole text, which may be another one at the next call; PRIMACY_E_NOT_FOUND if no VIP is configured;
+ *             PRIMACY_E_STATE if the instance is not started; PRIMACY_E_LOCKED if another process decides, and owns the addresses;
+ *             PRIMACY_E_STOPPED; PRIMACY_E_TIMEOUT; PRIMACY_E_CACHE; PRIMACY_E_IO; PRIMACY_E_PANIC; PRIMACY_E_FORKED;
+ *             PRIMACY_E_INVALID; PRIMACY_E_HANDLE
+ *
+ * Ownership: the text is copied. Waits for a second at most.
+ * Thread: any thread. Time: network. Since: 0.1.
+ */
+int32_t primacy_vip_status_json(struct primacy_instance *p,
+                                char *buf,
+                                size_t len);
+
+/**
+ * Gives this host's part in a floating address.
+ *
+ * @param p    the instance
+ * @param vip  the VIP's name
+ * @param out  where to write it; `size` is required
+ * @return     0; PRIMACY_E_SIZE; otherwise as for primacy_vip_status_json
+ *
+ * Ownership: plain data, copied. Waits for a second at most.
+ * Thread: any thread. Time: network. Since: 0.1.
+ */
+int32_t primacy_vip_get(struct primacy_instance *p, const char *vip, struct primacy_vip *out);
+
+/**
+ * Gives the name of the host that owns a floating address, as far as this host knows.
+ *
+ * @param p    the instance
+ * @param vip  the VIP's name
+ * @param buf  where to write the name; may be NULL if `len` is 0
+ * @param len  size of `buf` in bytes
+ * @return     the length of the whole name; 0 if no owner is known; otherwise as for primacy_vip_status_json
+ *
+ * Ownership: the text is copied. Waits for a second at most.
+ * Thread: any thread. Time: network. Since: 0.1.
+ */
+int32_t primacy_vip_owner(struct primacy_instance *p, const char *vip, char *buf, size_t len);
+
+/**
+ * Moves a floating address to a host, and holds it there until primacy_vip_clear: if that host cannot have it, the others can.
+ *
+ * It returns once the move has begun. The order reaches all hosts, now or when they are heard again, and outlives restarts.
+ *
+ * @param p     the instance
+ * @param vip   the VIP's name
+ * @param host  the host's name, as in `[tier] hosts`
+ * @return      0; PRIMACY_E_REFUSED for a VIP or host that is not known, and for a host that is not heard or could not own the VIP now;
+ *              otherwise as for primacy_vip_status_json
+ *
+ * Ownership: everything is copied. Waits for a second at most.
+ * Thread: any thread. Time: network. Since: 0.1.
+ */
+int32_t primacy_vip_move(struct primacy_instance *p,
+                         const char *vip,
+                         const char *host);
+
+/**
+ * Ends a move, and forgets the failures of a floating address on all hosts, so that `failure_timeout` bars none.
+ *
+ * Nothing moves by that alone, unless the stickiness lets it.
+ *
+ * @param p    the instance
+ * @param vip  the VIP's name
+ * @return     0; otherwise as for primacy_vip_move
+ *
+ * Ownership: everything is copied. Waits for a second at most for each host.
+ * Thread: any thread. Time: network. Since: 0.1.
+ */
+int32_t primacy_vip_clear(struct primacy_instance *p,
+                          const char *vip);
+
+/**
+ * Takes a host of the tier out, or lets it in again: in standby it owns no address, not even as the last one. Outlives restarts.
+ *
+ * @param p     the instance
+ * @param host  the host's name, as in `[tier] hosts`
+ * @param on    1 to take it out, 0 to let it in
+ * @return      0; otherwise as for primacy_vip_move
+ *
+ * Ownership: everything is copied. Waits for a second at most.
+ * Thread: any thread. Time: network. Since: 0.1.
+ */
+int32_t primacy_vip_standby(struct primacy_instance *p,
+                            const char *host,
+                            int32_t on);
+
+/**
+ * Says what the service on this host is, for a floating address without a pool; before the first report it counts as in order.
+ *
+ * @param p      the instance
+ * @param vip    the VIP's name
+ * @param good   1 if it is in order, 0 if it is not
+ * @param words  one sentence for people; NULL for none
+ * @return       0; PRIMACY_E_NOT_FOUND; PRIMACY_E_STATE for a VIP whose pool the library looks at, and if the instance is not started;
+ *               PRIMACY_E_LOCKED; PRIMACY_E_STOPPED; PRIMACY_E_CACHE; PRIMACY_E_IO; PRIMACY_E_PANIC; PRIMACY_E_FORKED;
+ *               PRIMACY_E_INVALID; PRIMACY_E_HANDLE
+ *
+ * Ownership: everything is copied.
+ * Thread: any thread. Time: disk. Since: 0.1.
+ */
+int32_t primacy_vip_report(struct primacy_instance *p,
+                           const char *vip,
+                           int32_t good,
+                           const char *words);
 
 /**
  * The name of an error number, as "PRIMACY_E_REFUSED".

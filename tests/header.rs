@@ -3,9 +3,9 @@
 use std::path::Path;
 
 /// In the order of reading: life first, names last.
-const SOURCES: [&str; 13] = [
+const SOURCES: [&str; 14] = [
     "version", "status", "enums", "structs", "config", "instance", "commands", "orders", "snapshot", "read",
-    "events", "selector", "proxy",
+    "events", "selector", "proxy", "vip",
 ];
 
 #[test]

@@ -61,6 +61,13 @@ enum time_class { NEVER_BLOCKS, SHORT_LOCK, DISK, NETWORK };
 #define TIME_primacy_node_name NEVER_BLOCKS
 #define TIME_primacy_select_reason NEVER_BLOCKS
 #define TIME_primacy_proxy_command NETWORK
+#define TIME_primacy_vip_status_json NETWORK
+#define TIME_primacy_vip_get NETWORK
+#define TIME_primacy_vip_owner NETWORK
+#define TIME_primacy_vip_move NETWORK
+#define TIME_primacy_vip_clear NETWORK
+#define TIME_primacy_vip_standby NETWORK
+#define TIME_primacy_vip_report DISK
 #define TIME_primacy_error_name NEVER_BLOCKS
 #define TIME_primacy_state_name NEVER_BLOCKS
 #define TIME_primacy_status_name NEVER_BLOCKS

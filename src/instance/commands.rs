@@ -213,8 +213,12 @@ impl Handle {
 
     #[cfg(feature = "testing")]
     pub(super) fn plant_panic(&self, place: super::PanicPlace) -> Result<()> {
+        if place == super::PanicPlace::Tier {
+            return self.plant_tier_panic();
+        }
         let mut core = self.open()?;
         match place {
+            super::PanicPlace::Tier => Ok(()),
             super::PanicPlace::Engine => {
                 core.plant_panic();
                 Ok(())

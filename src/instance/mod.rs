@@ -107,6 +107,8 @@ pub enum PanicPlace {
     Engine,
     /// In the next probe of this node: pool and node.
     Session(String, String),
+    /// In the next turn of the part that owns addresses.
+    Tier,
 }
 
 /// One engine with its pools, cache file and driver. Clones are references to the same one; dropping the last one

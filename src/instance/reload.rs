@@ -3,6 +3,7 @@
 use super::open::{self, Names};
 use super::opened;
 use super::shared::{Core, Handle, Life};
+use super::tier;
 use crate::config::Config;
 use crate::engine::{Answer, Now};
 use crate::error::{Error, ErrorCode, Result};
@@ -25,6 +26,7 @@ impl Handle {
         // Blocks on disk and resolver: the engine goes on meanwhile.
         let (nodes, checks) = open::setups(&config, known, &mut handed)?;
         let proxies = open::proxies(&config, &self.shared.core.lock().proxies.clone())?;
+        let keys = tier::keys_of(&config)?;
         let fingerprint = config.fingerprint();
         let located = open::located(&config, &nodes);
         let mut core = self.open()?;
@@ -38,6 +40,7 @@ impl Handle {
         }
         let answer = core.reload(clock::now(), config, (nodes, checks, proxies))?;
         core.handed = handed;
+        core.renew_tier_keys(keys);
         // With the lock in hand, so that two reloads leave the table as they leave the instance.
         opened::changed(self, fingerprint)?;
         Ok(answer)

@@ -16,7 +16,7 @@ use crate::io::{clock, thread};
 use crate::pool::{State, Status};
 use crate::probe::Cause;
 use crate::vip::ownership::{Notice, Urgency};
-use crate::vip::peer::{Order, Registers};
+use crate::vip::peer::{Keys, Order, Registers};
 use crate::vip::status::TierStatus;
 use crate::vip::step;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
@@ -158,7 +158,14 @@ impl Outlet for Voice {
         let name = vip.unwrap_or_default();
         // The event names the VIP in a field of its own.
         let words = notice.words.strip_prefix(name).and_then(|rest| rest.strip_prefix(": "));
-        let words = words.unwrap_or(&notice.words).to_string();
+        let mut words = words.unwrap_or(&notice.words);
+        if matches!(notice.rule, step::PEER | step::ORDERED) {
+            // The sentence of these rows says less than what follows it.
+            let rest =
+                words.strip_prefix(step::sentence(notice.rule)).and_then(|rest| rest.strip_prefix(": "));
+            words = rest.unwrap_or(words);
+        }
+        let words = words.to_string();
         self.hub.publish(event(kind, name, &self.host, epoch, notice.rule, severity, words));
     }
 
@@ -240,6 +247,15 @@ impl Core {
             // A tier that has ended owns nothing.
             let _ = Line { outbox: tier.outbox.clone(), wake: Arc::clone(&tier.wake) }
                 .send(Message::EngineFailed);
+        }
+    }
+
+    /// The keys of the peer channel were read anew.
+    pub(super) fn renew_tier_keys(&self, keys: Option<Keys>) {
+        if let (Some(tier), Some(keys)) = (&self.tier, keys) {
+            // A tier that has ended speaks to nobody.
+            let _ =
+                Line { outbox: tier.outbox.clone(), wake: Arc::clone(&tier.wake) }.send(Message::Keys(keys));
         }
     }
 
@@ -327,6 +343,12 @@ fn places(config: &Config, host: &str) -> Vec<Option<(usize, Option<usize>)>> {
         Some((pool, node))
     };
     config.vips.iter().map(place).collect()
+}
+
+/// The keys of the peer channel, where there is one.
+pub(super) fn keys_of(config: &Config) -> Result<Option<Keys>> {
+    let speaks = !config.vips.is_empty() && !config.tier.hosts.is_empty();
+    speaks.then(|| crate::io::peer::keys(&config.tier)).transpose()
 }
 
 /// The end of the tier, under way without the instance's lock.

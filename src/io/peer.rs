@@ -1,21 +1,15 @@
-//! The socket of the peer channel, and the turn that joins it with the machine ([`crate::vip::peer::Channel`]).
+//! The socket of the peer channel, whose machine is [`crate::vip::peer::Channel`], and what the configuration says of it.
 
 use super::descriptor::{Fd, Registry, checked, owned};
-use super::entropy;
 use super::file::read_shared_key;
 use super::socket::{RawAddress, Target};
 use crate::config::tier::TierConfig;
-use crate::engine::Time;
 use crate::error::{Error, ErrorCode, Result};
-use crate::vip::peer::{Channel, Keys, LARGEST, PeerAddress, PeerInput, Registers, Settings};
-use std::collections::BTreeMap;
+use crate::vip::peer::{Keys, PeerAddress, Settings};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::RawFd;
 use std::sync::Arc;
-
-/// Datagrams read in one turn: a flood must not keep the loop from everything else.
-const READS: usize = 256;
 
 /// CS6, network control (RFC 2474, RFC 4594 section 3.1), as keepalived marks its adverts.
 const TRAFFIC_CLASS: i32 = 0xc0;
@@ -28,7 +22,7 @@ pub(crate) struct PeerSocket {
 
 impl PeerSocket {
     /// Binds it. What is sent goes out from this very address, by which the peers know the host.
-    pub(crate) fn bind(registry: &Arc<Registry>, address: SocketAddr) -> io::Result<PeerSocket> {
+    fn bind(registry: &Arc<Registry>, address: SocketAddr) -> io::Result<PeerSocket> {
         let raw = RawAddress::of(&Target::Tcp(address))?;
         let kind = libc::SOCK_DGRAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
         // SAFETY: no pointer is passed.
@@ -138,17 +132,6 @@ fn address(from: &libc::sockaddr_storage) -> Option<SocketAddr> {
     }
 }
 
-/// The channel of this host with its socket.
-#[derive(Debug)]
-pub(crate) struct PeerPort {
-    socket: PeerSocket,
-    address: SocketAddr,
-    channel: Channel,
-    /// To whom sending fails, and with which error.
-    failing: BTreeMap<SocketAddr, i32>,
-    buffer: Box<[u8; LARGEST + 1]>,
-}
-
 /// What a channel is made with, from the configuration and the name of this host.
 ///
 /// # Errors
@@ -187,114 +170,12 @@ pub(crate) fn keys(tier: &TierConfig) -> Result<Keys> {
     Keys::new(current, previous).map_err(|what| Error::new(ErrorCode::Secret, format!("tier: {what}")))
 }
 
-impl PeerPort {
-    /// Opens the socket and begins a life on the channel.
-    ///
-    /// # Errors
-    /// [`ErrorCode::Config`] as [`settings`], [`ErrorCode::Secret`] as [`keys`], [`ErrorCode::Io`] if the socket cannot be had: the text
-    /// names the address and says what to do.
-    pub(crate) fn open(
-        registry: &Arc<Registry>,
-        now: Time,
-        tier: &TierConfig,
-        host: &str,
-        registers: Registers,
-    ) -> Result<PeerPort> {
-        let (address, settings) = settings(tier, host)?;
-        let keys = keys(tier)?;
-        let socket = PeerSocket::bind(registry, address).map_err(|e| refused(host, address, &e))?;
-        let seed = entropy::bytes()
-            .map_err(|e| Error::new(ErrorCode::Io, format!("tier: no random bytes from the system: {e}")))?;
-        let channel = Channel::new(now, settings, keys, registers, seed)
-            .map_err(|what| Error::new(ErrorCode::Config, format!("tier: {what}")))?;
-        let buffer = Box::new([0; LARGEST + 1]);
-        Ok(PeerPort { socket, address, channel, failing: BTreeMap::new(), buffer })
-    }
-
-    /// Takes a new configuration: keys, peers, interval, and another address if this host got one. Sessions with peers that stay go on.
-    /// Whether [`PeerPort::number`] is another one now.
-    ///
-    /// # Errors
-    /// As [`PeerPort::open`]; then all stays as it was.
-    pub(crate) fn reload(
-        &mut self,
-        registry: &Arc<Registry>,
-        now: Time,
-        tier: &TierConfig,
-        host: &str,
-    ) -> Result<bool> {
-        let (address, settings) = settings(tier, host)?;
-        let keys = keys(tier)?;
-        let moved = address != self.address;
-        let socket = match moved {
-            true => Some(PeerSocket::bind(registry, address).map_err(|e| refused(host, address, &e))?),
-            false => None,
-        };
-        self.channel
-            .set_peers(now, settings)
-            .map_err(|what| Error::new(ErrorCode::Config, format!("tier: {what}")))?;
-        self.channel.set_keys(keys);
-        if let Some(socket) = socket {
-            self.socket = socket;
-            self.address = address;
-        }
-        self.failing.clear();
-        Ok(moved)
-    }
-
-    /// The descriptor to watch for input.
-    pub(crate) fn number(&self) -> RawFd {
-        self.socket.number()
-    }
-
-    /// The machine, to give orders and to look at. [`PeerPort::flush`] sends what came of it.
-    pub(crate) fn channel(&mut self) -> &mut Channel {
-        &mut self.channel
-    }
-
-    /// When the next turn is due, if nothing comes in before.
-    pub(crate) fn deadline(&self) -> Time {
-        self.channel.poll_timeout()
-    }
-
-    /// Reads what came in, lets the machine judge the time, and sends: what there is to tell.
-    pub(crate) fn turn(&mut self, now: Time) -> Vec<PeerInput> {
-        let mut news = Vec::new();
-        for _ in 0..READS {
-            match self.socket.receive(self.buffer.as_mut_slice()) {
-                Ok(Some((count, from))) => {
-                    let bytes = self.buffer.get(..count).unwrap_or_default();
-                    news.extend(self.channel.handle_datagram(now, from, bytes));
-                }
-                Ok(None) => break,
-                // An error that the network reported for something sent earlier; the silence of the peer tells the same.
-                Err(_) => {}
-            }
-        }
-        if self.channel.poll_timeout() <= now {
-            news.extend(self.channel.handle_timer(now));
-        }
-        news.extend(self.flush());
-        news
-    }
-
-    /// Sends what waits. A peer to whom nothing can be sent is told of once, until it works again.
-    pub(crate) fn flush(&mut self) -> Vec<PeerInput> {
-        let mut news = Vec::new();
-        while let Some((to, bytes)) = self.channel.poll_transmit() {
-            let Err(error) = self.socket.send(to, &bytes) else {
-                self.failing.remove(&to);
-                continue;
-            };
-            let number = error.raw_os_error().unwrap_or(libc::EIO);
-            if self.failing.insert(to, number) != Some(number) {
-                let peer = self.channel.peer_at(to).unwrap_or_default().to_string();
-                let words = format!("nothing can be sent to {peer} at {to}: {error}");
-                news.push(PeerInput::Trouble { peer, words });
-            }
-        }
-        news
-    }
+/// Opens the socket of the channel at this host's address.
+///
+/// # Errors
+/// [`ErrorCode::Io`] if it cannot be had: the text names the address and says what to do.
+pub(crate) fn bind(registry: &Arc<Registry>, host: &str, address: SocketAddr) -> Result<PeerSocket> {
+    PeerSocket::bind(registry, address).map_err(|e| refused(host, address, &e))
 }
 
 fn refused(host: &str, address: SocketAddr, error: &io::Error) -> Error {

@@ -200,6 +200,7 @@ impl Program {
     }
 
     /// The number of the process and its group; `None` once it is reaped.
+    #[cfg(test)]
     pub(crate) fn pid(&self) -> Option<i32> {
         self.process.as_ref().map(|process| process.pid)
     }

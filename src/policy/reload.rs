@@ -1,6 +1,6 @@
 //! What a new configuration may change while an instance runs: rows that refuse, and what follows otherwise.
 
-use crate::config::Config;
+use crate::config::{Config, TierConfig};
 use crate::pool::{Judge, State, Status};
 
 use super::safe::command;
@@ -83,7 +83,10 @@ pub static FIXED: [Row; 8] = [
         number: 912,
         condition: "[tier] or a [vip] differs",
         differs: |old, new| {
-            let tier = key("tier", old.tier != new.tier);
+            // Keys are read anew at every reload, and may come from other files.
+            let fixed =
+                |tier: &TierConfig| TierConfig { key_file: None, previous_key_file: None, ..tier.clone() };
+            let tier = key("tier", fixed(&old.tier) != fixed(&new.tier));
             let vips = old.vips.iter().chain(&new.vips);
             let mut names: Vec<&str> = vips.map(|vip| vip.name.as_str()).collect();
             names.sort_unstable();

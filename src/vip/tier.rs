@@ -6,7 +6,7 @@
 use super::hooks::{Call, HookEnd};
 use super::machine::{self, Peer, Stage, Vip};
 use super::ownership::{Notice, Ownership, Score, Urgency};
-use super::peer::{Channel, Health, Order, OwnState, PeerInput, Registers, Role, Verdict, VipState};
+use super::peer::{Channel, Health, Keys, Order, OwnState, PeerInput, Registers, Role, Verdict, VipState};
 use super::status::{TierStatus, VipStatus};
 use super::step::{self, Step};
 use super::who::{Action, Who};
@@ -255,6 +255,11 @@ impl Tier {
             .filter(|peer| peer.score.is_some() && peer.owns.is_some())
             .max_by_key(|p| p.owns)
             .map(|p| p.name.clone())
+    }
+
+    /// The keys of the peer channel are these from now on. Sessions go on.
+    pub fn set_keys(&mut self, keys: Keys) {
+        self.channel.set_keys(keys);
     }
 
     /// The sources of a VIP's advertisements, one for each family.

@@ -1,6 +1,6 @@
 //! The tier of floating addresses at the command line: one agent in a network namespace of its own, without pools.
 
-use crate::site::{PRIMACY, Said, Site, wait_until};
+use crate::site::{PRIMACY, Said, Site, gone_pool, wait_until};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
@@ -192,8 +192,7 @@ fn ocf(site: &Site, action: &str, more: &[(&str, &str)]) -> (Option<i32>, String
 
 #[test]
 fn the_resource_agent_answers_with_the_codes_of_the_ocf() {
-    let site =
-        Site::new("[pool.p]\nnodes = [ \"127.0.0.1:1\", \"127.0.0.1:2\" ]\n[pool.p.probe]\nuser = \"u\"\n");
+    let site = Site::new(&gone_pool("p").0);
     let code = |action: &str, more: &[(&str, &str)]| {
         let (code, said) = ocf(&site, action, more);
         code.unwrap_or_else(|| panic!("{action}: {said}"))
@@ -227,8 +226,7 @@ fn the_resource_agent_answers_with_the_codes_of_the_ocf() {
 
 #[test]
 fn ocf_tester_finds_nothing_wrong() {
-    let site =
-        Site::new("[pool.p]\nnodes = [ \"127.0.0.1:1\", \"127.0.0.1:2\" ]\n[pool.p.probe]\nuser = \"u\"\n");
+    let site = Site::new(&gone_pool("p").0);
     let log = site.path("agent.log");
     let options = [
         format!("config={}", site.path("primacy.toml").display()),

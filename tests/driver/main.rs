@@ -25,3 +25,5 @@ mod reload;
 #[cfg(feature = "cli")]
 mod respond;
 mod support;
+#[cfg(feature = "testing")]
+mod tier;

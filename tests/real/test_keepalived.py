@@ -10,7 +10,7 @@ from servers.tier import LINK_LOCAL, VIP, VIP6, Tier, seconds, wait_until
 from servers.workspace import output
 
 TWENTY = [f"10.0.4.{n}/16" for n in range(1, 21)]
-ADVERT = 0.2
+ADVERT = 0.1
 #: For a loaded machine, beside what the timers say.
 MARGIN = 1.5
 #: What keepalived says of packets that it does not take.
@@ -88,8 +88,8 @@ CASES = {
     "IPv6": {"addresses": [f"{LINK_LOCAL}/64", f"{VIP6}/64"]},
     "unicast": {"unicast": True},
     "IPv6 unicast": {"addresses": [f"{LINK_LOCAL}/64", f"{VIP6}/64"], "unicast": True},
-    "our interval is longer": {"our_advert": 0.5},
-    "their interval is longer": {"their_advert": 0.5},
+    "our interval is longer": {"our_advert": 0.3},
+    "their interval is longer": {"their_advert": 0.3},
     "version 2": {"version": 2, "password": "geheim", "our_advert": 1, "their_advert": 1},
 }
 

@@ -40,7 +40,7 @@ def tier(made):
     # What has failed before is barred no longer, and rt1 is a stand-in or has it.
     wait_until(lambda: all(made.sees_all(host) for host in made.hosts), 40, lambda: f"all in order: {made.story()}", every=0.1)
     if made.holders() != ["rt1"]:
-        move(made, "rt1")
+        made.move("rt1")
     return made
 
 
@@ -52,13 +52,6 @@ def clients_answered(*clients):
         return client.good() if isinstance(client, Asker) else any(echo for _, echo in client.sent)
 
     wait_until(lambda: all(map(answered, clients)), 10, lambda: f"clients are answered: {last()}")
-
-
-def move(tier, name):
-    """An operator moves the address."""
-    at = tier.move(name)
-    tier.wait_holder(name)
-    return at
 
 
 def test_every_port_leads_to_the_right_kind_of_server(tier):
@@ -110,7 +103,7 @@ def test_an_open_session_is_lost_at_once_when_the_address_moves(tier, figure, ad
     with Session(tier.client, address, pause=5, timeout=20) as session:
         # In a query that would last on.
         wait_until(lambda: asked(tier, session.mark), 10, "the session is in its query")
-        at = move(tier, "rt2")
+        at = tier.move("rt2")
         wait_until(lambda: session.breaks and session.breaks[0][3], 15, lambda: f"lost and repeated: {session.breaks}")
     [_, lost, words, again] = session.breaks[0]
     figure(f"planned move, open session at [{address}]: lost after {(lost - at) * 1000:.0f} ms, answered again after {(again - at) * 1000:.0f} ms")

@@ -500,25 +500,3 @@ def test_lease_owner_stopped(tier, etcd):
     woke = h1.process.resume()
     wait_until(lambda: time.time_ns() > woke + 2e9, 5, "it is awake")
     assert tier.owner() is other and not [c for c in tier.addresses.since(woke, VIP) if c.here], tier.story("h1 claimed without an election")
-
-
-# --- load --------------------------------------------------------------------------------------------------------------------
-
-
-def test_four_hogs_and_no_move(tier, figure):
-    """PRIMACY_TIER_HOG_SECONDS (30; 600 in `make soak`) of four CPU hogs at adverts of 100 ms: nobody moves."""
-    length = int(os.environ.get("PRIMACY_TIER_HOG_SECONDS", "30"))
-    h1, *_ = start(tier)
-    since = time.time_ns()
-    hogs = [subprocess.Popen(["sh", "-c", "while :; do :; done"]) for _ in range(4)]
-    try:
-        wait_until(lambda: time.time_ns() > since + length * 1e9, length + 60, "the time passes", every=0.5)
-        moved = tier.addresses.since(since, VIP)
-        adverts = [p.at for p in tier.capture.adverts("h1", since)]
-        worst = max(b - a for a, b in zip(adverts, adverts[1:]))
-        figure(f"tier: four hogs for {length} s at 100 ms adverts: {len(moved)} changes, longest pause of adverts {worst / 1e6:.0f} ms")
-        assert not moved and tier.owner() is h1, tier.story()
-    finally:
-        for hog in hogs:
-            hog.kill()
-            hog.wait()

@@ -288,17 +288,13 @@ restart_interval = "2s"
         return len(nodes) == len(self.hosts) and all(node["status"] == "OK" for node in nodes)
 
     def move(self, name):
-        """A planned move: agents are stopped until the wanted host is the best of the others, the owner last, and started again.
-        Returns when the owner was asked."""
+        """An operator moves the address, asked on the host that has it, and leaves it to the rules again. Returns when the command was
+        started."""
         [owner] = self.holders()
-        better = [host for host in self.hosts[: int(name[-1]) - 1] if host.name != owner]
         at = time.time()
-        for host in [*better, self.host(owner)]:
-            at = time.time()
-            host.stop_agent()
+        self.host(owner).ask("vip", "move", name)
         self.wait_holder(name)
-        for host in [*better, self.host(owner)]:
-            host.start_agent()
+        self.host(owner).ask("vip", "clear")
         return at
 
     def story(self):

@@ -419,6 +419,9 @@ class Host:
         path = self.tier.folder / f"{self.name}.keepalived"
         path.write_text(self.keepalived_text(**keys))
         pid = self.tier.folder / f"{self.name}.keepalived"
+        for left in (f"{pid}.pid", f"{pid}.vrrp.pid"):
+            # Of one that was killed, and whose number nobody may have collected yet.
+            Path(left).unlink(missing_ok=True)
         command = [KEEPALIVED, "-n", "-l", "-D", "-P", "-f", path, "-p", f"{pid}.pid", "-r", f"{pid}.vrrp.pid"]
         self.process = Process(self, command, self.tier.folder / f"{self.name}.keepalived.log")
         if ready:
@@ -451,8 +454,9 @@ class Host:
 
     def link_local(self):
         for word in self.ip("-6", "-br", "addr", "show", "eth0").split():
-            if word.startswith("fe80"):
-                return word.partition("/")[0]
+            address = word.partition("/")[0]
+            if address.startswith("fe80") and address != LINK_LOCAL:
+                return address
         raise LookupError(f"{self.name} has no link-local address")
 
     def mend(self):

@@ -125,7 +125,7 @@ class Ping(Client):
 
     def work(self):
         six = ":" in self.address
-        protocol = socket.getprotobyname("ipv6-icmp" if six else "icmp")
+        protocol = socket.IPPROTO_ICMPV6 if six else socket.IPPROTO_ICMP
         request, reply = (128, 129) if six else (8, 0)
         mark = os.getpid() & 0xFFFF
         with socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_RAW, protocol) as line:

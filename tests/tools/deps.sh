@@ -9,7 +9,7 @@ packages="gcc libc6-dev make pkg-config ca-certificates util-linux procps
 mariadb-server-core mariadb-client-core libmariadb-dev mariadb-server galera-4 rsync debootstrap debian-archive-keyring
 iproute2 nftables openssl libfaketime valgrind abigail-tools python3 python3-venv systemd
 lua5.1 lua5.3 lua5.4 luajit liblua5.1-0-dev liblua5.3-dev liblua5.4-dev libluajit-5.1-dev luarocks
-haproxy keepalived ldirectord sysbench tshark etcd-server resource-agents libxml2-utils"
+haproxy keepalived ldirectord sysbench tshark etcd-server strace resource-agents libxml2-utils"
 
 command -v dpkg-query >/dev/null || { echo "deps: this is not a Debian machine; install by hand what these packages hold:" $packages >&2; exit 1; }
 

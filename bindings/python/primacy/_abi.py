@@ -589,6 +589,27 @@ class primacy_proxy_options(Structure):
     ]
 
 
+class primacy_vip(Structure):
+    _fields_ = [
+        ("size", c_uint32),
+        ("owns", c_int32),
+        ("stage", c_int32),
+        ("score", c_uint32),
+        ("score_rule", c_uint32),
+        ("place_rule", c_uint32),
+        ("local", c_int32),
+        ("backend", c_int32),
+        ("failures", c_uint32),
+        ("owner_count", c_uint32),
+        ("epoch", c_uint64),
+        ("highest_epoch", c_uint64),
+        ("barred_ms", c_uint64),
+        ("claims", c_uint64),
+        ("releases", c_uint64),
+        ("down_interval_ms", c_uint64),
+    ]
+
+
 STRUCTS: List[Any] = [
     primacy_channel,
     primacy_observation,
@@ -603,6 +624,7 @@ STRUCTS: List[Any] = [
     primacy_select_options,
     primacy_backend,
     primacy_proxy_options,
+    primacy_vip,
 ]
 
 HANDLES: List[Any] = [
@@ -673,6 +695,13 @@ FUNCTIONS: Dict[str, Tuple[bool, str, str, str, Any, List[Any]]] = {
     "primacy_node_name": (True, "one call at a time", "never blocks", "0.1", c_int32, [POINTER(primacy_selector), c_uint32, POINTER(c_char), c_size_t]),
     "primacy_select_reason": (True, "one call at a time", "never blocks", "0.1", c_int32, [POINTER(primacy_selector), POINTER(c_char), c_size_t]),
     "primacy_proxy_command": (False, "any thread", "network", "0.1", c_int32, [POINTER(primacy_proxy_options), c_char_p, POINTER(c_char), c_size_t]),
+    "primacy_vip_status_json": (False, "any thread", "network", "0.1", c_int32, [POINTER(primacy_instance), POINTER(c_char), c_size_t]),
+    "primacy_vip_get": (False, "any thread", "network", "0.1", c_int32, [POINTER(primacy_instance), c_char_p, POINTER(primacy_vip)]),
+    "primacy_vip_owner": (False, "any thread", "network", "0.1", c_int32, [POINTER(primacy_instance), c_char_p, POINTER(c_char), c_size_t]),
+    "primacy_vip_move": (False, "any thread", "network", "0.1", c_int32, [POINTER(primacy_instance), c_char_p, c_char_p]),
+    "primacy_vip_clear": (False, "any thread", "network", "0.1", c_int32, [POINTER(primacy_instance), c_char_p]),
+    "primacy_vip_standby": (False, "any thread", "network", "0.1", c_int32, [POINTER(primacy_instance), c_char_p, c_int32]),
+    "primacy_vip_report": (False, "any thread", "disk", "0.1", c_int32, [POINTER(primacy_instance), c_char_p, c_int32, c_char_p]),
     "primacy_error_name": (True, "any thread", "never blocks", "0.1", c_char_p, [c_int32]),
     "primacy_state_name": (True, "any thread", "never blocks", "0.1", c_char_p, [c_int32]),
     "primacy_status_name": (True, "any thread", "never blocks", "0.1", c_char_p, [c_int32]),

@@ -304,7 +304,7 @@ fn explanation(model: &Model, text: &str, area: Rect, buffer: &mut Buffer) {
 
 #[cfg(test)]
 mod tests {
-    use super::{KEPT, Model, render};
+    use super::{KEPT, Model, Weight, render};
     use primacy::engine::{Event, EventKind, NodeSnapshot, PoolSnapshot, Severity, Time};
     use primacy::pool::{NodeType, PolicyName, PoolKind, PoolStatus, State, Status};
     use primacy::probe::{Cause, Facts};
@@ -387,6 +387,32 @@ mod tests {
         };
         model.add(vec![event(1, Severity::Info, "first"), event(2, Severity::Alarm, "ACTIVE was A, is B")]);
         model
+    }
+
+    #[test]
+    fn the_tier_stands_below_the_pools_or_alone() {
+        let mut model = model();
+        model.tier = vec![
+            (Weight::Head, "hosts, seen from rt1".into()),
+            (Weight::Owner, "  owner rt1, epoch 7".into()),
+            (Weight::Bad, "  rt2  not heard".into()),
+        ];
+        let find = |lines: &[String], what: &str| lines.iter().position(|line| line.contains(what));
+        let shown = lines(&drawn(&model, 100, 30));
+        let (orders, tier) = (find(&shown, "orders"), find(&shown, "hosts, seen from rt1"));
+        assert!(orders.is_some() && orders < tier && tier < find(&shown, "ACTIVE was A, is B"), "{shown:#?}");
+        assert!(find(&shown, "rt2  not heard").is_some(), "{shown:#?}");
+        // Without pools the tier has the room.
+        model.pools.clear();
+        let shown = lines(&drawn(&model, 100, 30));
+        assert!(find(&shown, " pools ").is_none() && find(&shown, " tier ") == Some(1), "{shown:#?}");
+        assert!(
+            find(&shown, "owner rt1, epoch 7").is_some() && find(&shown, "first").is_some(),
+            "{shown:#?}"
+        );
+        for (width, height) in [(1, 1), (3, 4), (20, 6)] {
+            drawn(&model, width, height);
+        }
     }
 
     fn drawn(model: &Model, width: u16, height: u16) -> Buffer {

@@ -71,6 +71,7 @@ pub(crate) struct Placed {
     protocol: u8,
 }
 
+#[cfg(test)]
 impl Placed {
     pub(crate) fn ip(&self) -> IpAddr {
         self.ip

@@ -19,7 +19,6 @@ const LISTINGS: usize = 5;
 pub(super) const REQUEST: u16 = 0x01;
 pub(super) const ACK: u16 = 0x04;
 pub(super) const REPLACE: u16 = 0x100;
-pub(super) const EXCLUSIVE: u16 = 0x200;
 pub(super) const CREATE: u16 = 0x400;
 const DUMP: u16 = 0x300;
 const DUMP_INTERRUPTED: u16 = 0x10;

@@ -1,13 +1,76 @@
 //! Agents' channels over real sockets, each in a thread of its own, as they run in processes.
 
 use super::*;
-use crate::io::clock;
-use crate::vip::peer::{Order, OwnState, Role, VipState};
+use crate::engine::Time;
+use crate::io::{clock, entropy};
+use crate::vip::peer::{Channel, LARGEST, Order, OwnState, PeerInput, Registers, Role, VipState};
 use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+
+/// A channel with its socket, without the tier that it belongs to.
+#[derive(Debug)]
+struct PeerPort {
+    socket: PeerSocket,
+    channel: Channel,
+    buffer: Box<[u8; LARGEST + 1]>,
+}
+
+impl PeerPort {
+    fn open(
+        registry: &Arc<Registry>,
+        now: Time,
+        tier: &TierConfig,
+        host: &str,
+        registers: Registers,
+    ) -> Result<PeerPort> {
+        let (address, settings) = settings(tier, host)?;
+        let keys = keys(tier)?;
+        let socket = bind(registry, host, address)?;
+        let seed = entropy::bytes().expect("random bytes");
+        let channel = Channel::new(now, settings, keys, registers, seed).expect("a channel");
+        Ok(PeerPort { socket, channel, buffer: Box::new([0; LARGEST + 1]) })
+    }
+
+    fn number(&self) -> RawFd {
+        self.socket.number()
+    }
+
+    fn channel(&mut self) -> &mut Channel {
+        &mut self.channel
+    }
+
+    fn deadline(&self) -> Time {
+        self.channel.poll_timeout()
+    }
+
+    /// Reads what came in, lets the machine judge the time, and sends.
+    fn turn(&mut self, now: Time) -> Vec<PeerInput> {
+        let mut news = Vec::new();
+        loop {
+            match self.socket.receive(self.buffer.as_mut_slice()) {
+                Ok(Some((count, from))) => {
+                    news.extend(self.channel.handle_datagram(now, from, &self.buffer[..count]));
+                }
+                Ok(None) => break,
+                Err(_) => {}
+            }
+        }
+        if self.channel.poll_timeout() <= now {
+            news.extend(self.channel.handle_timer(now));
+        }
+        self.flush();
+        news
+    }
+
+    fn flush(&mut self) {
+        while let Some((to, bytes)) = self.channel.poll_transmit() {
+            let _ = self.socket.send(to, &bytes);
+        }
+    }
+}
 
 /// For a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -120,51 +183,6 @@ fn three_agents_over_ipv4() {
 #[test]
 fn three_agents_over_ipv6() {
     three_agents("[::1]");
-}
-
-#[test]
-fn a_reload_changes_keys_peers_and_address() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let addresses = addresses("127.0.0.1", 3);
-    let mut tier = tier(folder.path(), &addresses[..2]);
-    let registry = Registry::new(8);
-    let open = |tier: &TierConfig, host: &str| {
-        PeerPort::open(&registry, clock::mono(), tier, host, Registers::default()).expect("a channel")
-    };
-    let mut ports = [open(&tier, "rt1"), open(&tier, "rt2")];
-    let meet = |ports: &mut [PeerPort; 2]| {
-        let began = Instant::now();
-        let met = |port: &mut PeerPort| port.channel().view(clock::mono()).hosts.iter().all(|h| h.known);
-        // Unknown first, so that only what is said now counts.
-        while !ports.iter_mut().all(met) {
-            assert!(began.elapsed() < PATIENCE, "{ports:?}");
-            for port in ports.iter_mut() {
-                port.turn(clock::mono());
-                wait(port);
-            }
-        }
-    };
-    meet(&mut ports);
-    // Another key, and another address of rt2.
-    std::fs::write(tier.key_file.as_ref().expect("a key"), "the next key of this tier").expect("a file");
-    tier.hosts[1].address = addresses[2];
-    let moved: Vec<bool> = ["rt1", "rt2"]
-        .iter()
-        .zip(ports.iter_mut())
-        .map(|(host, port)| port.reload(&registry, clock::mono(), &tier, host).expect("a reload"))
-        .collect();
-    assert_eq!(moved, [false, true]);
-    assert!(
-        !ports[0].channel().view(clock::mono()).hosts[1].known,
-        "a peer at another address is another one"
-    );
-    meet(&mut ports);
-    let view = ports[0].channel().view(clock::mono());
-    assert_eq!(view.hosts[1].address, Some(addresses[2].to_string()));
-    // What is wrong changes nothing.
-    tier.hosts.remove(0);
-    assert!(ports[0].reload(&registry, clock::mono(), &tier, "rt1").is_err());
-    meet(&mut ports);
 }
 
 #[test]

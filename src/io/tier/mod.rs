@@ -8,9 +8,11 @@
 mod ears;
 mod open;
 mod place;
+mod refresher;
 
 use self::ears::Ears;
 use self::place::Place;
+use self::refresher::Refresher;
 use super::clock;
 use super::descriptor::Registry;
 use super::etcd::EtcdClient;
@@ -22,14 +24,14 @@ use crate::config::VipConfig;
 use crate::engine::{Now, Time};
 use crate::vip::hooks::{Call, HookEnd, HookKind};
 use crate::vip::ownership::{Notice, Urgency};
-use crate::vip::peer::{LARGEST, Order, Registers};
+use crate::vip::peer::{Keys, LARGEST, Order, Registers};
 use crate::vip::status::TierStatus;
 use crate::vip::step::{self, Step};
 use crate::vip::tier::{Effect, Input, Tier};
 use crate::vip::vrrp;
 use crossbeam_channel::{Receiver, Sender};
-use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,6 +61,8 @@ pub(crate) enum Message {
     Order(Order, Sender<Result<String, String>>),
     /// The state of the tier as it is now.
     Look(Sender<TierStatus>),
+    /// The keys of the peer channel were read again.
+    Keys(Keys),
     /// The engine has failed: what is known of the service is nothing.
     EngineFailed,
     /// The end: addresses leave.
@@ -109,6 +113,9 @@ pub(crate) struct TierDriver {
     watch: Watch,
     peer: Option<PeerSocket>,
     stores: Vec<Option<EtcdClient>>,
+    refresher: Refresher,
+    /// Whose refresh is under way.
+    refreshing: BTreeSet<usize>,
     programs: BTreeMap<u64, Running>,
     last_program: u64,
     epoll: Epoll,
@@ -116,6 +123,8 @@ pub(crate) struct TierDriver {
     outlet: Box<dyn Outlet>,
     owners: Vec<Option<String>>,
     stopping: Option<Time>,
+    /// Peers to whom nothing can be sent, and with which error.
+    failing: BTreeMap<SocketAddr, i32>,
     /// When the tier was shown last.
     shown: Option<Time>,
     #[cfg(feature = "testing")]
@@ -230,6 +239,7 @@ impl TierDriver {
             more = self.read_ears() | self.read_peer();
         }
         self.read_stores();
+        self.read_refreshes();
         self.turn_programs();
         let now = self.now();
         if self.tier.poll_timeout() <= now.mono {
@@ -256,6 +266,7 @@ impl TierDriver {
     fn drain(&mut self, now: Now) {
         while let Some(effect) = self.tier.poll_effect() {
             match effect {
+                Effect::Step { vip, step: Step::Refresh { lifetime } } => self.refresh(now, vip, lifetime),
                 Effect::Step { vip, step } => {
                     let outcome = match self.places.get_mut(vip) {
                         Some(place) => place.carry_out(&mut self.kernel, step),
@@ -272,12 +283,7 @@ impl TierDriver {
                         store.ask(vip, ask);
                     }
                 }
-                Effect::Datagram { to, bytes } => {
-                    if let Some(peer) = &self.peer {
-                        // A datagram that does not go out is one that is lost: the next one tells the same.
-                        let _ = peer.send(to, &bytes);
-                    }
-                }
+                Effect::Datagram { to, bytes } => self.send(to, &bytes),
                 Effect::Run { vip, job, call } => self.start(now, vip, job, &call),
                 Effect::Cancel { vip, job } => {
                     for running in self.programs.values_mut() {
@@ -294,6 +300,40 @@ impl TierDriver {
                     self.outlet.tell(name, epoch, &notice);
                 }
             }
+        }
+    }
+
+    /// Hands a refresh to the thread that may wait for the kernel; one at a time for each VIP, for the next one comes soon.
+    fn refresh(&mut self, now: Now, vip: usize, lifetime: u32) {
+        if !self.refreshing.contains(&vip)
+            && let Some(place) = self.places.get(vip)
+            && self.refresher.ask(place.refresh(vip, lifetime, now.mono))
+        {
+            self.refreshing.insert(vip);
+        }
+    }
+
+    fn read_refreshes(&mut self) {
+        while let Some(refreshed) = self.refresher.answer() {
+            self.refreshing.remove(&refreshed.vip);
+            let now = self.now();
+            let step = Step::Refresh { lifetime: refreshed.lifetime };
+            self.give(now, Input::Stepped { vip: refreshed.vip, step, outcome: refreshed.outcome });
+        }
+    }
+
+    /// Sends a datagram of the peer channel. A peer to whom nothing can be sent is told of once, until it works again: what is lost is told
+    /// anew by the next one.
+    fn send(&mut self, to: SocketAddr, bytes: &[u8]) {
+        let Some(peer) = &self.peer else { return };
+        let Err(error) = peer.send(to, bytes) else {
+            self.failing.remove(&to);
+            return;
+        };
+        let number = error.raw_os_error().unwrap_or(libc::EIO);
+        if self.failing.insert(to, number) != Some(number) {
+            let words = format!("nothing can be sent to the peer at {to}: {error}");
+            self.outlet.tell(None, 0, &Notice { rule: step::PEER_TROUBLE, urgency: Urgency::Warning, words });
         }
     }
 
@@ -320,6 +360,7 @@ impl TierDriver {
                     let _ = answer.send(self.tier.status(now.mono));
                     self.outlet.answered();
                 }
+                Message::Keys(keys) => self.tier.set_keys(keys),
                 Message::EngineFailed => self.give(now, Input::EngineFailed),
                 Message::Stop => {
                     if self.stopping.is_none() {

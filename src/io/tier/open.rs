@@ -2,6 +2,7 @@
 
 use super::ears::Ears;
 use super::place::{Place, nobody};
+use super::refresher::Refresher;
 use super::{Message, Outlet, PEER, TierDriver, WATCH};
 use crate::config::{ChecksumV4, Config, OwnershipConfig, VipConfig, VrrpConfig};
 use crate::engine::Time;
@@ -10,7 +11,7 @@ use crate::io::descriptor::Registry;
 use crate::io::etcd::{self, EtcdClient};
 use crate::io::file::read_secret;
 use crate::io::netlink::{Kernel, Watch};
-use crate::io::peer::{PeerSocket, keys, settings};
+use crate::io::peer::{PeerSocket, bind, keys, settings};
 use crate::io::poller::{Epoll, Poller};
 use crate::io::wake::Wake;
 use crate::io::{clock, entropy};
@@ -23,7 +24,7 @@ use crate::vip::tier::Tier;
 use crate::vip::vrrp::{self, Family, Password, Setup, VirtualRouter};
 use crate::vip::who::Who;
 use crate::wire::Secret;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -92,6 +93,9 @@ pub(crate) fn open(
         places.push(place);
         stores.push(store);
     }
+    let second = Kernel::open(registry).map_err(|e| system("the tier's netlink", e))?;
+    let refresher =
+        Refresher::start(second, Arc::clone(&wake)).map_err(|e| system("the tier's second thread", e))?;
     let tier = Tier::new(&host, env!("CARGO_PKG_VERSION"), vips, channel);
     let (outbox, inbox) = crossbeam_channel::unbounded();
     let driver = TierDriver {
@@ -104,6 +108,8 @@ pub(crate) fn open(
         watch,
         peer,
         stores,
+        refresher,
+        refreshing: BTreeSet::new(),
         programs: BTreeMap::new(),
         last_program: 0,
         epoll,
@@ -112,6 +118,7 @@ pub(crate) fn open(
         owners: vec![None; config.vips.len()],
         stopping: None,
         shown: None,
+        failing: BTreeMap::new(),
         #[cfg(feature = "testing")]
         planted: false,
     };
@@ -139,12 +146,7 @@ fn channel(
     }
     let (address, settings) = settings(&config.tier, host)?;
     let channel = begin(settings, keys(&config.tier)?)?;
-    let socket = PeerSocket::bind(registry, address).map_err(|e| {
-        let problem = format!(
-            "the peer channel cannot listen at {address}: {e}; it is this host's address in [tier] hosts"
-        );
-        Error::new(ErrorCode::Io, problem)
-    })?;
+    let socket = bind(registry, host, address)?;
     epoll.add(socket.number(), PEER, false).map_err(|e| system("the peer channel", e))?;
     Ok((Some(socket), channel))
 }
