@@ -251,7 +251,8 @@ impl World {
     fn judge_cache(&mut self, vip: usize, holders: u32) {
         let now = self.now;
         let seen = &self.judge.seen[vip];
-        if holders.count_ones() != 1 || seen.missed || self.plan.odd == 3 {
+        // Without a peer channel nobody tells of who gave way unheard: then announce_interval is the bound.
+        if holders.count_ones() != 1 || seen.missed || self.plan.odd >= 3 {
             return;
         }
         let owner = holders.trailing_zeros() as usize;
@@ -302,7 +303,10 @@ impl World {
             step::CLAIMED => {
                 let Some(tier) = &self.hosts[host].tier else { return };
                 let Some(epoch) = tier.vips().nth(vip).map(|(vip, _)| vip.epoch().0) else { return };
-                self.judge_rise(host, vip);
+                // A hand-over is no judgement of silence, however long it waited.
+                if !notice.words.ends_with("(rule 747)") {
+                    self.judge_rise(host, vip);
+                }
                 let own = &mut self.hosts[host].epochs[vip];
                 let before = core::mem::replace(own, epoch);
                 if epoch <= before {
