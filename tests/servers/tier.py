@@ -406,14 +406,18 @@ class Host:
         path.write_text(self.agent_text(**keys))
         self.process = Process(self, [*wrap, COMMAND, "run", "-c", path], self.tier.folder / f"{self.name}.log")
         if ready:
-            self.process.until("agent: watching")
+            self.process.until(", commands at ")
         return self.process
+
+    def command(self, *words):
+        """What `primacy WORDS` prints on this host, with its agent's configuration."""
+        return self.namespace.run(COMMAND, *words, "-c", self.tier.folder / f"{self.name}.toml")
 
     def again(self, wrap=()):
         """Start the agent anew with the same configuration."""
         path = self.tier.folder / f"{self.name}.toml"
         self.process = Process(self, [*wrap, COMMAND, "run", "-c", path], self.tier.folder / f"{self.name}.log")
-        return self.process.until("agent: watching")
+        return self.process.until(", commands at ")
 
     def keepalived(self, ready=True, **keys):
         path = self.tier.folder / f"{self.name}.keepalived"
