@@ -447,7 +447,8 @@ class Host:
             if unicast:
                 others = [h for h in self.tier.hosts if h is not self]
                 peers = " unicast_peer {\n" + "".join(f"  {h.address if family == 4 else h.link_local()}\n" for h in others) + " }\n"
-                peers = f" unicast_src_ip {self.address if family == 4 else self.link_local()}\n" + peers
+                # Over IPv6 keepalived sends to peers at the hop limit of the system, 64, unless it is told; RFC 9568 wants 255.
+                peers = f" unicast_ttl 255\n unicast_src_ip {self.address if family == 4 else self.link_local()}\n" + peers
             auth = f" authentication {{\n  auth_type PASS\n  auth_pass {password}\n }}\n" if password else ""
             lines.append(
                 f"vrrp_instance front{family} {{\n interface eth0\n state BACKUP\n virtual_router_id {vrid}\n priority {priority}\n"
