@@ -90,6 +90,26 @@ def test_a_planned_move(tier, ask, figure, address):
     h2.process.until("named this host as its heir")
 
 
+def test_orders(tier, ask, figure):
+    """`move`, `standby`, `unstandby` and `clear`, given on whichever host."""
+    h1, h2, h3 = start(tier)
+    client = ask()
+    at = time.time_ns()
+    h3.command("vip", "move", "h2")
+    tier.until_owner(h2)
+    wait_until(lambda: client.answered_by(h2, at), 5, "h2 answers")
+    figure(f"tier: `vip move`: {client.outage(at) * 1000:.0f} ms without an answer")
+    assert client.outage(at) < 0.5 and tier.addresses.longest_double(VIP, at) == 0, tier.story()
+    status = h1.command("vip", "status")
+    assert "front" in status and all(host.name in status for host in tier.hosts), status
+    h1.command("vip", "clear")
+    h1.command("vip", "standby", "h2")
+    tier.until_owner(h1)
+    h2.command("vip", "unstandby", "h2")
+    with pytest.raises(RuntimeError, match="no host of this tier"):
+        h1.command("vip", "move", "nobody")
+
+
 def test_a_host_crashes(tier, ask, figure):
     h1, h2, _ = start(tier, addresses=BOTH)
     client = ask()

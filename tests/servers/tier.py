@@ -406,14 +406,18 @@ class Host:
         path.write_text(self.agent_text(**keys))
         self.process = Process(self, [*wrap, COMMAND, "run", "-c", path], self.tier.folder / f"{self.name}.log")
         if ready:
-            self.process.until("agent: watching")
+            self.process.until(", commands at ")
         return self.process
+
+    def command(self, *words):
+        """What `primacy WORDS` prints on this host, with its agent's configuration."""
+        return self.namespace.run(COMMAND, *words, "-c", self.tier.folder / f"{self.name}.toml")
 
     def again(self, wrap=()):
         """Start the agent anew with the same configuration."""
         path = self.tier.folder / f"{self.name}.toml"
         self.process = Process(self, [*wrap, COMMAND, "run", "-c", path], self.tier.folder / f"{self.name}.log")
-        return self.process.until("agent: watching")
+        return self.process.until(", commands at ")
 
     def keepalived(self, ready=True, **keys):
         path = self.tier.folder / f"{self.name}.keepalived"
@@ -443,7 +447,8 @@ class Host:
             if unicast:
                 others = [h for h in self.tier.hosts if h is not self]
                 peers = " unicast_peer {\n" + "".join(f"  {h.address if family == 4 else h.link_local()}\n" for h in others) + " }\n"
-                peers = f" unicast_src_ip {self.address if family == 4 else self.link_local()}\n" + peers
+                # Over IPv6 keepalived sends to peers at the hop limit of the system, 64, unless it is told; RFC 9568 wants 255.
+                peers = f" unicast_ttl 255\n unicast_src_ip {self.address if family == 4 else self.link_local()}\n" + peers
             auth = f" authentication {{\n  auth_type PASS\n  auth_pass {password}\n }}\n" if password else ""
             lines.append(
                 f"vrrp_instance front{family} {{\n interface eth0\n state BACKUP\n virtual_router_id {vrid}\n priority {priority}\n"
