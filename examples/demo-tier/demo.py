@@ -121,7 +121,8 @@ class Demo:
         rt2.start_agent()
         self.step("rt2 is back")
         self.up(rt2)
-        time.sleep(1)
+        # Sessions that hang since the crash find out by their own timeout.
+        time.sleep(4)
         self.in_order()
         self.stopped_at = self.step("all databases are stopped")
         for server in tier.servers:
