@@ -5,7 +5,7 @@
 #   PRIMACY_BENCH_SERVER="mariadb mysql"   flavours for the fail-over times (default: mariadb)
 #   PRIMACY_BENCH_RUNS=20                  faults of each kind
 #   PRIMACY_BENCH_BLOCKS=9                 blocks of each contender in the cost of a probe
-#   PRIMACY_BENCH_LANES=4                  sets of namespaces side by side, for tier
+#   PRIMACY_BENCH_LANES=5                  sets of namespaces side by side, for tier
 #   PRIMACY_BENCH_SEED=N                   the moments of the faults again
 #   PRIMACY_BENCH="select"                 which benches: failover probe_cost command fleet select tier
 #
