@@ -62,7 +62,7 @@ class Demo:
         try:
             print(f"starting three MySQL servers ({MySQL.version()}), three routers and three agents in {tier.space.path} …", flush=True)
             tier.start()
-            tier.wait_settled("rt1")
+            tier.settle()
             self.began = time.time()
             for client in self.clients():
                 client.start()
