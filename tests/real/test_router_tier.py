@@ -62,12 +62,13 @@ def test_a_killed_router_moves_the_address_within_a_second(tier, figure):
     client = tier.client
     pings = [Ping(client, address) for address in BOTH]
     holders = {host.name: Holder(host) for host in tier.hosts}
-    session = Session(client, pause=5)
+    session = Session(client, pause=5, timeout=20)
     asker = Asker(client, VIP4, 6447, every=0.05)
     try:
         for thread in [*pings, *holders.values(), session, asker]:
             thread.start()
         clients_answered(asker, *pings)
+        wait_until(lambda: asked(tier, session.mark), 10, "the session is in its query")
         old = tier.hosts[0].router_pid()
         at = tier.hosts[0].kill_router()
         wait_until(lambda: holders["rt2"].spans, 10, lambda: f"rt2 takes over: {tier.story()}")
