@@ -43,6 +43,16 @@ def alive(pid):
         return False
 
 
+def started_with(argument):
+    """The processes that have this word among their arguments."""
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and str(argument).encode() in (entry / "cmdline").read_bytes().split(b"\0"):
+                yield int(entry.name)
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+
+
 class Host:
     """A namespace on the switch with an address of each family."""
 
@@ -129,7 +139,10 @@ class RouterHost(Host):
         # What `systemctl restart mysqlrouter` is elsewhere. A router that was killed leaves its pid file, and the next one would
         # take it for another router's.
         self.restart.write_text(
-            f"#!/bin/sh\nrm -f '{self.router.pid_file}'\n"
+            f"#!/bin/sh\n"
+            # One that was started and is not ready yet is left alone: it holds the lock as long as it lives.
+            f"exec 9>> '{self.folder / 'router.lock'}'\nflock -n 9 || exit 0\n"
+            f"rm -f '{self.router.pid_file}'\n"
             f"setsid {words} < /dev/null >> '{self.router.output}' 2>&1 &\n"
         )
         self.restart.chmod(0o755)
@@ -269,15 +282,13 @@ restart_interval = "2s"
     def wait_holder(self, name, timeout=20):
         wait_until(lambda: self.holders() == [name], timeout, lambda: f"{name} holds the address: {self.story()}")
 
-    def wait_settled(self, name="rt1", timeout=40):
-        """Wait until a host holds the address and every agent sees every host in order."""
-
-        def settled():
-            if self.holders() != [name]:
-                return False
-            return all(self.sees_all(host) for host in self.hosts)
-
-        wait_until(settled, timeout, lambda: f"{name} holds the address and all routers are in order: {self.story()}", every=0.2)
+    def settle(self, name="rt1", timeout=40):
+        """Wait until one host holds the address and every agent sees every host in order, and bring the address to a host: whose agent
+        comes first at the start is a matter of chance."""
+        wait_until(lambda: len(self.holders()) == 1, timeout, lambda: f"one host holds the address: {self.story()}")
+        wait_until(lambda: all(map(self.sees_all, self.hosts)), timeout, lambda: f"all in order: {self.story()}", every=0.2)
+        if self.holders() != [name]:
+            self.move(name)
 
     def sees_all(self, host):
         try:
@@ -320,9 +331,9 @@ restart_interval = "2s"
                 host.agent.kill()
                 host.agent.wait(10)
         for host in self.hosts:
-            # One that `restart` started is no child of ours.
-            if host.router_runs():
-                os.kill(host.router_pid(), signal.SIGKILL)
+            # What `restart` started is no child of ours, and may not have written its pid file yet.
+            for pid in started_with(host.router.folder / "router.conf"):
+                os.kill(pid, signal.SIGKILL)
             host.router.discard()
         for server in self.servers:
             server.discard()
