@@ -3,178 +3,22 @@
 //! Everything that happens comes in by [`Tier::handle`]; after it, effects are taken until there is none. Packets are handed in before the timer, for
 //! silence is judged only of who has been listened to.
 
-use super::hooks::{Call, HookEnd};
+mod effect;
+mod input;
+
 use super::machine::{self, Peer, Stage, Vip};
 use super::ownership::{Notice, Ownership, Score, Urgency};
 use super::peer::{Channel, Health, Keys, Order, OwnState, PeerInput, Registers, Role, Verdict, VipState};
 use super::status::{TierStatus, VipStatus};
-use super::step::{self, Step};
+use super::step;
 use super::who::{Action, Who};
-use super::{lease, vrrp};
 use crate::engine::Now;
 use crate::engine::time::Time;
 use std::collections::{BTreeMap, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
-/// What happens.
-#[derive(Debug)]
-pub enum Input<'a> {
-    /// The tier begins: addresses are asked for, adverts are listened to.
-    Start,
-    /// The time that [`Tier::poll_timeout`] named has come, and all that was received before is handed in.
-    Timer,
-    /// A VRRP packet, on the interface of this VIP.
-    Packet {
-        /// The VIP's index.
-        vip: usize,
-        /// The packet.
-        packet: vrrp::Packet<'a>,
-    },
-    /// An advertisement could not be sent.
-    SendFailed {
-        /// The VIP's index.
-        vip: usize,
-        /// The source of the packet.
-        source: IpAddr,
-    },
-    /// A datagram of the peer channel.
-    Datagram {
-        /// Who sent it.
-        from: SocketAddr,
-        /// What it holds.
-        bytes: &'a [u8],
-    },
-    /// An answer of etcd.
-    Answered {
-        /// The VIP's index.
-        vip: usize,
-        /// The number of the question.
-        job: u64,
-        /// The answer.
-        answer: lease::Answer,
-    },
-    /// A step was carried out.
-    Stepped {
-        /// The VIP's index.
-        vip: usize,
-        /// Which one.
-        step: Step,
-        /// How: what was counted, or why not.
-        outcome: Result<u32, String>,
-    },
-    /// A program ended.
-    HookEnded {
-        /// The VIP's index.
-        vip: usize,
-        /// Its number; `None` for the one that restarts the service.
-        job: Option<u64>,
-        /// How.
-        end: HookEnd,
-    },
-    /// Somebody else has an address of this VIP.
-    Rival {
-        /// The VIP's index.
-        vip: usize,
-        /// Who, in words.
-        who: String,
-    },
-    /// An address of this VIP is not on its interface any more.
-    Vanished {
-        /// The VIP's index.
-        vip: usize,
-        /// Which one.
-        what: String,
-    },
-    /// The interface of this VIP changed.
-    Link {
-        /// The VIP's index.
-        vip: usize,
-        /// Whether it is there, up, and has a carrier.
-        usable: bool,
-        /// In words.
-        words: String,
-    },
-    /// What the service on this host is.
-    Local {
-        /// The VIP's index.
-        vip: usize,
-        /// In order or not; `None` for not known yet.
-        good: Option<bool>,
-        /// In words.
-        words: String,
-    },
-    /// What it leads to.
-    Backend {
-        /// The VIP's index.
-        vip: usize,
-        /// In order or not; `None` for not known.
-        good: Option<bool>,
-        /// In words.
-        words: String,
-    },
-    /// The engine that judges services has failed.
-    EngineFailed,
-    /// The agent ends.
-    Stop,
-}
-
-/// What is asked of the outside.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Do that to the addresses of this VIP, and answer at once with [`Input::Stepped`].
-    Step {
-        /// The VIP's index.
-        vip: usize,
-        /// Which one.
-        step: Step,
-    },
-    /// Send an advertisement on the interface of this VIP.
-    Advert {
-        /// The VIP's index.
-        vip: usize,
-        /// What.
-        send: vrrp::Send,
-    },
-    /// Ask etcd; the answer is [`Input::Answered`] with the same number.
-    Ask {
-        /// The VIP's index.
-        vip: usize,
-        /// What.
-        ask: lease::Ask,
-    },
-    /// Send a datagram of the peer channel.
-    Datagram {
-        /// To whom.
-        to: SocketAddr,
-        /// What.
-        bytes: Vec<u8>,
-    },
-    /// Run a program; its end is [`Input::HookEnded`].
-    Run {
-        /// The VIP's index.
-        vip: usize,
-        /// Its number; `None` for the one that restarts the service.
-        job: Option<u64>,
-        /// Which one and why.
-        call: Call,
-    },
-    /// End a program.
-    Cancel {
-        /// The VIP's index.
-        vip: usize,
-        /// Its number.
-        job: u64,
-    },
-    /// Write the operators' orders down.
-    Save(Registers),
-    /// Tell people: of this VIP, or of the tier.
-    Tell {
-        /// The VIP's index.
-        vip: Option<usize>,
-        /// What.
-        notice: Notice,
-    },
-}
+pub use self::effect::Effect;
+pub use self::input::Input;
 
 /// One VIP and what decides who owns it.
 struct Held {
