@@ -144,11 +144,16 @@ class Demo:
         found = [(span[0], name) for name, holder in self.holders.items() for span in holder.spans if at < span[0] < until]
         return min(found, default=None)
 
+    def nobody(self, moved):
+        """For how long nobody had the address before it came there, in ms."""
+        ends = [span[1] for holder in self.holders.values() for span in holder.spans if span[1] and span[1] <= moved[0] + 0.01]
+        return max(0.0, moved[0] - max(ends)) * 1000 if ends else 0.0
+
     def rows(self):
-        """For each step: words, ms until the address was there, ms without an echo, ms without an answer to the open session."""
+        """For each step: when, words, who got the address and when, ms without an echo, what became of the open sessions."""
         ends, told = [at for at, _ in self.steps[1:]] + [self.ended_at], set()
         for (at, words), until in zip(self.steps, ends):
-            moved = self.moved(at - 0.005, until)
+            moved = self.moved(at, until)
             silent = {
                 family: max((b - a for a, b in ping.outages(at - 0.05, until)), default=0.0) * 1000 for family, ping in self.pings.items()
             }
@@ -163,11 +168,13 @@ class Demo:
             yield at, words, moved, silent, sessions
 
     def report(self):
-        print("\nwhat each step cost (ms from the step; echo: the longest time without one; session: lost/answered again):")
-        print(f"  {'at s':>6}  {'step':52} {'address':>12}  {'echo v4':>7}  {'echo v6':>7}  {'session v4':>11}  {'session v6':>11}")
+        print("\nwhat each step cost, in ms (address: who has it, and how long after the step or the start of the operator's command; "
+              "nobody:\nhow long none had it; echo: the longest time without one; session: lost / answered again, from the step on):")
+        print(f"  {'at s':>6}  {'step':52} {'address':>9} {'nobody':>6}  {'echo v4':>7}  {'echo v6':>7}  {'session v4':>11}  {'session v6':>11}")
         for at, words, moved, silent, sessions in self.rows():
             where = f"{moved[1]} {(moved[0] - at) * 1000:.0f}" if moved else "stays"
-            print(f"  {at - self.began:6.1f}  {words:52.52} {where:>12}  {silent['IPv4']:7.0f}  {silent['IPv6']:7.0f}  "
+            nobody = f"{self.nobody(moved):.0f}" if moved else "-"
+            print(f"  {at - self.began:6.1f}  {words:52.52} {where:>9} {nobody:>6}  {silent['IPv4']:7.0f}  {silent['IPv6']:7.0f}  "
                   f"{sessions.get('IPv4', '-'):>11}  {sessions.get('IPv6', '-'):>11}")
         print("\nanswers by port (right kind of server / wrong kind / none):")
         wrong_any = 0

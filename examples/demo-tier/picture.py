@@ -59,6 +59,8 @@ class Picture:
             self.lane(f"session {family}")
             self.bar(self.begin, self.end, PALE)
             for began, lost, words, again in session.breaks:
+                if lost > began + session.pause + 0.3:
+                    self.bar(began + session.pause, lost, "#fcae91", title="waits for an answer that does not come")
                 self.bar(lost, again or self.end, RED, title=f"lost: {words}", least=1.5)
         bottom = self.y + 26
         for second in range(0, int(self.end - self.begin) + 1, 5):
@@ -71,7 +73,10 @@ class Picture:
             x = self.x(at)
             self.parts.append(f'<line x1="{x:.1f}" y1="84" x2="{x:.1f}" y2="{low - 4}" stroke="#444" stroke-dasharray="3,3"/>')
             if moved:
-                words += f" \u2192 on {moved[1]} after {(moved[0] - at) * 1000:.0f} ms"
+                # The operator's command takes its time to start, which costs clients nothing.
+                asked = words.startswith("move")
+                words += (f": nobody had it for {demo.nobody(moved):.0f} ms" if asked
+                          else f" \u2192 on {moved[1]} after {(moved[0] - at) * 1000:.0f} ms")
             if (worst := max(silent.values())) >= 15:
                 words += f", {worst:.0f} ms without an echo"
             anchor, shift = ("end", -6) if x > WIDTH * 0.55 else ("start", 6)
@@ -87,6 +92,6 @@ class Picture:
             f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
             '<text x="12" y="26" font-size="17">Primacy: one address, three hosts with MySQL Router 9.7, three databases</text>',
             '<text x="12" y="48" fill="#444">green: has the address, or an answer from the right kind of server (above IPv4, below IPv6); '
-            "red: none; orange: the host or its router is down</text>",
+            "red: none; orange: the host or its router is down, or a session hangs</text>",
         ]
         path.write_text("\n".join([*head, *self.parts, "</svg>"]) + "\n", encoding="utf-8")

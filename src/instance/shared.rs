@@ -42,7 +42,7 @@ const COPY_AGE: Duration = Duration::from_secs(1);
 /// earlier cycle whose helper hangs.
 const SPARE_DESCRIPTORS: usize = 16 + 1 + 2 + CLIENTS;
 /// The tier's: poller, wake-up, netlink, peer channel; and for each VIP sockets to its neighbours and peers, etcd, programs.
-const TIER_DESCRIPTORS: usize = 8;
+const TIER_DESCRIPTORS: usize = 12;
 const VIP_DESCRIPTORS: usize = 24;
 
 /// Who turns the driver.

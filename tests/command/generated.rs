@@ -40,6 +40,16 @@ fn every_command_has_its_man_page_with_every_option() {
         }
         assert!(whole.replace("\\-", "-").contains(&format!("primacy-{name}(1)")), "{name}");
         pages.insert(format!("primacy-{name}.1"));
+        // Commands of a command have pages of their own.
+        let help = site.run(&[name.as_str(), "--help"]).exits(0).out;
+        let below =
+            help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+        let words = below.filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+        pages.extend(
+            words
+                .filter(|word| !word.is_empty() && *word != "help")
+                .map(|word| format!("primacy-{name}-{word}.1")),
+        );
     }
     let made: BTreeSet<String> =
         fs::read_dir(&dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();

@@ -39,7 +39,7 @@ fn alone_on_a_network(body: impl FnOnce() + Send + 'static) {
 
 fn owner(pools: &str) -> Instance {
     let text = format!(
-        "control_socket = \"none\"\n{pools}\n[vip.v]\naddresses = [\"10.77.0.100/16\", \"fe80::64/64\"]\ninterface = \"d0\"\nvrid = 9\nadvert_interval = \"50ms\""
+        "control_socket = \"none\"\n{pools}\n[vip.v]\naddresses = [\"10.77.0.100/16\", \"fe80::64/64\"]\ninterface = \"d0\"\nvrid = 9\nadvert_interval = \"200ms\""
     );
     let mut builder = ConfigBuilder::new();
     builder.load_text(&text, "t.toml").expect("valid");

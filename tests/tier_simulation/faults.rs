@@ -25,11 +25,7 @@ const FAULTS: &[(Fault, &[&str], &str)] = &[
     (Fault::FromAnswer, &["hosts by lease"], "validity counts from the answer, not from the question"),
     (Fault::SameEpoch, &["claims epoch"], "the number of ownerships does not rise"),
     (Fault::TwoHolders, &["hosts by lease"], "a lease is claimed that another holds"),
-    (
-        Fault::TimerFirst,
-        &["is on hosts", "on_claim", "nobody has", "planned move"],
-        "the timer is judged before the socket is drained",
-    ),
+    (Fault::TimerFirst, &["goes on, and takes"], "the timer is judged before the socket is drained"),
     (
         Fault::FastClock,
         &["hosts by lease", "is on hosts"],

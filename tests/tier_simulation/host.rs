@@ -69,6 +69,8 @@ pub struct Host {
     pub offset: u64,
     /// Until when the agent does nothing.
     pub stalled: u64,
+    /// When it was stopped last, and when it went on.
+    pub pause: (u64, u64),
     pub inbox: Vec<In>,
     pub kernel: Vec<Kernel>,
     pub link: bool,
@@ -99,6 +101,7 @@ impl Host {
             ppm: plan.ppm[index],
             offset: r.below(100) * SECOND,
             stalled: 0,
+            pause: (0, 0),
             inbox: Vec::new(),
             kernel: vec![Kernel::default(); plan.vips],
             link: true,

@@ -302,6 +302,7 @@ impl World {
             step::CLAIMED => {
                 let Some(tier) = &self.hosts[host].tier else { return };
                 let Some(epoch) = tier.vips().nth(vip).map(|(vip, _)| vip.epoch().0) else { return };
+                self.judge_rise(host, vip);
                 let own = &mut self.hosts[host].epochs[vip];
                 let before = core::mem::replace(own, epoch);
                 if epoch <= before {
@@ -324,6 +325,30 @@ impl World {
                 self.judge.seen[vip].handed = good.then_some(now);
             }
             _ => {}
+        }
+    }
+
+    /// Who was stopped must not take over, as the first thing it does, from an owner of at least its own right that was there all the time:
+    /// the owner's adverts wait in its socket.
+    fn judge_rise(&mut self, host: usize, vip: usize) {
+        let now = self.now;
+        let it = &self.hosts[host];
+        if self.plan.lease || it.pause.1 != now || self.judge.impaired >= it.pause.0 || self.plan.odd == 3 {
+            return;
+        }
+        let seen = &self.judge.seen[vip];
+        let long = seen.since < it.pause.0;
+        let other = (0..self.plan.hosts).find(|other| {
+            let there = seen.holders & (1 << *other) != 0 && self.hosts[*other].owns(vip);
+            *other != host
+                && there
+                && self.hosts[*other].runs(now)
+                && self.hosts[*other].score(vip) >= it.score(vip)
+        });
+        let stopped = other.is_some_and(|other| self.hosts[other].pause.1 > it.pause.0);
+        if let Some(other) = other.filter(|_| long && !stopped) {
+            let words = format!("rt{} goes on, and takes {} from rt{}", host + 1, vip_name(vip), other + 1);
+            self.judge.object(now, words);
         }
     }
 

@@ -206,7 +206,7 @@ impl World {
                 let Some(mut answer) = answer else { return };
                 if let Some(mut at) = self.way(self.etcd(), host) {
                     if host == 0 && matches!(self.plan.fault, Fault::FromAnswer | Fault::SlowAnswers) {
-                        at += 1100 * MS;
+                        at += 1180 * MS;
                     }
                     if self.plan.fault == Fault::FromAnswer
                         && let primacy::vip::lease::Answer::Alive { ttl } = &mut answer
@@ -277,6 +277,7 @@ impl World {
             return;
         }
         it.stalled = 0;
+        it.pause.1 = self.now;
         let mut inbox = core::mem::take(&mut it.inbox);
         self.judge.rough(self.now);
         self.note(|| format!("rt{} goes on, {} wait", host + 1, inbox.len()));

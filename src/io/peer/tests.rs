@@ -61,10 +61,14 @@ impl PeerPort {
         if self.channel.poll_timeout() <= now {
             news.extend(self.channel.handle_timer(now));
         }
+        self.flush();
+        news
+    }
+
+    fn flush(&mut self) {
         while let Some((to, bytes)) = self.channel.poll_transmit() {
             let _ = self.socket.send(to, &bytes);
         }
-        news
     }
 }
 

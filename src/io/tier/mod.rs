@@ -8,9 +8,11 @@
 mod ears;
 mod open;
 mod place;
+mod refresher;
 
 use self::ears::Ears;
 use self::place::Place;
+use self::refresher::Refresher;
 use super::clock;
 use super::descriptor::Registry;
 use super::etcd::EtcdClient;
@@ -28,7 +30,7 @@ use crate::vip::step::{self, Step};
 use crate::vip::tier::{Effect, Input, Tier};
 use crate::vip::vrrp;
 use crossbeam_channel::{Receiver, Sender};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -111,6 +113,9 @@ pub(crate) struct TierDriver {
     watch: Watch,
     peer: Option<PeerSocket>,
     stores: Vec<Option<EtcdClient>>,
+    refresher: Refresher,
+    /// Whose refresh is under way.
+    refreshing: BTreeSet<usize>,
     programs: BTreeMap<u64, Running>,
     last_program: u64,
     epoll: Epoll,
@@ -234,6 +239,7 @@ impl TierDriver {
             more = self.read_ears() | self.read_peer();
         }
         self.read_stores();
+        self.read_refreshes();
         self.turn_programs();
         let now = self.now();
         if self.tier.poll_timeout() <= now.mono {
@@ -260,6 +266,7 @@ impl TierDriver {
     fn drain(&mut self, now: Now) {
         while let Some(effect) = self.tier.poll_effect() {
             match effect {
+                Effect::Step { vip, step: Step::Refresh { lifetime } } => self.refresh(now, vip, lifetime),
                 Effect::Step { vip, step } => {
                     let outcome = match self.places.get_mut(vip) {
                         Some(place) => place.carry_out(&mut self.kernel, step),
@@ -293,6 +300,25 @@ impl TierDriver {
                     self.outlet.tell(name, epoch, &notice);
                 }
             }
+        }
+    }
+
+    /// Hands a refresh to the thread that may wait for the kernel; one at a time for each VIP, for the next one comes soon.
+    fn refresh(&mut self, now: Now, vip: usize, lifetime: u32) {
+        if !self.refreshing.contains(&vip)
+            && let Some(place) = self.places.get(vip)
+            && self.refresher.ask(place.refresh(vip, lifetime, now.mono))
+        {
+            self.refreshing.insert(vip);
+        }
+    }
+
+    fn read_refreshes(&mut self) {
+        while let Some(refreshed) = self.refresher.answer() {
+            self.refreshing.remove(&refreshed.vip);
+            let now = self.now();
+            let step = Step::Refresh { lifetime: refreshed.lifetime };
+            self.give(now, Input::Stepped { vip: refreshed.vip, step, outcome: refreshed.outcome });
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::ears::Ears;
 use super::place::{Place, nobody};
+use super::refresher::Refresher;
 use super::{Message, Outlet, PEER, TierDriver, WATCH};
 use crate::config::{ChecksumV4, Config, OwnershipConfig, VipConfig, VrrpConfig};
 use crate::engine::Time;
@@ -23,7 +24,7 @@ use crate::vip::tier::Tier;
 use crate::vip::vrrp::{self, Family, Password, Setup, VirtualRouter};
 use crate::vip::who::Who;
 use crate::wire::Secret;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -92,6 +93,9 @@ pub(crate) fn open(
         places.push(place);
         stores.push(store);
     }
+    let second = Kernel::open(registry).map_err(|e| system("the tier's netlink", e))?;
+    let refresher =
+        Refresher::start(second, Arc::clone(&wake)).map_err(|e| system("the tier's second thread", e))?;
     let tier = Tier::new(&host, env!("CARGO_PKG_VERSION"), vips, channel);
     let (outbox, inbox) = crossbeam_channel::unbounded();
     let driver = TierDriver {
@@ -104,6 +108,8 @@ pub(crate) fn open(
         watch,
         peer,
         stores,
+        refresher,
+        refreshing: BTreeSet::new(),
         programs: BTreeMap::new(),
         last_program: 0,
         epoll,

@@ -1,6 +1,8 @@
 //! A VIP in the kernel: its interface, the addresses that were added, and the steps that move them.
 
+use super::refresher::{Gate, Job};
 use crate::config::VipConfig;
+use crate::engine::Time;
 use crate::io::descriptor::Registry;
 use crate::io::neighbour::{Family, Neighbours};
 use crate::io::netlink::{AddressSpec, Cleaned, Interface, Kernel, NetResult, Placed};
@@ -15,13 +17,20 @@ pub(super) struct Place {
     config: VipConfig,
     pub(super) interface: Option<Interface>,
     placed: Vec<Placed>,
+    gate: Gate,
     /// The neighbours of the interface, for each family that the VIP has.
     pub(super) neighbours: Vec<Neighbours>,
 }
 
 impl Place {
     pub(super) fn new(config: &VipConfig) -> Place {
-        Place { config: config.clone(), interface: None, placed: Vec::new(), neighbours: Vec::new() }
+        Place {
+            config: config.clone(),
+            interface: None,
+            placed: Vec::new(),
+            gate: Gate::default(),
+            neighbours: Vec::new(),
+        }
     }
 
     fn ips(&self) -> Vec<IpAddr> {
@@ -116,7 +125,8 @@ impl Place {
                 }
             }),
             Step::Add { lifetime } => self.add(kernel, &interface, lifetime),
-            Step::Refresh { lifetime } => self.refresh(kernel, lifetime),
+            // The thread of the refresher does it.
+            Step::Refresh { .. } => Ok(0),
             Step::Block => self.ips().iter().try_for_each(|ip| kernel.block(&interface, *ip)).map(|()| 0),
             Step::Destroy => self.ips().iter().try_fold(0, |sum, ip| Ok(sum + kernel.destroy(*ip)? as u32)),
             Step::Remove => self.remove(kernel, &interface),
@@ -154,13 +164,16 @@ impl Place {
         Ok(self.placed.len() as u32)
     }
 
-    fn refresh(&self, kernel: &mut Kernel, lifetime: u32) -> NetResult<u32> {
-        self.placed.iter().try_for_each(|placed| kernel.refresh(placed, Some(lifetime)))?;
-        Ok(self.placed.len() as u32)
+    /// The refresh of the addresses as they are now.
+    pub(super) fn refresh(&self, vip: usize, lifetime: u32, asked: Time) -> Job {
+        let ticket = *self.gate.lock();
+        Job { vip, placed: self.placed.clone(), lifetime, asked, gate: Arc::clone(&self.gate), ticket }
     }
 
     /// All of them, even if one fails: the last error tells.
     fn remove(&mut self, kernel: &mut Kernel, interface: &Interface) -> NetResult<u32> {
+        // A refresh under way ends first, and one that waits will not begin: it would bring the address back.
+        *self.gate.lock() += 1;
         self.placed.clear();
         let (mut count, mut failed) = (0, None);
         for ip in self.ips() {

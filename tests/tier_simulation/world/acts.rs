@@ -63,6 +63,7 @@ impl World {
                     return;
                 }
                 it.stalled = self.now + ms * MS;
+                it.pause.0 = self.now;
                 let (until, life) = (it.stalled, it.life);
                 let held = (0..self.plan.vips)
                     .any(|v| self.hosts[host].kernel[v].until.is_some() || self.hosts[host].owns(v));
