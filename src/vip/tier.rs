@@ -6,6 +6,7 @@
 mod effect;
 mod input;
 
+use super::hooks::HookEnd;
 use super::machine::{self, Peer, Stage, Vip};
 use super::ownership::{Notice, Ownership, Score, Urgency};
 use super::peer::{Channel, Health, Keys, Order, OwnState, PeerInput, Registers, Role, Verdict, VipState};
