@@ -12,6 +12,7 @@ use super::vip::{
 };
 use crate::engine::time::Duration;
 use crate::error::Result;
+use crate::pool::PoolKind;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -103,6 +104,23 @@ fn build_one(draft: &VipDraft, pools: &[PoolConfig], tier: &TierConfig) -> Resul
         && !pools.iter().any(|pool| pool.name == *name)
     {
         return Err(at("pool").error(format!("there is no pool {name}")));
+    }
+    let of_pool = pool.as_ref().and_then(|name| pools.iter().find(|pool| pool.name == *name));
+    if let Some(pool) = of_pool.filter(|pool| pool.kind != PoolKind::Router) {
+        return Err(at("pool").error(format!(
+            "pool {} is of kind {}: an address goes with a pool of kind router, whose nodes are the services on the hosts",
+            pool.name,
+            pool.kind.name()
+        )));
+    }
+    if let Some(pool) = of_pool
+        && !tier.host.is_empty()
+        && !pool.nodes.iter().any(|node| node.host == tier.host)
+    {
+        return Err(at("pool").error(format!(
+            "no node of pool {} is on this host: say host = \"{}\" of the one that is",
+            pool.name, tier.host
+        )));
     }
     let locations: BTreeMap<String, u8> = match keys.value("locations") {
         Some(Value::Scores(scores)) => scores,

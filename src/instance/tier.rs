@@ -210,6 +210,17 @@ impl Core {
         }
         let Some(driver) = self.driver.as_ref().map(crate::io::driver::Driver::waker) else { return Ok(()) };
         let host = host_of(&self.config)?;
+        // With a name that the system gives, the configuration alone could not tell.
+        for (vip, place) in self.config.vips.iter().zip(places(&self.config, &host)) {
+            if let Some((_, None)) = place {
+                let pool = vip.pool.as_deref().unwrap_or_default();
+                let text = format!(
+                    "vip {}: no node of pool {pool} is on this host: say host = \"{host}\" of the one that is",
+                    vip.name
+                );
+                return Err(Error::new(ErrorCode::Config, text));
+            }
+        }
         let file = self.config.tier.state_file.as_deref().map(OrdersFile::open).transpose()?;
         let orders = file.as_ref().map_or_else(|| Ok(Registers::default()), OrdersFile::read)?;
         let (to_owners, owners) = unbounded();

@@ -104,6 +104,14 @@ fn what_is_wrong_is_named_with_its_place() {
         (vrrp("unicast = [\"2001:db8::1\"]"), "no peer has an IPv4"),
         (vrrp("ttl = \"5s\""), "only lease reads this"),
         (vrrp("pool = \"nowhere\""), "no pool nowhere"),
+        (format!("{}\n[pool.p]\nnodes = [ {{ address = \"h\" }} ]", vrrp("pool = \"p\"")), "is of kind ring"),
+        (
+            format!(
+                "[tier]\nhost = \"a\"\n[pool.p]\nkind = \"router\"\nnodes = [ {{ address = \"h\", host = \"b\" }} ]\n{}",
+                vrrp("pool = \"p\"")
+            ),
+            "say host = \"a\"",
+        ),
         (vrrp("on_claim = [\"program\"]"), "whole path"),
         (vrrp("location = 255"), "out of range"),
         (vrrp("locations = { a = 1 }"), "3 to 253"),
