@@ -99,6 +99,7 @@ int proxy_command(lua_State *L);
 extern const luaL_Reg snapshot_methods[];    /* snapshot.c */
 extern const luaL_Reg event_methods[];       /* events.c */
 extern const luaL_Reg selector_methods[];    /* selector.c */
+extern const luaL_Reg vip_methods[];         /* vip.c */
 void snapshot_register(lua_State *L);
 void events_register(lua_State *L);
 void selector_register(lua_State *L);

@@ -18,7 +18,7 @@ build = {
         primacy = {
             sources = {
                 "arguments.c", "commands.c", "config.c", "events.c", "instance.c", "observation.c", "primacy.c", "selector.c",
-                "snapshot.c", "words.c",
+                "snapshot.c", "vip.c", "words.c",
             },
             defines = { "_POSIX_C_SOURCE=200809L" },
             libraries = { "primacy" },

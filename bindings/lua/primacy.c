@@ -76,7 +76,7 @@ int luaopen_primacy(lua_State *L)
         {NULL, NULL},
     };
     static const luaL_Reg *const of_instances[] = {
-        observation_methods, command_methods, snapshot_methods, event_methods, selector_methods, NULL,
+        observation_methods, command_methods, snapshot_methods, event_methods, selector_methods, vip_methods, NULL,
     };
 
     if (primacy_abi_version() < PRIMACY_ABI_VERSION)
