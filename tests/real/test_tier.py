@@ -166,7 +166,8 @@ def test_the_agent_is_killed_alone(tier, figure):
     # What was left is cleaned up, and the owner is left in peace.
     h1.again()
     h1.process.until("is heard on the peer channel")
-    assert tier.owner() is h2 and nothing_left(h1)
+    # An owner that a loaded machine kept from advertising may be relieved for a moment: what counts is how it ends.
+    wait_until(lambda: tier.owner() is h2 and nothing_left(h1), 5, lambda: tier.story("h1 is cleaned up"))
 
 
 def test_the_agent_is_stopped_past_its_time(tier, figure):

@@ -43,11 +43,20 @@ impl Ears {
     }
 
     /// The VIP's interface is gone: sockets that nobody else uses are closed.
-    pub(super) fn forget(&mut self, vip: usize) {
+    pub(super) fn forget(&mut self, epoll: &mut Epoll, vip: usize) {
         for ear in &mut self.ears {
             ear.users.retain(|(user, _)| *user != vip);
         }
-        self.ears.retain(|ear| !ear.users.is_empty());
+        self.close_unused(epoll);
+    }
+
+    fn close_unused(&mut self, epoll: &mut Epoll) {
+        self.ears.retain(|ear| {
+            if ear.users.is_empty() {
+                epoll.remove(ear.socket.number());
+            }
+            !ear.users.is_empty()
+        });
     }
 
     /// Opens what the VIP needs on this interface; sockets on an earlier one are closed.
@@ -69,12 +78,7 @@ impl Ears {
                 ear.users.retain(|(user, _)| *user != vip);
             }
         }
-        self.ears.retain(|ear| {
-            if ear.users.is_empty() {
-                epoll.remove(ear.socket.number());
-            }
-            !ear.users.is_empty()
-        });
+        self.close_unused(epoll);
         for family in sources.iter().map(|source| Family::of(*source)) {
             let fits = |ear: &&mut Ear| {
                 ear.socket.index() == interface.index && ear.socket.family() == family && ear.group == group

@@ -552,18 +552,19 @@ impl TierDriver {
             return Err("there is no such vip".into());
         };
         let found = self.kernel.interface(&config.interface);
+        // Before they may be closed: a forked child of the host may hold the same open files.
+        for neighbours in &place.neighbours {
+            self.epoll.remove(neighbours.number());
+        }
         let interface = match found {
             Ok(interface) => interface,
             Err(error) => {
                 // Closing the sockets is all that can fail here, and it cannot.
                 let _ = place.set_interface(&self.registry, None);
-                self.ears.forget(vip);
+                self.ears.forget(&mut self.epoll, vip);
                 return Err(error.to_string());
             }
         };
-        for neighbours in &place.neighbours {
-            self.epoll.remove(neighbours.number());
-        }
         let opened = place.set_interface(&self.registry, Some(interface.clone()));
         for (index, neighbours) in place.neighbours.iter().enumerate() {
             let token = NEIGHBOUR + ((vip as u64) << 8) + index as u64;
